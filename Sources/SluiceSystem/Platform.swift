@@ -1,0 +1,22 @@
+// The C library, in one place.
+import CSystem
+import Glibc
+
+/// The operating system's sentence for an `errno`.
+public func systemMessage(_ code: Int32) -> String {
+  var buffer = [CChar](repeating: 0, count: 256)
+  return strerror_r(code, &buffer, buffer.count) == 0
+    ? String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) : "error \(code)"
+}
+
+/// This process's id.
+public func processIdentifier() -> Int32 { getpid() }
+
+/// An environment variable's value, or nil.
+public func environmentVariable(_ name: String) -> String? {
+  guard let value = getenv(name) else { return nil }
+  return String(cString: value)
+}
+
+/// Writing to a closed pipe becomes an error instead of ending the process.
+public func ignoreBrokenPipes() { csystem_ignore_sigpipe() }

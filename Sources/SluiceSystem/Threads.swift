@@ -1,0 +1,98 @@
+// Named threads and a monitor (mutex and condition variable). Swift's own concurrency is not used below the public
+// skin: no blocking call may sit on its pool, and a hop through it costs a hundred times a mutex.
+import CSystem
+import Glibc
+
+/// A value that one thread at a time may touch, with waiting for a change.
+public final class Monitor<State>: @unchecked Sendable {
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var state: State
+
+  public init(_ state: State) {
+    self.state = state
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(condition, &attributes)
+    pthread_condattr_destroy(&attributes)
+  }
+
+  deinit {
+    pthread_cond_destroy(condition)
+    pthread_mutex_destroy(mutex)
+    condition.deallocate()
+    mutex.deallocate()
+  }
+
+  /// Runs `body` alone. Does not wake anybody.
+  public func withLock<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    return try body(&state)
+  }
+
+  /// Runs `body` alone, then wakes all that wait.
+  public func update<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
+    pthread_mutex_lock(mutex)
+    defer {
+      pthread_cond_broadcast(condition)
+      pthread_mutex_unlock(mutex)
+    }
+    return try body(&state)
+  }
+
+  /// Waits until `body` returns a value, and returns it. `body` runs alone, again after each `update`.
+  public func wait<R>(_ body: (inout State) -> R?) -> R {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while true {
+      if let result = body(&state) { return result }
+      pthread_cond_wait(condition, mutex)
+    }
+  }
+
+  /// As `wait`, but gives up with nil after `timeoutMicroseconds`.
+  public func wait<R>(timeoutMicroseconds: Int64, _ body: (inout State) -> R?) -> R? {
+    var deadline = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &deadline)
+    let nanoseconds = Int64(deadline.tv_nsec) + timeoutMicroseconds % 1_000_000 * 1_000
+    deadline.tv_sec += Int(timeoutMicroseconds / 1_000_000 + nanoseconds / 1_000_000_000)
+    deadline.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while true {
+      if let result = body(&state) { return result }
+      if pthread_cond_timedwait(condition, mutex, &deadline) == ETIMEDOUT { return body(&state) }
+    }
+  }
+}
+
+/// A thread of the operating system with a name, joined by `join()`.
+public final class Thread: @unchecked Sendable {
+  private var handle = pthread_t()
+  private let name: String
+  private let body: @Sendable () -> Void
+
+  /// Starts `body` on a new thread. Only the first 15 bytes of `name` show in `ps`.
+  public init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    self.name = name
+    self.body = body
+    let code = pthread_create(
+      &handle, nil,
+      { argument in
+        let thread = Unmanaged<Thread>.fromOpaque(argument!).takeRetainedValue()
+        csystem_name_thread(String(thread.name.prefix(15)))
+        thread.body()
+        return nil
+      }, Unmanaged.passRetained(self).toOpaque())
+    if code != 0 {
+      Unmanaged.passUnretained(self).release()
+      throw SystemError(call: "pthread_create", path: name, code: code)
+    }
+  }
+
+  /// Waits until the thread has ended. Once only.
+  public func join() { pthread_join(handle, nil) }
+}
