@@ -108,7 +108,7 @@ enum StoreOpening {
     }
     return StoreCore(
       path: path, options: options, identity: identity, lock: lock, pipeline: pipeline, projector: projector,
-      projectionsPath: projectionsPath, nextTableID: replayedTableID(resolver.catalog, engines[0]))
+      projectionsPath: projectionsPath, nextTableID: resolver.catalog.highestTableID + 1)
   }
 
   private static func openEngines(
@@ -137,10 +137,14 @@ enum StoreOpening {
       var objects: [CatalogChange] = []
       let iterator = try engine.snapshot(at: UInt64.max).iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
       while try iterator.next() {
-        guard let change = CatalogChange.decode(iterator.entry.value) else {
+        guard let change = CatalogChange.decode(iterator.current.value) else {
           throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
         }
-        if change.operation == .setSequence { sequences.append(change) } else { objects.append(change) }
+        switch change.operation {
+        case .create: objects.append(change)
+        case .drop: catalog.noteTableID(change)
+        case .setSequence: sequences.append(change)
+        }
       }
       for change in objects where change.object == .table { _ = try catalog.apply(change) }
       for change in objects where change.object != .table { _ = try catalog.apply(change) }

@@ -47,6 +47,12 @@ final class KeyCounter: Sendable {
     }
   }
 
+  /// The highest key so far.
+  var current: Int64 { highest.load(ordering: .relaxed) }
+
+  /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written.
+  func restore(_ key: Int64) { highest.store(key, ordering: .relaxed) }
+
   /// The next key; `stored` finds the highest stored one the first time. Nil when the last integer is taken.
   func next<E: Error>(stored: () throws(E) -> Int64?) throws(E) -> Int64? {
     if !loaded.load(ordering: .acquiring) {
@@ -80,6 +86,8 @@ struct Catalog: Sendable {
   private(set) var tablesByID: [UInt32: SQLTable] = [:]
   /// Indexes and views by folded name.
   private(set) var objects: [String: ReadObject] = [:]
+  /// Highest table id ever seen.
+  private(set) var highestTableID: UInt32 = 0
   /// Rises with each change.
   private(set) var version: UInt64 = 0
 
@@ -109,6 +117,7 @@ struct Catalog: Sendable {
   /// Applies a change. Deterministic: the same changes in the same order give the same catalog and the same effects.
   mutating func apply(_ change: CatalogChange) throws(SQLError) -> Effect {
     let key = folded(change.name)
+    highestTableID = max(highestTableID, change.tableID)
     switch change.operation {
     case .create:
       if let obstacle = obstacle(to: change.name, change.object) {
@@ -139,6 +148,9 @@ struct Catalog: Sendable {
     version += 1
     return .changed
   }
+
+  /// Takes note of the table ids that a change names, without applying it.
+  mutating func noteTableID(_ change: CatalogChange) { highestTableID = max(highestTableID, change.tableID) }
 
   func exists(_ kind: CatalogChange.ObjectKind, _ key: String) -> Bool {
     kind == .table ? tables[key] != nil : objects[key]?.kind == kind

@@ -10,15 +10,13 @@ final class Evaluator: ValueEvaluator {
   /// For each affinity, a one-row table that SQLite converts values for.
   private var conversions: [Affinity: (update: Statement, select: Statement)] = [:]
   private var checks: [UInt32: (insert: Statement, delete: Statement)] = [:]
-  /// What last_insert_rowid() gives.
-  private(set) var lastInsertRowid = Monitor<Int64>(0)
 
-  init() throws(StoreError) {
+  /// `lastRowid` is what last_insert_rowid() gives.
+  init(lastRowid: LastRowid) throws(StoreError) {
     do {
       connection = try Connection(path: ":memory:", mode: .readWriteCreate)
-      let last = lastInsertRowid
       try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) { _ in
-        .integer(last.withLock { $0 })
+        .integer(lastRowid.value)
       }
       for name in ["changes", "total_changes"] {
         try connection.register(function: name, argumentCount: 0, deterministic: false) {
@@ -76,7 +74,7 @@ final class Evaluator: ValueEvaluator {
 
   /// The value of a column's default, with the column's affinity.
   func defaultValue(_ column: Column) throws(SQLError) -> Value {
-    guard let text = column.defaultText else { return .null }
+    guard let text = column.defaultValue?.text else { return .null }
     return try Array(text.utf8).withUnsafeBytes { bytes -> Result<Value, SQLError> in
       do { return .success(try evaluate(bytes, affinity: column.affinity)) } catch { return .failure(error) }
     }.get()
@@ -121,4 +119,9 @@ final class Evaluator: ValueEvaluator {
     checks = checks.filter { $0.key == table.id }
     try connection.execute(Printer.print(table.definition, shardKey: false))
   }
+}
+
+/// The INTEGER PRIMARY KEY of the session's last row. Belongs to the session's thread.
+final class LastRowid {
+  var value: Int64 = 0
 }

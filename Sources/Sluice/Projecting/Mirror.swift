@@ -82,6 +82,7 @@ struct DeltaRow {
 }
 
 /// The virtual table over the rows collected.
+/// Text and blobs stay where they are: SQLite copies them into its pages.
 final class RowDelta: DeltaTable {
   var rows: [DeltaRow] = []
   @exclusivity(unchecked) final var base: UnsafePointer<DeltaRow>?
@@ -96,24 +97,37 @@ final class RowDelta: DeltaTable {
     try result.get()
   }
 
+  private let offsets: UnsafeMutablePointer<UInt32>
+
+  override init(columns: [String]) {
+    offsets = .allocate(capacity: CreateTable.maximumColumns)
+    super.init(columns: columns)
+  }
+
+  deinit { offsets.deallocate() }
+
+  /// Columns that the row does not have (they were added later) are NULL.
   override func decode(
-    _ index: Int, into cells: UnsafeMutablePointer<Cell>, needed: UInt64
+    _ index: Int, into cells: UnsafeMutablePointer<SluiceSQLite.Cell>, needed: UInt64
   ) throws(SQLiteError) {
     let row = base.unsafelyUnwrapped[index]
     cells[0] = .integer(Int64(bitPattern: row.position))
-    guard RowReader.decode(row.row, into: cells + 1, count: columnCount - 1) else {
+    let reader = RowReader(row.row)
+    guard reader.locate(into: offsets) else {
       throw SQLiteError(message: "position \(row.position): the row cannot be read")
     }
-  }
-}
-
-extension RowReader {
-  /// Points `cells` at the columns of an encoded row; columns the row does not have are NULL. False when it is damaged.
-  @inline(__always)
-  static func decode(_ row: UnsafeRawBufferPointer, into cells: UnsafeMutablePointer<Cell>, count: Int) -> Bool {
-    var reader = RowReader(row)
-    guard reader.isValid else { return false }
-    for column in 0..<count { cells[column] = reader.next() }
-    return true
+    let known = min(reader.columnCount, columnCount - 1)
+    for column in 0..<known {
+      let cell = reader.cell(column, offsets)
+      cells[column + 1] =
+        switch cell.storageClass {
+        case .null: .null
+        case .integer: .integer(cell.integer)
+        case .real: .real(cell.real)
+        case .text: .text(cell.bytes)
+        case .blob: .blob(cell.bytes)
+        }
+    }
+    for column in known..<(columnCount - 1) { cells[column + 1] = .null }
   }
 }

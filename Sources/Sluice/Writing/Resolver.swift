@@ -184,8 +184,8 @@ final class Resolver {
     }
     currentTable = nil
     outcome.catalogChanged = true
-    engines[0].append(
-      key: command.key, position: position, kind: change.operation == .drop ? .tombstone : .put, value: command.value)
+    // A drop is kept too: it tells the highest table id given out so far.
+    engines[0].append(key: command.key, position: position, kind: .put, value: command.value)
     if let dropped { outcome.droppedTables.append((dropped.id, position)) }
     return nil
   }

@@ -21,6 +21,7 @@ public final class Session {
   var row = RowBuilder()
   var key = ByteBuffer()
   let evaluator: Evaluator
+  let lastRowid = LastRowid()
   /// The catalog as this session sees it: the shared one, and its own changes inside a transaction.
   var catalog: Catalog
   var plan: InsertPlan?
@@ -44,7 +45,7 @@ public final class Session {
     self.store = store
     acknowledgement = store.options.acknowledgement
     catalog = store.pipeline.catalog.withLock { $0 }
-    evaluator = try Evaluator()
+    evaluator = try Evaluator(lastRowid: lastRowid)
     id = store.pipeline.progress.withLock { progress in
       let id = (progress.sessions.keys.max() ?? 0) + 1
       progress.sessions[id] = SessionProgress()
@@ -151,9 +152,18 @@ public final class Session {
       defer { progress.sessions[id]?.rejections = [] }
       return progress.sessions[id]?.rejections ?? []
     }
-    return rejections.map {
-      StoreError(.conflict, $0.message, line: $0.line, sqliteCode: $0.sqliteCode)
-    }
+    return rejections.map(StoreError.init)
+  }
+
+  /// Rejections that nobody has taken yet.
+  var rejectionCount: Int { store.pipeline.progress.withLock { $0.sessions[id]?.rejections.count ?? 0 } }
+
+  /// Takes the rejection that came after the first `count`, if there is one.
+  func takeRejection(after count: Int) -> StoreError? {
+    store.pipeline.progress.withLock { progress -> Rejection? in
+      guard let session = progress.sessions[id], session.rejections.count > count else { return nil }
+      return progress.sessions[id]?.rejections.remove(at: count)
+    }.map(StoreError.init)
   }
 
   /// Takes the shared catalog when it has changed. Inside a transaction the session keeps the one it has.
@@ -194,5 +204,11 @@ public final class Session {
     refreshCatalog()
     if let table = catalog.table(name) { return Printer.print(table.definition, shardKey: true) }
     return catalog.objects[folded(name)]?.sql
+  }
+}
+
+extension StoreError {
+  fileprivate init(_ rejection: Rejection) {
+    self.init(.conflict, rejection.message, line: rejection.line, sqliteCode: rejection.sqliteCode)
   }
 }
