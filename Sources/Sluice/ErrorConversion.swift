@@ -6,7 +6,24 @@ import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
+/// Runs `body` and converts what it throws.
+func convertingErrors<R>(_ body: () throws -> R) throws(StoreError) -> R {
+  do { return try body() } catch { throw StoreError(converting: error) }
+}
+
 extension StoreError {
+  init(converting error: any Error) {
+    switch error {
+    case let error as StoreError: self = error
+    case let error as SystemError: self.init(error)
+    case let error as LogError: self.init(error)
+    case let error as EngineError: self.init(error)
+    case let error as SQLError: self.init(error)
+    case let error as SQLiteError: self.init(error)
+    default: self.init(.internal, "\(error)")
+    }
+  }
+
   init(_ error: SystemError) {
     let reason: String
     switch error.code {
@@ -22,8 +39,7 @@ extension StoreError {
     switch error.kind {
     case .corrupt: self.init(.corrupt, error.description, sqliteCode: 11)
     case .unsupported: self.init(.unsupported, error.description)
-    case .limit: self.init(.invalid, error.description, sqliteCode: 18)
-    case .poisoned, .closed: self.init(.unavailable, error.description, sqliteCode: 10)
+    case .poisoned: self.init(.unavailable, error.description, sqliteCode: 10)
     default:
       if let cause = error.cause {
         self.init(cause)
@@ -60,7 +76,7 @@ extension StoreError {
       case .corrupt: .corrupt
       case .constraint: .conflict
       case .busy: .overloaded
-      case .full, .io, .unavailable: .unavailable
+      case .full, .io, .unwritable: .unavailable
       default: .invalid
       }
     self.init(kind, error.message, offset: error.offset < 0 ? nil : error.offset, sqliteCode: error.primaryCode)

@@ -11,18 +11,12 @@ enum StoreOpening {
     guard (1...StoreIdentity.shardLimit).contains(options.shardCount) else {
       throw StoreError(.invalid, "a store has 1 to \(StoreIdentity.shardLimit) shards, not \(options.shardCount)")
     }
-    let lock: any FileLock
-    let identity: StoreIdentity
-    do {
+    let lock = try convertingErrors {
       try prepareDirectory(path, options)
-      lock = try takeLock(path, options)
-    } catch let error as SystemError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
+      return try takeLock(path, options)
     }
-    do {
-      identity = try loadIdentity(path, options)
+    do throws(StoreError) {
+      let identity = try convertingErrors { try loadIdentity(path, options) }
       return try assemble(path: path, options: options, identity: identity, lock: lock)
     } catch {
       lock.release()
@@ -58,23 +52,17 @@ enum StoreOpening {
     }
   }
 
-  private static func loadIdentity(_ path: String, _ options: StoreOptions) throws(StoreError) -> StoreIdentity {
+  private static func loadIdentity(_ path: String, _ options: StoreOptions) throws -> StoreIdentity {
     let files = options.fileSystem
-    do {
-      if try files.exists(path + "/store") {
-        return try StoreIdentity.decode(try files.contents(path + "/store"), path: path + "/store")
-      }
-      let identity = StoreIdentity(shardCount: options.shardCount, clock: options.clock)
-      for name in ["log", "shards"] where try !files.exists(path + "/" + name) {
-        try files.createDirectory(path + "/" + name)
-      }
-      try files.replace(path + "/store", in: path, with: identity.encoded())
-      return identity
-    } catch let error as SystemError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
+    if try files.exists(path + "/store") {
+      return try StoreIdentity.decode(try files.contents(path + "/store"), path: path + "/store")
     }
+    let identity = StoreIdentity(shardCount: options.shardCount, clock: options.clock)
+    for name in ["log", "shards"] where try !files.exists(path + "/" + name) {
+      try files.createDirectory(path + "/" + name)
+    }
+    try files.replace(path + "/store", in: path, with: identity.encoded())
+    return identity
   }
 
   private static func assemble(
@@ -88,7 +76,7 @@ enum StoreOpening {
     } catch { throw StoreError(error) }
     let engines = try openEngines(path, options, identity)
     let router = Router(identity)
-    let catalog = try loadCatalog(engines[0])
+    let catalog = try convertingErrors { try loadCatalog(engines[0]) }
     let queue = ProjectorQueue(limitBytes: options.projectorQueueBytes)
     let pipeline = Pipeline(
       options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue)
@@ -97,7 +85,7 @@ enum StoreOpening {
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(pipeline: pipeline, router: router, file: projections)
     try pipeline.start(applier: applier, others: [Compactor(pipeline: pipeline), projector])
-    do {
+    do throws(StoreError) {
       let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projections.checkpoint)
       try replay.run()
       try projector.begin()
@@ -130,32 +118,25 @@ enum StoreOpening {
   }
 
   /// The catalog as of the flushed position: shard 0 keeps it under table id 0.
-  private static func loadCatalog(_ engine: Engine) throws(StoreError) -> Catalog {
+  private static func loadCatalog(_ engine: Engine) throws -> Catalog {
     var catalog = Catalog()
+    var objects: [CatalogChange] = []
     var sequences: [CatalogChange] = []
-    do {
-      var objects: [CatalogChange] = []
-      let iterator = try engine.snapshot(at: UInt64.max).iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
-      while try iterator.next() {
-        guard let change = CatalogChange.decode(iterator.current.value) else {
-          throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
-        }
-        switch change.operation {
-        case .create: objects.append(change)
-        case .drop: catalog.noteTableID(change)
-        case .setSequence: sequences.append(change)
-        }
+    let iterator = engine.snapshot(at: EngineLimits.position).iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
+    while try iterator.next() {
+      guard let change = CatalogChange.decode(iterator.current.value) else {
+        throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
       }
-      for change in objects where change.object == .table { _ = try catalog.apply(change) }
-      for change in objects where change.object != .table { _ = try catalog.apply(change) }
-      for change in sequences { _ = try catalog.apply(change) }
-    } catch let error as EngineError {
-      throw StoreError(error)
-    } catch let error as SQLError {
-      throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read: \(error.message)")
-    } catch {
-      throw error as! StoreError
+      switch change.operation {
+      case .create: objects.append(change)
+      case .drop: catalog.noteTableID(change)
+      case .setSequence: sequences.append(change)
+      }
     }
+    // Tables before what is made of them.
+    for change in objects where change.object == .table { _ = try catalog.apply(change) }
+    for change in objects where change.object != .table { _ = try catalog.apply(change) }
+    for change in sequences { _ = try catalog.apply(change) }
     return catalog
   }
 }

@@ -124,7 +124,7 @@ struct Catalog: Sendable {
         return change.lenient && exists(change.object, key) ? .none : .refused(obstacle)
       }
       if change.object == .table {
-        let table = SQLTable(id: change.tableID, definition: try Parser.parseCreateTable(change.definition))
+        let table = SQLTable(id: change.tableID, definition: try parseDefinition(change.definition))
         tables[key] = table
         tablesByID[change.tableID] = table
       } else {
@@ -154,6 +154,13 @@ struct Catalog: Sendable {
 
   func exists(_ kind: CatalogChange.ObjectKind, _ key: String) -> Bool {
     kind == .table ? tables[key] != nil : objects[key]?.kind == kind
+  }
+
+  private func parseDefinition(_ text: String) throws(SQLError) -> CreateTable {
+    guard case .createTable(let definition) = try parseStatement(text) else {
+      throw SQLError(.invalid, "not a CREATE TABLE: \(text.prefix(80))")
+    }
+    return definition
   }
 
   private func missing(_ kind: CatalogChange.ObjectKind, _ name: String) -> String {

@@ -27,18 +27,18 @@ final class InsertPlan {
   /// Columns left out whose default is an expression: evaluated for each row.
   let computedDefaults: [Int]
 
-  init(header: InsertHeader, prefix: [UInt8], table: SQLTable) throws(SQLError) {
+  init(orAction: OrAction, columns: [String]?, prefix: [UInt8], table: SQLTable) throws(SQLError) {
     self.prefix = prefix
     self.table = table
     let definition = table.definition
-    orAction = header.orAction
+    self.orAction = orAction
     kind =
-      switch header.orAction {
+      switch orAction {
       case .abort: .insert
       case .ignore: .ignore
       case .replace: .put
       }
-    shape = try InsertShape(table: definition, columns: header.columns)
+    shape = try InsertShape(table: definition, columns: columns)
     tableID = table.id
     isStream = table.isStream
     primaryKey = definition.primaryKey

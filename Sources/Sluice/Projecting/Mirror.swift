@@ -9,7 +9,7 @@ final class Mirror {
   let table: SQLTable
   private let delta: RowDelta
   private let connection: Connection
-  private var insert: Statement?
+  private var insert: SluiceSQLite.Statement?
   private var isRising = true
 
   init(table: SQLTable, connection: Connection) throws(SQLiteError) {
@@ -92,7 +92,7 @@ final class RowDelta: DeltaTable {
     let result = rows.withUnsafeBufferPointer { buffer -> Result<Void, SQLiteError> in
       base = buffer.baseAddress
       defer { base = nil }
-      do { return .success(try body()) } catch { return .failure(error) }
+      do throws(SQLiteError) { return .success(try body()) } catch { return .failure(error) }
     }
     try result.get()
   }

@@ -81,17 +81,7 @@ final class Projector: Role, @unchecked Sendable {
       // Another process writes to the file; SQLite has waited already.
       return true
     } catch {
-      throw convert(error)
-    }
-  }
-
-  private func convert(_ error: any Error) -> StoreError {
-    switch error {
-    case let error as SQLiteError: StoreError(error)
-    case let error as LogError: StoreError(error)
-    case let error as EngineError: StoreError(error)
-    case let error as StoreError: error
-    default: StoreError(.internal, "projector: \(error)")
+      throw StoreError(converting: error)
     }
   }
 

@@ -27,7 +27,7 @@ final class Rebuild {
       try file.apply(
         CatalogChange(
           operation: .create, object: .table, tableID: table.id, name: table.name,
-          definition: Printer.print(table.definition, shardKey: true)))
+          definition: SluiceSQL.print(table.definition, shardKey: true)))
       try fill(table, file)
     }
     for object in catalog.objects.values.sorted(by: { ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name) }) {

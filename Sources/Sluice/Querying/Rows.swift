@@ -13,7 +13,7 @@ public enum Outcome {
 /// Rows of a query, taken one after another. Belongs to the session's thread; the session's next statement ends it.
 public final class Rows {
   private enum Source {
-    case statement(Statement)
+    case statement(SluiceSQLite.Statement)
     case values([[Value]])
   }
 
@@ -23,7 +23,7 @@ public final class Rows {
   /// Names of the result columns.
   public let columnNames: [String]
 
-  init(_ statement: Statement) {
+  init(_ statement: SluiceSQLite.Statement) {
     source = .statement(statement)
     columnNames = statement.columnNames
   }

@@ -9,7 +9,7 @@ enum SystemTables {
     try connection.register(
       table: "sluice_shards",
       columns: [
-        "shard INTEGER", "slots INTEGER", "memtable_entries INTEGER", "memtable_bytes INTEGER", "frozen INTEGER",
+        "shard INTEGER", "slots INTEGER", "memtable_entries INTEGER", "pinned_bytes INTEGER", "frozen INTEGER",
         "tables INTEGER", "table_entries INTEGER", "table_bytes INTEGER", "levels INTEGER", "flushed_position INTEGER",
         "flush_bytes INTEGER", "compaction_bytes INTEGER", "debt_bytes INTEGER",
       ]
@@ -36,9 +36,9 @@ enum SystemTables {
       let statistics = engine.statistics()
       return [
         number(shard), number(store.identity.shardOfSlot.count { Int($0) == shard }),
-        number(statistics.memtableEntries), number(statistics.memtableBytes), number(statistics.frozenCount),
-        number(statistics.tableCount), number(statistics.entryCount), number(statistics.tableBytes),
-        number(statistics.levelCount), number(engine.flushedPosition), number(statistics.flushedBytes),
+        number(statistics.memtableEntries), number(statistics.pinnedBytes), number(statistics.frozenMemtables),
+        number(statistics.tables), number(statistics.tableEntries), number(statistics.tableBytes),
+        number(statistics.levels.count), number(engine.flushedPosition), number(statistics.flushedBytes),
         number(statistics.compactedBytes), number(statistics.debtBytes),
       ]
     }

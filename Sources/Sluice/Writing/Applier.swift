@@ -26,7 +26,9 @@ enum DurableItem: Sendable {
 }
 
 /// Resolves what the appender made durable. One per store.
-final class Applier: Role {
+///
+/// `@unchecked Sendable`: the resolver belongs to the thread that calls `step`; all else stands in the queue's monitor.
+final class Applier: Role, @unchecked Sendable {
   let name = "applier"
   /// Durable bytes that may wait to be applied before the appender waits.
   static let queueLimitBytes = 16 << 20
@@ -83,20 +85,16 @@ final class Applier: Role {
 
   /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole.
   private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> [Rejection] {
-    var rejections: [Rejection] = []
-    do {
+    try convertingErrors {
+      var rejections: [Rejection] = []
       let reader = try pipeline.log.reader(after: range.lowerBound - 1, upTo: range.upperBound)
       while let record = try reader.next() {
         if case .commands(let batch, let transactionEnd) = record {
           rejections += try apply(batch, transactionEnd: transactionEnd)
         }
       }
-    } catch let error as LogError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
+      return rejections
     }
-    return rejections
   }
 
   private func apply(_ batch: Batch, transactionEnd: Bool) throws(StoreError) -> [Rejection] {

@@ -36,6 +36,8 @@ final class Pipeline: Sendable {
     var resolutionsDurable = 0
   }
   private let generations = Monitor(Generations())
+  /// Session of each staged transaction that is on its way.
+  private let stagedSessions = Monitor([ObjectIdentifier: UInt64]())
 
   init(options: StoreOptions, log: Log, engines: [Engine], catalog: Catalog, projectorQueue: ProjectorQueue) {
     self.options = options
@@ -54,7 +56,7 @@ final class Pipeline: Sendable {
     let appender = Appender(
       log: log,
       onDurable: { [self] items in durable(items) },
-      onFailure: { [self] error in fail(StoreError(error)) })
+      onFailure: { [self] _, error in fail(StoreError(error)) })
     roles.withLock {
       $0.appender = appender
       $0.applier = applier
@@ -84,7 +86,9 @@ final class Pipeline: Sendable {
   }
 
   func fail(_ error: StoreError) {
-    progress.update { if $0.failure == nil { $0.failure = error } }
+    progress.update { progress in
+      if progress.failure == nil { progress.failure = error }
+    }
     roles.withLock { $0.applier }?.wake()
     generations.update { _ in }
   }
@@ -120,6 +124,21 @@ final class Pipeline: Sendable {
     }
   }
 
+  // MARK: From sessions
+
+  /// Hands a batch to the appender; waits while too much is queued.
+  func submit(_ batch: Batch) throws(StoreError) {
+    progress.withLock { $0.sessions[batch.session]?.submitted += 1 }
+    do { try appender.submit(batch) } catch { throw StoreError(error) }
+  }
+
+  /// Hands a finished staged transaction to the appender.
+  func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) {
+    stagedSessions.withLock { $0[ObjectIdentifier(staged)] = session }
+    progress.withLock { $0.sessions[session]?.submitted += 1 }
+    do { try appender.submit(staged: staged) } catch { throw StoreError(error) }
+  }
+
   // MARK: From the appender
 
   /// Moves the durable watermark, then hands the items on. On the appender's thread.
@@ -127,9 +146,12 @@ final class Pipeline: Sendable {
     var next: [DurableItem] = []
     var resolutions = 0
     for item in items {
-      switch item {
+      switch item.content {
       case .batch(let batch): next.append(.batch(batch))
-      case .staged(let range, let session): next.append(.transaction(range, session: session))
+      case .staged(let staged):
+        guard let range = item.positions else { continue }
+        let session = stagedSessions.withLock { $0.removeValue(forKey: ObjectIdentifier(staged)) }
+        next.append(.transaction(range, session: session ?? 0))
       case .resolution: resolutions += 1
       }
     }
@@ -195,7 +217,7 @@ final class Pipeline: Sendable {
   }
 
   func generationFlushed(upTo position: UInt64) {
-    generations.update { $0.frozen.removeFirst() }
+    generations.update { generations in _ = generations.frozen.removeFirst() }
     progress.update { $0.flushed = max($0.flushed, position) }
   }
 

@@ -54,9 +54,9 @@ final class Resolver {
     var index: UInt32 = 0
     var isRejected = false
     takeMarks(at: 0)
-    let before = batch.isAllOrNothing ? catalog : nil
+    let before = batch.flags.contains(.allOrNothing) ? catalog : nil
     while let command = commands.next() {
-      if command.startsStatement && !batch.isAllOrNothing {
+      if command.startsStatement && !batch.flags.contains(.allOrNothing) {
         takeMarks(at: index)
         isRejected = false
       }

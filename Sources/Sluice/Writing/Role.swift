@@ -22,7 +22,7 @@ final class RoleThread: Sendable {
           state.isStopping || state.work != seen ? state.work : nil
         }
         seen = work
-        do {
+        do throws(StoreError) {
           while try role.step() {}
         } catch {
           progress.update { state in

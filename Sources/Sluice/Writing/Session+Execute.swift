@@ -10,10 +10,10 @@ extension Session {
   /// Throws what is wrong with the statement itself; what is found only when its rows are applied comes by
   /// `takeRejections()`. Rows are computed as they are taken; the next statement ends them.
   public func execute(_ text: UnsafeRawBufferPointer, line: Int = 1) throws(StoreError) -> Outcome {
-    do {
+    do throws(StoreError) {
       guard isText(text) else { throw badText(text) }
       let statement: SluiceSQL.Statement
-      do { statement = try Parser.parseStatement(text) } catch { throw StoreError(error) }
+      do { statement = try parseStatement(text) } catch { throw StoreError(error) }
       refreshCatalog()
       return try run(statement, text, line: line)
     } catch { throw error.at(line: line) }
@@ -21,8 +21,11 @@ extension Session {
 
   /// The same for a statement in a string.
   public func execute(_ text: String) throws(StoreError) -> Outcome {
-    let result = Array(text.utf8).withUnsafeBytes { bytes -> Result<Outcome, StoreError> in
-      do { return .success(try execute(bytes)) } catch { return .failure(error) }
+    var text = text
+    let result: Result<Outcome, StoreError> = text.withUTF8 { bytes in
+      do throws(StoreError) { return .success(try execute(UnsafeRawBufferPointer(bytes))) } catch {
+        return .failure(error)
+      }
     }
     return try result.get()
   }
@@ -88,7 +91,7 @@ extension Session {
       try insertDefaults(header, line: line)
     } else {
       guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self),
-        try insert(base, base + text.count, line: line) != nil
+        try insert(base, base + text.count, line: line, isWhole: true) != nil
       else { throw StoreError(.invalid, "incomplete input", isParse: true, sqliteCode: 1) }
     }
     try statementEnded()
@@ -97,10 +100,7 @@ extension Session {
   private func insertDefaults(_ header: InsertHeader, line: Int) throws(StoreError) {
     let plan: InsertPlan
     do {
-      plan = try makePlan(
-        InsertHeader(
-          orAction: header.orAction, table: header.table, columns: [], form: .values, valuesOffset: 0),
-        prefix: [])
+      plan = try InsertPlan(orAction: header.orAction, columns: [], prefix: [], table: try table(of: header))
     } catch { throw StoreError(error) }
     row.begin(plan.shape)
     let mark = builder.mark()
@@ -119,15 +119,12 @@ extension Session {
     if let staged = open.staged {
       try stage()
       transaction = nil
-      do {
-        try staged.finish()
-        store.pipeline.progress.withLock { $0.sessions[id]?.submitted += 1 }
-        try store.pipeline.appender.submit(staged: staged, session: id)
-      } catch { throw StoreError(error) }
+      do { try staged.finish() } catch { throw StoreError(error) }
+      try store.pipeline.submit(staged, session: id)
     } else if !builder.isEmpty {
       let batch = seal()
       transaction = nil
-      try send(batch)
+      try store.pipeline.submit(batch)
     }
     transaction = nil
     if open.hasCatalogChanges || stopAtFirstError { try waitApplied() }
@@ -146,7 +143,7 @@ extension Session {
   func abandonTransaction() throws(StoreError) {
     guard let open = transaction else { return }
     transaction = nil
-    builder.removeAll()
+    builder.rollback(to: emptyMark)
     plan = nil
     if open.hasCatalogChanges { catalog = store.pipeline.catalog.withLock { $0 } }
     refreshCatalog()
@@ -169,7 +166,7 @@ extension Session {
     try change(
       CatalogChange(
         operation: .create, object: .table, lenient: definition.ifNotExists, tableID: store.newTableID(),
-        name: definition.name, definition: Printer.print(definition, shardKey: true)), line: line)
+        name: definition.name, definition: SluiceSQL.print(definition, shardKey: true)), line: line)
   }
 
   private func checkName(_ name: String) throws(StoreError) {

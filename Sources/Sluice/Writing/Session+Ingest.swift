@@ -48,9 +48,9 @@ extension Session {
   }
 
   /// One INSERT that begins at `start`: all of its rows, or none. Returns where it ends, behind its `;`; nil when the text
-  /// ends first.
+  /// ends first. `isWhole`: the text is one whole statement, and its end is the statement's end.
   func insert(
-    _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, line: Int
+    _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, line: Int, isWhole: Bool = false
   ) throws(StoreError) -> UnsafePointer<UInt8>? {
     let plan: InsertPlan
     do {
@@ -62,10 +62,10 @@ extension Session {
     var isFirst = true
     do {
       while true {
-        guard try InsertParser.parseRow(&cursor, end: end, shape: plan.shape, into: &row, evaluator: evaluator) == .row
+        guard try InsertParser.parseRow(cursor: &cursor, end: end, shape: plan.shape, into: &row, evaluator: evaluator) == .row
         else { break }
         if try add(plan, isFirst: isFirst, line: line) { isFirst = false }
-        switch try InsertParser.parseDelimiter(&cursor, end: end) {
+        switch try InsertParser.nextDelimiter(cursor: &cursor, end: end, atEnd: isWhole) {
         case .row: continue
         case .statementEnd: return cursor
         case .needMore: break
@@ -100,19 +100,22 @@ extension Session {
       throw error
     }
     guard header.form == .values else { return nil }
-    let made = try makePlan(header, prefix: Array(bytes[..<header.valuesOffset]))
+    let made = try InsertPlan(
+      orAction: header.orAction, columns: header.columns, prefix: Array(bytes[..<header.valuesOffset]),
+      table: try table(of: header))
     plan = made
     return made
   }
 
-  func makePlan(_ header: InsertHeader, prefix: [UInt8]) throws(SQLError) -> InsertPlan {
+  /// The SQL table that an INSERT names.
+  func table(of header: InsertHeader) throws(SQLError) -> SQLTable {
     guard let table = catalog.table(header.table) else {
       if catalog.objects[folded(header.table)]?.kind == .view {
         throw SQLError(.invalid, "cannot modify \(header.table) because it is a view")
       }
       throw SQLError(.invalid, "no such table: \(header.table)")
     }
-    return try InsertPlan(header: header, prefix: prefix, table: table, evaluator: evaluator)
+    return table
   }
 
   /// Adds the row just parsed as a command. False when OR IGNORE leaves it out.

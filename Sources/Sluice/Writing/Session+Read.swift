@@ -156,7 +156,7 @@ extension Session {
       if let counter, let before { counter.restore(before) }
       plan = nil
     }
-    guard try insert(base, base + text.count, line: 1) != nil, let plan else {
+    guard try insert(base, base + text.count, line: 1, isWhole: true) != nil, let plan else {
       throw StoreError(.invalid, "incomplete input", isParse: true, sqliteCode: 1)
     }
     let batch = builder.seal(

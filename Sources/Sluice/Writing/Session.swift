@@ -18,6 +18,8 @@ public final class Session {
   let store: StoreCore
   let id: UInt64
   var builder = BatchBuilder(capacity: Session.batchBytes + (64 << 10))
+  /// Where the builder stands when it is empty.
+  let emptyMark: BatchBuilder.Mark
   var row = RowBuilder()
   var key = ByteBuffer()
   let evaluator: Evaluator
@@ -45,6 +47,7 @@ public final class Session {
     self.store = store
     acknowledgement = store.options.acknowledgement
     catalog = store.pipeline.catalog.withLock { $0 }
+    emptyMark = builder.mark()
     evaluator = try Evaluator(lastRowid: lastRowid)
     id = store.pipeline.progress.withLock { progress in
       let id = (progress.sessions.keys.max() ?? 0) + 1
@@ -57,7 +60,7 @@ public final class Session {
   deinit {
     // An open transaction ends with its session, undone. The staged file has no adoption record: the next opening would
     // remove it too.
-    transaction?.staged?.discard()
+    do { try transaction?.staged?.discard() } catch {}
     store.pipeline.progress.update { $0.sessions[id] = nil }
   }
 
@@ -69,18 +72,13 @@ public final class Session {
   /// Hands what was encoded so far to the appender. Nothing inside a transaction: that waits for COMMIT.
   func sendBatch() throws(StoreError) {
     guard transaction == nil, !builder.isEmpty else { return }
-    try send(seal())
+    try store.pipeline.submit(seal())
   }
 
   func seal() -> Batch {
     builder.seal(
-      timeMicroseconds: store.options.clock.wallMicroseconds(), isAllOrNothing: stopAtFirstError && inTransaction,
-      session: id)
-  }
-
-  func send(_ batch: Batch) throws(StoreError) {
-    store.pipeline.progress.withLock { $0.sessions[id]?.submitted += 1 }
-    do { try store.pipeline.appender.submit(batch) } catch { throw StoreError(error) }
+      timeMicroseconds: store.options.clock.wallMicroseconds(),
+      flags: stopAtFirstError && inTransaction ? .allOrNothing : [], session: id)
   }
 
   /// Called at the end of each statement: sends or stages when enough has come together.
@@ -99,14 +97,10 @@ public final class Session {
   /// Moves the transaction's encoded rows to its staged segment.
   func stage() throws(StoreError) {
     guard !builder.isEmpty else { return }
-    do {
-      let staged = try transaction?.staged ?? store.pipeline.log.stage(session: id)
+    try convertingErrors {
+      let staged = try transaction?.staged ?? store.pipeline.log.stage()
       transaction?.staged = staged
       try staged.append(seal())
-    } catch let error as LogError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
     }
   }
 
@@ -202,7 +196,7 @@ public final class Session {
   /// The statement that creates a table, view or index as Sluice keeps it, without a semicolon; nil when there is none.
   public func createStatement(_ name: String) -> String? {
     refreshCatalog()
-    if let table = catalog.table(name) { return Printer.print(table.definition, shardKey: true) }
+    if let table = catalog.table(name) { return SluiceSQL.print(table.definition, shardKey: true) }
     return catalog.objects[folded(name)]?.sql
   }
 }
