@@ -36,7 +36,7 @@ enum StoreOpening {
       return
     }
     let names: [String]
-    do { names = try files.list(path) } catch let error as SystemError where error.code == ENOTDIR {
+    do { names = try files.list(path) } catch  where error.code == ENOTDIR {
       throw StoreError(.invalid, "\(path) is not a Sluice store: it is a file, and a store is a directory")
     }
     if !names.contains("store"), !Set(names).isSubset(of: unfinished) {
@@ -47,7 +47,7 @@ enum StoreOpening {
   private static func takeLock(_ path: String, _ options: StoreOptions) throws -> any FileLock {
     do {
       return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())")
-    } catch let error as SystemError where error.code == EWOULDBLOCK {
+    } catch  where error.code == EWOULDBLOCK {
       throw StoreError(.unavailable, "\(path) is in use by \(error.detail.isEmpty ? "another process" : error.detail)")
     }
   }

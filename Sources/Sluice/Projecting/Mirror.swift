@@ -34,9 +34,8 @@ final class Mirror {
     guard !delta.rows.isEmpty else { return }
     if !isRising { sortRows() }
     delta.rowCount = delta.rows.count
-    let statement = try insert ?? connection.prepare(insertSQL, persistent: true)
-    insert = statement
-    try delta.withRows { () throws(SQLiteError) in try statement.run() }
+    if insert == nil { insert = try connection.prepare(insertSQL, persistent: true) }
+    if let insert { try delta.feed(insert) }
     delta.rows.removeAll(keepingCapacity: true)
     delta.rowCount = 0
     isRising = true
@@ -87,12 +86,12 @@ final class RowDelta: DeltaTable {
   var rows: [DeltaRow] = []
   @exclusivity(unchecked) final var base: UnsafePointer<DeltaRow>?
 
-  /// Runs `body` while SQLite may read the rows.
-  func withRows(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+  /// Runs a statement that reads the rows.
+  func feed(_ statement: SluiceSQLite.Statement) throws(SQLiteError) {
     let result = rows.withUnsafeBufferPointer { buffer -> Result<Void, SQLiteError> in
       base = buffer.baseAddress
       defer { base = nil }
-      do throws(SQLiteError) { return .success(try body()) } catch { return .failure(error) }
+      do throws(SQLiteError) { return .success(try statement.run()) } catch { return .failure(error) }
     }
     try result.get()
   }

@@ -64,7 +64,8 @@ final class Pipeline: Sendable {
     }
     guard options.threaded else { return }
     do {
-      let threads = try ([applier] + others).map { role throws(SystemError) in try RoleThread(role, progress: progress) }
+      let threads = try ([applier] + others).map { role throws(SystemError) in try RoleThread(role, progress: progress)
+      }
       let appenderThread = try Thread(name: "sluice-appender") { appender.run() }
       roles.withLock {
         $0.threads = threads

@@ -62,7 +62,9 @@ extension Session {
     var isFirst = true
     do {
       while true {
-        guard try InsertParser.parseRow(cursor: &cursor, end: end, shape: plan.shape, into: &row, evaluator: evaluator) == .row
+        guard
+          try InsertParser.parseRow(cursor: &cursor, end: end, shape: plan.shape, into: &row, evaluator: evaluator)
+            == .row
         else { break }
         if try add(plan, isFirst: isFirst, line: line) { isFirst = false }
         switch try InsertParser.nextDelimiter(cursor: &cursor, end: end, atEnd: isWhole) {

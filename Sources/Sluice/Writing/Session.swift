@@ -134,7 +134,7 @@ public final class Session {
   func waitProjected() throws(StoreError) {
     try waitApplied()
     let id = id
-    try store.pipeline.wait { progress in
+    try store.pipeline.wait { progress -> Void? in
       guard let session = progress.sessions[id] else { return nil }
       return progress.projected >= session.lastPosition ? () : nil
     }
@@ -142,11 +142,12 @@ public final class Session {
 
   /// Takes the errors of statements that were accepted earlier and rejected when applied, in their order.
   public func takeRejections() -> [StoreError] {
-    let rejections = store.pipeline.progress.withLock { progress in
+    let id = id
+    let rejections = store.pipeline.progress.withLock { progress -> [Rejection] in
       defer { progress.sessions[id]?.rejections = [] }
       return progress.sessions[id]?.rejections ?? []
     }
-    return rejections.map(StoreError.init)
+    return rejections.map { StoreError($0) }
   }
 
   /// Rejections that nobody has taken yet.
@@ -154,10 +155,12 @@ public final class Session {
 
   /// Takes the rejection that came after the first `count`, if there is one.
   func takeRejection(after count: Int) -> StoreError? {
-    store.pipeline.progress.withLock { progress -> Rejection? in
+    let id = id
+    let rejection = store.pipeline.progress.withLock { progress -> Rejection? in
       guard let session = progress.sessions[id], session.rejections.count > count else { return nil }
       return progress.sessions[id]?.rejections.remove(at: count)
-    }.map(StoreError.init)
+    }
+    return rejection.map { StoreError($0) }
   }
 
   /// Takes the shared catalog when it has changed. Inside a transaction the session keeps the one it has.
