@@ -4,7 +4,8 @@ import Sluice
 
 /// Answers readline's questions for candidates.
 final class Completer {
-  private let session: Session
+  /// Weak: readline holds the completer for ever, and the session is to end before its store.
+  private weak var session: Session?
   /// Lines of the statement that were entered before the one being edited.
   var earlierLines = ""
 
@@ -15,10 +16,10 @@ final class Completer {
     let before = String(decoding: line.utf8.prefix(start), as: UTF8.self)
     if earlierLines.isEmpty, line.utf8.first == UInt8(ascii: ".") { return dotCandidates(text, before) }
     let isLower = text.unicodeScalars.first.map { ("a"..."z").contains($0) } ?? false
-    let tables = session.tableNames()
+    let tables = session?.tableNames() ?? []
     if let dot = text.lastIndex(of: ".") { return qualified(text, dot, tables) }
     let words = sqlWords.filter { starts($0, text) }.map { isLower ? $0.lowercased() : $0 }
-    let columns = namedTables(tables, in: earlierLines + line).flatMap { session.columnNames($0) ?? [] }
+    let columns = namedTables(tables, in: earlierLines + line).flatMap { session?.columnNames($0) ?? [] }
     let names = (tables + columns).filter { isPlainName($0) && starts($0, text) }
     return unique(names + (text.isEmpty && !names.isEmpty ? [] : words))
   }
@@ -32,7 +33,7 @@ final class Completer {
     case .bail, .echo, .headers, .timer: choices = ["on", "off"]
     case .mode: choices = OutputMode.allCases.map(\.rawValue)
     case .help: choices = DotCommand.allCases.map(\.rawValue)
-    case .schema, .tables: choices = session.tableNames()
+    case .schema, .tables: choices = session?.tableNames() ?? []
     default: choices = []
     }
     return choices.filter { starts($0, text) }
@@ -43,7 +44,7 @@ final class Completer {
     let table = String(text[..<dot])
     let column = String(text[text.index(after: dot)...])
     guard let name = tables.first(where: { $0.lowercased() == table.lowercased() }) else { return [] }
-    return (session.columnNames(name) ?? []).filter { starts($0, column) && isPlainName($0) }.map { "\(table).\($0)" }
+    return (session?.columnNames(name) ?? []).filter { starts($0, column) && isPlainName($0) }.map { "\(table).\($0)" }
   }
 
   /// The SQL tables whose names stand in the statement.

@@ -45,7 +45,8 @@ extension Shell {
 
   private var modeText: String {
     guard settings.mode.isColumnar else { return settings.mode == .tabs ? "list" : settings.mode.rawValue }
-    return "\(settings.mode.rawValue) --wrap \(settings.wrap) --wordwrap \(settings.wrapsAtWords ? "on" : "off") --noquote"
+    return
+      "\(settings.mode.rawValue) --wrap \(settings.wrap) --wordwrap \(settings.wrapsAtWords ? "on" : "off") --noquote"
   }
 
   func setLayout(_ command: DotCommand, _ arguments: [String]) -> DotCommand.Outcome {

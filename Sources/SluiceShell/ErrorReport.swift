@@ -36,11 +36,10 @@ enum ErrorReport {
 
   /// At most 78 bytes of the statement around `offset` and a caret below, laid out as sqlite3 does: the offset counts
   /// bytes, white space becomes spaces, and past column 25 the words stand before the caret.
-  /// `text` begins with the statement (or inside it) and goes on to the end of its last line; a line feed's carriage
-  /// return is not counted. Empty when the offset lies at or past the end of the text.
+  /// `text` begins with the statement (or inside it) and goes on to the end of its last line. Empty when the offset lies at or past the end of the text.
   static func fragment(of text: [UInt8], offset: Int) -> [UInt8] {
     guard offset >= 0 else { return [] }
-    var (code, caret) = withoutCarriageReturns(text, offset)
+    var (code, caret) = (text, offset)
     if let end = code.firstIndex(of: 0) { code.removeSubrange(end...) }
     guard caret < code.count else { return [] }
     if caret > 50 {
@@ -60,22 +59,8 @@ enum ErrorReport {
     return Array("  ".utf8) + shown + Array("\n".utf8) + spaces + Array(mark.utf8)
   }
 
-  /// Bytes before `offset` and after it that `fragment` can need: 50 and 78 characters, carriage returns apart.
+  /// Bytes before `offset` and after it that `fragment` can need: 50 and 78 of up to four each.
   static let fragmentReach = 400
-
-  private static func withoutCarriageReturns(_ text: [UInt8], _ offset: Int) -> (code: [UInt8], offset: Int) {
-    var code: [UInt8] = []
-    var moved = offset
-    for (index, byte) in text.enumerated() {
-      let isLast = index + 1 == text.count
-      if byte == UInt8(ascii: "\r"), isLast || text[index + 1] == UInt8(ascii: "\n") {
-        if index < offset { moved -= 1 }
-      } else {
-        code.append(byte)
-      }
-    }
-    return (code, moved)
-  }
 
   private static func isContinuation(_ byte: UInt8) -> Bool { byte & 0xc0 == 0x80 }
 }

@@ -1,9 +1,13 @@
 // Stands in for the library while it is written. Deleted when that lands.
 import Glibc
 
-@_silgen_name("sqlite3_open") func c_open(_ path: UnsafePointer<CChar>, _ db: UnsafeMutablePointer<OpaquePointer?>) -> Int32
+@_silgen_name("sqlite3_open") func c_open(_ path: UnsafePointer<CChar>, _ db: UnsafeMutablePointer<OpaquePointer?>)
+  -> Int32
 @_silgen_name("sqlite3_close") func c_close(_ db: OpaquePointer?) -> Int32
-@_silgen_name("sqlite3_prepare_v2") func c_prepare(_ db: OpaquePointer?, _ sql: UnsafePointer<CChar>, _ n: Int32, _ st: UnsafeMutablePointer<OpaquePointer?>, _ tail: UnsafeMutablePointer<UnsafePointer<CChar>?>?) -> Int32
+@_silgen_name("sqlite3_prepare_v2") func c_prepare(
+  _ db: OpaquePointer?, _ sql: UnsafePointer<CChar>, _ n: Int32, _ st: UnsafeMutablePointer<OpaquePointer?>,
+  _ tail: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+) -> Int32
 @_silgen_name("sqlite3_step") func c_step(_ s: OpaquePointer?) -> Int32
 @_silgen_name("sqlite3_finalize") func c_finalize(_ s: OpaquePointer?) -> Int32
 @_silgen_name("sqlite3_errmsg") func c_errmsg(_ s: OpaquePointer?) -> UnsafePointer<CChar>
@@ -27,7 +31,11 @@ struct StoreError: Error {
   var sqliteCode: Int32?
 }
 enum AcknowledgementLevel: String, CaseIterable { case queued, durable, applied, projected }
-struct StoreOptions { var shardCount = 4; var createIfMissing = true; var acknowledgement = AcknowledgementLevel.durable }
+struct StoreOptions {
+  var shardCount = 4
+  var createIfMissing = true
+  var acknowledgement = AcknowledgementLevel.durable
+}
 final class Store {
   var db: OpaquePointer?
   static func open(path: String, options: StoreOptions) throws(StoreError) -> Store {
@@ -35,7 +43,7 @@ final class Store {
     if c_open(path, &s.db) != 0 { throw StoreError(kind: .unavailable, message: String(cString: c_errmsg(s.db))) }
     return s
   }
-  func makeSession() -> Session { Session(db) }
+  func makeSession() throws(StoreError) -> Session { Session(db) }
   func close(drain: Bool) throws(StoreError) { _ = c_close(db) }
 }
 enum Outcome { case done, rows(Rows) }
@@ -57,7 +65,10 @@ final class Rows {
   func isNull(_ i: Int) -> Bool { c_type(st, Int32(i)) == 5 }
   func type(_ i: Int) -> ColumnType { [.integer, .real, .text, .blob, .null][Int(c_type(st, Int32(i))) - 1] }
   func text(_ i: Int) -> UnsafeRawBufferPointer {
-    if c_type(st, Int32(i)) == 4 { let b = c_blob(st, Int32(i)); return .init(start: b, count: Int(c_bytes(st, Int32(i)))) }
+    if c_type(st, Int32(i)) == 4 {
+      let b = c_blob(st, Int32(i))
+      return .init(start: b, count: Int(c_bytes(st, Int32(i))))
+    }
     let p = c_text(st, Int32(i))
     return UnsafeRawBufferPointer(start: p, count: Int(c_bytes(st, Int32(i))))
   }
@@ -70,7 +81,10 @@ final class Session {
   init(_ db: OpaquePointer?) { self.db = db }
   var inTransaction: Bool { c_auto(db) == 0 }
   func settle() throws(StoreError) {}
-  func takeRejections() -> [StoreError] { defer { pending = [] }; return pending }
+  func takeRejections() -> [StoreError] {
+    defer { pending = [] }
+    return pending
+  }
   // Takes INSERT lines that end in ");\n" (like the real one: whole plain statements only).
   func ingest(_ bytes: UnsafeRawBufferPointer, line: inout Int) -> Int {
     var used = 0
@@ -79,7 +93,9 @@ final class Session {
       guard text.starts(with: Array("INSERT INTO".utf8)), text.last == UInt8(ascii: ";") else { break }
       if text.contains(0) { break }
       switch step(UnsafeRawBufferPointer(rebasing: text), line) {
-      case .failure(let e): if e.isParse { return used }; pending.append(e)
+      case .failure(let e):
+        if e.isParse { return used }
+        pending.append(e)
       case .success: break
       }
       line += 1
@@ -88,12 +104,18 @@ final class Session {
     return used
   }
   func step(_ s: UnsafeRawBufferPointer, _ line: Int) -> Result<Outcome, StoreError> {
-    if let z = s.firstIndex(of: 0) { return .failure(StoreError(kind: .invalid, message: "unrecognized token: \"\"", line: line, offset: z, isParse: true)) }
+    if let z = s.firstIndex(of: 0) {
+      return .failure(
+        StoreError(kind: .invalid, message: "unrecognized token: \"\"", line: line, offset: z, isParse: true))
+    }
     let p = s.bindMemory(to: CChar.self)
     var st: OpaquePointer?
     let rc = c_prepare(db, p.baseAddress!, Int32(s.count), &st, nil)
     if rc != 0 {
-      return .failure(StoreError(kind: .invalid, message: String(cString: c_errmsg(db)), line: line, offset: c_erroff(db) < 0 ? nil : Int(c_erroff(db)), isParse: true, sqliteCode: rc))
+      return .failure(
+        StoreError(
+          kind: .invalid, message: String(cString: c_errmsg(db)), line: line,
+          offset: c_erroff(db) < 0 ? nil : Int(c_erroff(db)), isParse: true, sqliteCode: rc))
     }
     let rows = Rows()
     rows.st = st
@@ -101,14 +123,18 @@ final class Session {
     rows.firstRC = c_step(st)
     for i in 0..<c_count(st) { rows.columnNames.append(String(cString: c_name(st, i))) }
     if rows.firstRC != 100 && rows.firstRC != 101 {
-      return .failure(StoreError(kind: .conflict, message: String(cString: c_errmsg(db)), line: line, sqliteCode: rows.firstRC))
+      return .failure(
+        StoreError(kind: .conflict, message: String(cString: c_errmsg(db)), line: line, sqliteCode: rows.firstRC))
     }
     return .success(c_count(st) == 0 ? .done : .rows(rows))
   }
   func execute(_ s: UnsafeRawBufferPointer, line: Int) throws(StoreError) -> Outcome {
     if s.starts(with: Array("INSERT INTO".utf8)) {
       switch step(s, line) {
-      case .failure(let e): if e.isParse { throw e }; pending.append(e); return .done
+      case .failure(let e):
+        if e.isParse { throw e }
+        pending.append(e)
+        return .done
       case .success(let o): return o
       }
     }
@@ -125,8 +151,13 @@ final class Session {
     return out
   }
   func tableNames() -> [String] { strings("select name from sqlite_schema where type='table' order by 1") }
-  func columnNames(_ t: String) -> [String]? { let c = strings("select name from pragma_table_info('\(t)')"); return c.isEmpty ? nil : c }
-  func createStatement(_ t: String) -> String? { strings("select sql from sqlite_schema where name='\(t)' collate nocase").first }
+  func columnNames(_ t: String) -> [String]? {
+    let c = strings("select name from pragma_table_info('\(t)')")
+    return c.isEmpty ? nil : c
+  }
+  func createStatement(_ t: String) -> String? {
+    strings("select sql from sqlite_schema where name='\(t)' collate nocase").first
+  }
 }
 struct StatementSplitter {
   private var at = 0
@@ -136,10 +167,17 @@ struct StatementSplitter {
     while at < b.count {
       let c = b[at]
       let n: UInt8 = at + 1 < b.count ? b[at + 1] : 0
-      if comment == 1 { if c == 10 { comment = 0 } } else if comment == 2 {
+      if comment == 1 {
+        if c == 10 { comment = 0 }
+      } else if comment == 2 {
         if at + 1 == b.count { return nil }
-        if c == 42 && n == 47 { comment = 0; at += 1 }
-      } else if quote != 0 { if c == quote { quote = 0 } } else {
+        if c == 42 && n == 47 {
+          comment = 0
+          at += 1
+        }
+      } else if quote != 0 {
+        if c == quote { quote = 0 }
+      } else {
         switch c {
         case 59: return at + 1
         case 39, 34, 96: quote = c
@@ -147,7 +185,10 @@ struct StatementSplitter {
         case 45, 47:
           if at + 1 == b.count { return nil }
           if c == 45 && n == 45 { comment = 1 }
-          if c == 47 && n == 42 { comment = 2; at += 1 }
+          if c == 47 && n == 42 {
+            comment = 2
+            at += 1
+          }
         default: break
         }
       }

@@ -16,19 +16,39 @@ struct Launch {
       complain("unable to open store \"\(path)\": \(error.message)")
       return 1
     }
-    let shell = Shell(session: store.makeSession(), settings: command.settings, storePath: path)
-    runInput(shell)
-    if let sentence = shell.console.endRedirection() { shell.complain(sentence) }
-    shell.console.flush()
+    let console = Console()
+    var summary: Shell.Summary
+    do throws(StoreError) {
+      summary = try runShell(on: store, console: console)
+    } catch {
+      complain(error.message)
+      return 1
+    }
+    console.flush()
     do throws(StoreError) {
       try store.close(drain: !command.noDrain)
     } catch {
-      shell.report(error, from: .script, line: nil, fragment: [])
+      summary.errorCount += 1
+      if error.message != summary.lastFailure {
+        console.complaining().write(ErrorReport.line(error.message))
+      }
     }
-    if let reason = shell.console.outputFailure { shell.complain("cannot write the output: \(reason)") }
-    shell.console.flush()
-    if shell.console.isAbandoned { dieByBrokenPipe() }
-    return shell.exitStatus ?? (shell.errorCount > 0 ? 1 : 0)
+    if let reason = console.outputFailure {
+      summary.errorCount += 1
+      console.complaining().write(ErrorReport.line("cannot write the output: \(reason)"))
+    }
+    console.flush()
+    if console.isAbandoned { dieByBrokenPipe() }
+    return summary.exitStatus ?? (summary.errorCount > 0 ? 1 : 0)
+  }
+
+  /// The session ends with this function, and an open transaction with it: before the store is closed.
+  private func runShell(on store: Store, console: Console) throws(StoreError) -> Shell.Summary {
+    let shell = Shell(
+      session: try store.makeSession(), console: console, settings: command.settings, storePath: command.store ?? "")
+    runInput(shell)
+    if let sentence = console.endRedirection() { shell.complain(sentence) }
+    return shell.summary
   }
 
   private func runInput(_ shell: Shell) {

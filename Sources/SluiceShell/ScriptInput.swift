@@ -24,6 +24,8 @@ final class ScriptInput {
   private var descriptor: Int32
   private var isAtEnd: Bool
   private var isLineStart = true
+  /// 1 when a carriage return stands behind the end that may belong to a line end, else 0.
+  private var heldCount = 0
   /// Line of the cursor, from 1.
   private(set) var line = 1
   /// The `errno` of a read that failed; it ends the input.
@@ -171,7 +173,7 @@ final class ScriptInput {
       if let feed = unread.dropFirst(scanned).firstIndex(of: UInt8(ascii: "\n")) {
         let text = Array(unread[..<feed])
         start += feed
-        return text.last == UInt8(ascii: "\r") ? Array(text.dropLast()) : text
+        return text
       }
       scanned = unread.count
       guard fill() else {
@@ -188,10 +190,10 @@ final class ScriptInput {
     makeRoom()
     if !hasInput(timeoutMilliseconds: 0) { willWait() }
     while true {
-      let count = read(descriptor, memory + end, capacity - end)
+      let count = read(descriptor, memory + end + heldCount, capacity - end - heldCount)
       if count > 0 {
-        end += count
-        return true
+        if takeBlock(heldCount + count) { return true }
+        continue
       }
       if count < 0, errno == EINTR { continue }
       if count < 0, errno == EAGAIN {
@@ -200,8 +202,33 @@ final class ScriptInput {
       }
       failure = count < 0 ? errno : 0
       isAtEnd = true
-      return false
+      end += heldCount
+      return heldCount > 0
     }
+  }
+
+  /// Adds the `count` bytes behind the buffer's end to it, without the carriage returns of CRLF line ends: sqlite3's
+  /// shell drops those too, so a text over several lines is the same from either kind of file. A carriage return
+  /// that ends the block waits for the byte behind it. False when nothing was added.
+  private func takeBlock(_ count: Int) -> Bool {
+    var (source, target) = (end, end)
+    let limit = end + count
+    while let found = memchr(memory + source, 13, limit - source) {
+      let mark = UnsafeRawPointer(found) - UnsafeRawPointer(memory)
+      let isLast = mark + 1 == limit
+      let isDropped = isLast || byte(mark + 1) == UInt8(ascii: "\n")
+      let size = mark - source + (isDropped ? 0 : 1)
+      if target != source { memmove(memory + target, memory + source, size) }
+      target += size
+      source = mark + 1
+      if isLast { break }
+    }
+    if target != source { memmove(memory + target, memory + source, limit - source) }
+    let hadText = target + limit - source > end
+    heldCount = byte(limit - 1) == UInt8(ascii: "\r") && source == limit ? 1 : 0
+    end = target + limit - source
+    if heldCount == 1 { memory.storeBytes(of: UInt8(ascii: "\r"), toByteOffset: end, as: UInt8.self) }
+    return hadText
   }
 
   /// Whether a read would return at once, waiting so long for it.
@@ -212,14 +239,14 @@ final class ScriptInput {
 
   private func makeRoom() {
     if start > 0 {
-      memmove(memory, memory + start, end - start)
+      memmove(memory, memory + start, end - start + heldCount)
       end -= start
       start = 0
     }
     guard capacity - end < ScriptInput.blockSize / 2 else { return }
     capacity *= 2
     let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
-    larger.copyMemory(from: memory, byteCount: end)
+    larger.copyMemory(from: memory, byteCount: end + heldCount)
     memory.deallocate()
     memory = larger
   }

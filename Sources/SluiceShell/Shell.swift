@@ -5,7 +5,7 @@ import Sluice
 /// What scripts, terminal and arguments share.
 final class Shell {
   let session: Session
-  let console = Console()
+  let console: Console
   var settings: Settings {
     didSet { session.stopAtFirstError = settings.stopsAtFirstError }
   }
@@ -20,8 +20,17 @@ final class Shell {
   private var isUnusable = false
   private var lastFailure = ""
 
-  init(session: Session, settings: Settings, storePath: String) {
+  /// What is left to know when the shell is done.
+  struct Summary {
+    var errorCount: Int
+    var exitStatus: Int32?
+    /// The last failure of the store that was told.
+    var lastFailure: String
+  }
+
+  init(session: Session, console: Console, settings: Settings, storePath: String) {
     self.session = session
+    self.console = console
     self.settings = settings
     self.storePath = storePath
     session.stopAtFirstError = settings.stopsAtFirstError
@@ -31,6 +40,8 @@ final class Shell {
   var isStopping: Bool {
     exitStatus != nil || isUnusable || console.isAbandoned || console.outputFailure != nil
   }
+
+  var summary: Summary { Summary(errorCount: errorCount, exitStatus: exitStatus, lastFailure: lastFailure) }
 
   // MARK: - Statements
 
@@ -121,12 +132,6 @@ final class Shell {
   func complain(_ message: String) {
     errorCount += 1
     console.complaining().write(ErrorReport.line(message))
-  }
-
-  /// An error in words of its own.
-  func complain(inFull text: String) {
-    errorCount += 1
-    console.complaining().write(text + "\n")
   }
 
   /// An error told already, in a script that was read.
