@@ -61,7 +61,7 @@ struct Launch {
       }
       return
     }
-    if !command.batch, command.interactive || (isatty(0) == 1 && isatty(1) == 1) {
+    if !command.batch, command.interactive || isatty(0) == 1 {
       Terminal(shell: shell).run()
     } else if !shell.isStopping {
       shell.runStandardInput()

@@ -51,25 +51,38 @@ final class Terminal {
   private func take(_ line: [UInt8]) -> DotCommand.Outcome {
     if pending.isEmpty, line.first == UInt8(ascii: ".") {
       editor.remember(line)
-      let outcome = shell.perform(dotCommand: line, line: 1)
-      if outcome == .failed { shell.countError() }
-      return outcome
+      return run(line)
     }
     entry += (entry.isEmpty ? [] : [UInt8(ascii: "\n")]) + line
     let input = ScriptInput(text: pending + line + [UInt8(ascii: "\n")])
-    runWholeStatements(of: input)
+    let outcome = runWholeElements(of: input)
     pending = Array(input.unread)
     if pending.isEmpty {
       editor.remember(entry)
       entry = []
     }
-    return .done
+    return outcome
   }
 
-  private func runWholeStatements(of input: ScriptInput) {
-    while shell.exitStatus == nil, case .statement = input.next(), let size = input.wholeStatementSize() {
-      shell.execute(input, size: size, from: .terminal)
+  /// One line, but several when they were pasted: dot commands may stand among them.
+  private func runWholeElements(of input: ScriptInput) -> DotCommand.Outcome {
+    while shell.exitStatus == nil {
+      switch input.next() {
+      case .end: return .done
+      case .statement:
+        guard let size = input.wholeStatementSize() else { return .done }
+        shell.execute(input, size: size, from: .terminal)
+      case .dotCommand(let text):
+        if run(text) == .leave { return .leave }
+      }
     }
+    return .leave
+  }
+
+  private func run(_ dotCommand: [UInt8]) -> DotCommand.Outcome {
+    let outcome = shell.perform(dotCommand: dotCommand, line: 1)
+    if outcome == .failed { shell.countError() }
+    return outcome
   }
 
   /// C-d runs what stands there without its semicolon, as sqlite3 does.
