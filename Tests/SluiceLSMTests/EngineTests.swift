@@ -248,7 +248,8 @@ import Testing
   #expect(statistics.memtableRuns <= 13)
   let rows = try engine.snapshot(at: 5000).rows()
   #expect(rows.count == 5000)
-  #expect(zip(rows, rows.dropFirst()).allSatisfy { compareKeys($0.key, $1.key) < 0 })
+  let rises = zip(rows, rows.dropFirst()).allSatisfy { (a: Row, b: Row) -> Bool in compareKeys(a.key, b.key) < 0 }
+  #expect(rises)
 }
 
 @Test func largeValuesHaveBlocksOfTheirOwn() throws {
