@@ -93,6 +93,9 @@ public final class Statement {
     try check(sx_bind_int64(handle, Int32(truncatingIfNeeded: index), value))
   }
 
+  @inlinable @inline(__always)
+  public func bind(_ index: Int, _ value: Int) throws(SQLiteError) { try bind(index, Int64(value)) }
+
   /// NaN becomes NULL.
   @inlinable @inline(__always)
   public func bind(_ index: Int, _ value: Double) throws(SQLiteError) {

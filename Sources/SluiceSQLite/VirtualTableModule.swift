@@ -7,7 +7,7 @@ import SluiceSystem
 
 extension Connection {
   /// Makes `table` readable as `name`, in place of what was registered under that name before; no statement on the
-  /// old one may be running. The table is kept until then or until the connection is closed.
+  /// old one may be running. SQLite lets go of the old table when it prepares the next statement.
   public func register(table name: String, _ table: VirtualTable) throws(SQLiteError) {
     let db = try opened()
     let reference = Unmanaged.passRetained(table).toOpaque()
@@ -94,7 +94,7 @@ private func report(_ error: SQLiteError, to table: TablePointer?) -> Int32 {
     sx_free(table.pointee.zErrMsg)
     table.pointee.zErrMsg = sqliteString(error.message)
   }
-  return error.code
+  return resultCode(error)
 }
 
 private func connect(
