@@ -53,7 +53,7 @@ import Testing
     }
     _ = reads.wait { $0 >= 10 || !failures.withLock { $0.isEmpty } ? true : nil }
     done.update { $0 = true }
-    readers.forEach { $0.join() }
+    for reader in readers { reader.join() }
     #expect(failures.withLock { $0 } == [])
     #expect(try writer.rows("SELECT count(*) FROM t") == [[.integer(1500)]])
   }
