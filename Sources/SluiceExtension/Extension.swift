@@ -8,8 +8,8 @@ import SluiceSQLite
 /// What sluice_version() answers.
 let version = "0.1.0"
 
-/// Called by SQLite for each connection that loads the extension. Returns SQLITE_OK_LOAD_PERMANENTLY (256): were the file
-/// unmapped with its last connection, its threads and state would be gone under running code.
+/// Called by SQLite for each connection that loads the extension. Returns SQLITE_OK_LOAD_PERMANENTLY (256): were the
+/// file unmapped with its last connection, its threads and state would be gone under running code.
 @c(sqlite3_sluice_init)
 public func sqlite3_sluice_init(
   _ db: OpaquePointer?, _ message: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?,

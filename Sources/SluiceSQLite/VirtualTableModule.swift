@@ -1,6 +1,6 @@
 // SQLite's callbacks for the virtual tables of this module. SQLite owns the memory of sx_table and sx_cursor (C structs
-// that begin with its own part); each holds one reference to the Swift object, taken in xConnect and xOpen, given back in
-// xDisconnect and xClose. No Swift error crosses C: it becomes the table's zErrMsg and a result code.
+// that begin with its own part); each holds one reference to the Swift object, taken in xConnect and xOpen, given
+// back in xDisconnect and xClose. No Swift error crosses C: it becomes the table's zErrMsg and a result code.
 // Unsafe by nature: named in the tidy test.
 import CSQLite
 import SluiceSystem

@@ -95,7 +95,8 @@ private final class EncodedRows: DeltaTable {
     let project = try connection.prepare(
       """
       INSERT INTO revenue SELECT user, count(*), sum(amount), max(note) FROM delta WHERE true GROUP BY 1
-      ON CONFLICT(user) DO UPDATE SET n = n + excluded.n, total = total + excluded.total, last = max(last, excluded.last)
+      ON CONFLICT(user) DO UPDATE SET n = n + excluded.n, total = total + excluded.total,
+        last = max(last, excluded.last)
       """, persistent: true)
     for batch in 0..<3 {
       delta.clear()

@@ -3,7 +3,7 @@
    symbol, so whoever imports this module must not call those either: the sx_* functions stand for them.
 
    Where the table comes from: an extension is handed it by its host and calls sx_set_api; a program that has the
-   target CSQLiteHost among its dependencies gets it from libsqlite3 at the first sx_ready(), by the weak symbol below. */
+   target CSQLiteHost among its dependencies gets it from libsqlite3 at the first sx_ready(), by a weak symbol. */
 #ifndef CSQLITE_H
 #define CSQLITE_H
 
