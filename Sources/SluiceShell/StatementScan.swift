@@ -7,5 +7,8 @@ struct StatementScan {
 
   /// The size of the statement at the start of `text` with its semicolon, or nil while it is not whole.
   /// Cost: only what was not seen before is looked at.
-  mutating func end(of text: UnsafeRawBufferPointer) -> Int? { splitter.end(in: text) }
+  mutating func end(of text: UnsafeRawBufferPointer) -> Int? {
+    guard case .statement(let range, _, _, _) = splitter.next(in: text, atEnd: false) else { return nil }
+    return range.upperBound
+  }
 }
