@@ -93,7 +93,7 @@ import Testing
       let filler = "--" + String(repeating: "x", count: (1 << 20) - 3 - shift) + "\n"
       let ours = try ShellUnderTest().run(filler + body)
       #expect(ours.text == expected.text)
-      let moved = expected.errorText.replacing("near line 4", with: "near line 5")
+      let moved = expected.errorText.replacing("near line 5", with: "near line 6")
       #expect(ours.errorText == moved)
     }
   }
