@@ -36,7 +36,8 @@ enum StoreOpening {
       return
     }
     let names: [String]
-    do { names = try files.list(path) } catch  where error.code == ENOTDIR {
+    do { names = try files.list(path) } catch {
+      guard error.code == ENOTDIR else { throw error }
       throw StoreError(.invalid, "\(path) is not a Sluice store: it is a file, and a store is a directory")
     }
     if !names.contains("store"), !Set(names).isSubset(of: unfinished) {
@@ -45,9 +46,8 @@ enum StoreOpening {
   }
 
   private static func takeLock(_ path: String, _ options: StoreOptions) throws -> any FileLock {
-    do {
-      return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())")
-    } catch  where error.code == EWOULDBLOCK {
+    do { return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())") } catch {
+      guard error.code == EWOULDBLOCK else { throw error }
       throw StoreError(.unavailable, "\(path) is in use by \(error.detail.isEmpty ? "another process" : error.detail)")
     }
   }

@@ -22,8 +22,14 @@ enum CompactionRules {
   static let runsPerLevel = 4
   /// The bottom moves down when it is this many times as large as what would be merged into it.
   static let bottomRatio: UInt64 = 4
+}
+
+/// Sizes that tests make small.
+struct TableSizes {
+  /// Where flush and compaction close a table.
+  var target: UInt64 = 32 << 20
   /// A smaller table is put together with its neighbours rather than moved.
-  static let smallTable: UInt64 = 4 << 20
+  var small: UInt64 = 4 << 20
 }
 
 /// The compaction that `version` wants most, or nil. A pure function: shallow levels first.
@@ -56,7 +62,7 @@ struct TableGroup: Equatable {
 }
 
 /// Cuts the inputs of a compaction into groups that do not overlap, in key order. A pure function.
-func planGroups(_ tables: [TableInfo], mustRewrite: (TableInfo) -> Bool) -> [TableGroup] {
+func planGroups(_ tables: [TableInfo], smallSize: UInt64, mustRewrite: (TableInfo) -> Bool) -> [TableGroup] {
   var groups: [TableGroup] = []
   var largest: [UInt8] = []
   for table in tables.sorted(by: { compareKeys($0.smallest, $1.smallest) < 0 }) {
@@ -65,7 +71,7 @@ func planGroups(_ tables: [TableInfo], mustRewrite: (TableInfo) -> Bool) -> [Tab
       groups[groups.count - 1].isMoved = false
       if compareKeys(table.largest, largest) > 0 { largest = table.largest }
     } else {
-      let isMoved = table.size >= CompactionRules.smallTable && !mustRewrite(table)
+      let isMoved = table.size >= smallSize && !mustRewrite(table)
       groups.append(TableGroup(tables: [table], isMoved: isMoved))
       largest = table.largest
     }
@@ -121,7 +127,7 @@ extension Engine {
     let wanted = Set(compaction.inputs)
     let runs = version.levels.flatMap { $0 }.filter { wanted.contains($0.number) }
     let drops = version.dropped.filter { $0.value <= horizon }
-    let groups = planGroups(runs.flatMap(\.tables)) { table in
+    let groups = planGroups(runs.flatMap(\.tables), smallSize: sizes.small) { table in
       (compaction.dropsTombstones && table.tombstones > 0) || drops.contains { table.overlaps(prefix: $0.key) }
     }
     var filter = VersionFilter(

@@ -30,6 +30,7 @@ public final class Engine: @unchecked Sendable {
   var failure: EngineError?
   /// Tables that no version names any more, until no reader has them.
   var obsolete: [Table] = []
+  var sizes = TableSizes()
   let counters = Monitor(EngineCounters())
 
   init(

@@ -8,6 +8,7 @@ public func describeTable(fileSystem: any FileSystem, path: String) -> [String] 
     let file = try openForReading(fileSystem, path)
     defer { file.close() }
     let parts = try TableParts(file, shard: 0, keyRange: nil)
+    defer { withExtendedLifetime(parts) {} }
     var lines = describe(parts.properties)
     lines.insert("table size=\(parts.size) version=\(TableFormat.version)", at: 0)
     for (name, place) in [
@@ -39,6 +40,7 @@ private func describeBlock(_ file: any File, _ entry: IndexEntry) -> String {
   let place = entry.place
   let name = "block offset=\(place.offset) size=\(place.size) last=\(hex([UInt8](entry.keyBytes)))"
   let memory = BlockMemory(size: Int(place.size) + BlockFormat.trailerSize)
+  defer { withExtendedLifetime(memory) {} }
   do { try readFully(file, into: memory.bytes, at: place.offset, shard: 0, keyRange: nil) } catch {
     return name + " damaged: \(error)"
   }
@@ -59,6 +61,7 @@ private func describeBlock(_ file: any File, _ entry: IndexEntry) -> String {
 public func describeManifest(fileSystem: any FileSystem, path: String) -> [String] {
   do {
     let file = try readWholeFile(path, fileSystem: fileSystem, shard: 0)
+    defer { withExtendedLifetime(file) {} }
     return describeManifest(file.bytes)
   } catch { return ["damaged: \(error)"] }
 }

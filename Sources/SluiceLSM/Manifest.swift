@@ -80,6 +80,7 @@ func readManifest(
   _ path: String, number: UInt64, fileSystem: any FileSystem, shard: Int
 ) throws(EngineError) -> FoundManifest? {
   let memory = try readWholeFile(path, fileSystem: fileSystem, shard: shard)
+  defer { withExtendedLifetime(memory) {} }
   let bytes = memory.bytes
   func corrupt(_ message: String, _ offset: Int, _ kind: EngineError.Kind = .corrupt) -> EngineError {
     EngineError(kind, message, shard: shard, file: path, offset: UInt64(offset))

@@ -15,7 +15,7 @@ final class RunWriter {
   var size: UInt64 { finished.reduce(writer?.size ?? 0) { $0 + $1.size } }
 
   func add(_ head: MergeHead) throws(EngineError) {
-    if let writer, writer.size >= TableFormat.targetSize, compareBytes(writer.lastKey, head.key) != 0 {
+    if let writer, writer.size >= engine.sizes.target, compareBytes(writer.lastKey, head.key) != 0 {
       try endTable()
     }
     let target: TableWriter

@@ -169,6 +169,7 @@ final class Table: @unchecked Sendable {
     var ordinal = firstBlock(key, order: order)
     while ordinal < blockCount {
       let block = try block(ordinal)
+      defer { withExtendedLifetime(block) {} }
       let offset = index[ordinal].place.offset
       guard cursor.open(block.content) else { throw corrupt("damaged block", offset: offset) }
       switch cursor.seek(key, trailer: trailer) {
@@ -210,6 +211,7 @@ final class Table: @unchecked Sendable {
     let ordinal = bound.withUnsafeBytes { firstBlock($0, order: keyOrder($0)) }
     if ordinal == blockCount { return info.largest }
     let block = try block(ordinal)
+    defer { withExtendedLifetime(block) {} }
     let offset = index[ordinal].place.offset
     var cursor = BlockCursor()
     guard cursor.open(block.content) else { throw corrupt("damaged block", offset: offset) }
@@ -281,7 +283,9 @@ struct TableParts {
     self.footer = footer
     filter = try part(footer.filter)
     index = try part(footer.index)
-    guard let properties = TableProperties(try part(footer.properties).content) else {
+    let block = try part(footer.properties)
+    defer { withExtendedLifetime(block) {} }
+    guard let properties = TableProperties(block.content) else {
       throw corrupt("damaged properties", footer.properties.offset)
     }
     self.properties = properties

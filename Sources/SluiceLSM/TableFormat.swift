@@ -49,8 +49,6 @@ enum TableFormat {
   static let version: UInt16 = 1
   static let headerSize = 16
   static let footerSize = 48
-  /// Where compaction and flush close a table.
-  static let targetSize: UInt64 = 32 << 20
 
   static func fileName(_ number: UInt64) -> String { numbered(number) + ".table" }
 }

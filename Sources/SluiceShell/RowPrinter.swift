@@ -91,7 +91,7 @@ struct RowPrinter {
       case .null: output.write("null")
       case .integer: output.write(rows.text(index))
       case .real:
-        let number = real(rows, index)
+        let number = rows.real(index)
         output.write(number.isFinite ? longText(number) : Array((number < 0 ? "-1e999" : "1e999").utf8))
       case .text: writeJSON(cString(rows.text(index)))
       case .blob: writeJSON(rows.text(index))
@@ -100,17 +100,12 @@ struct RowPrinter {
     output.write(byte: UInt8(ascii: "}"))
   }
 
-  private func real(_ rows: Rows, _ index: Int) -> Double {
-    guard case .real(let real) = rows.value(index) else { return 0 }
-    return real
-  }
-
   private func printQuoted(_ rows: Rows, _ index: Int) {
     switch rows.type(index) {
     case .null: output.write("NULL")
     case .integer: output.write(rows.text(index))
     case .real:
-      let number = real(rows, index)
+      let number = rows.real(index)
       output.write(number.isFinite ? longText(number) : Array((number < 0 ? "-Inf" : "Inf").utf8))
     case .text: writeQuoted(cString(rows.text(index)))
     case .blob:

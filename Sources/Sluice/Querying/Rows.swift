@@ -80,6 +80,19 @@ public final class Rows {
     }
   }
 
+  /// A column as a real: a number that is none is converted as SQLite does, NULL is 0.
+  public func real(_ column: Int) -> Double {
+    switch source {
+    case .statement(let statement): return statement.double(column)
+    case .values(let rows):
+      switch rows[index][column] {
+      case .real(let number): return number
+      case .integer(let number): return Double(number)
+      default: return 0
+      }
+    }
+  }
+
   /// A column as a value.
   public func value(_ column: Int) -> Value {
     switch source {

@@ -157,7 +157,6 @@ final class Pipeline: Sendable {
       }
     }
     if resolutions > 0 { generations.update { $0.resolutionsDurable += resolutions } }
-    applier.submit(next)
     progress.update { progress in
       for item in next {
         progress.durable = item.lastPosition
@@ -169,8 +168,10 @@ final class Pipeline: Sendable {
         progress.sessions[session]?.durable += 1
         progress.sessions[session]?.lastPosition = item.lastPosition
       }
-      progress.work += 1
     }
+    // Behind the watermark: what a session waits for next is never ahead of what it has been told.
+    applier.submit(next)
+    signalWork()
   }
 
   // MARK: From the applier

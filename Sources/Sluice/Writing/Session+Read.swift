@@ -147,24 +147,38 @@ extension Session {
     guard header.form == .values, let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
       throw StoreError(.unsupported, "EXPLAIN INSERT … DEFAULT VALUES is not supported", isParse: true)
     }
-    var aside = BatchBuilder(capacity: 4096)
-    swap(&aside, &builder)
     let counter = catalog.table(header.table)?.highestKey
     let before = counter?.current
-    defer {
-      swap(&aside, &builder)
-      if let counter, let before { counter.restore(before) }
-      plan = nil
-    }
-    guard try insert(base, base + text.count, line: 1, isWhole: true) != nil, let plan else {
+    let batch = encodeAside(base, base + text.count)
+    if let counter, let before { counter.restore(before) }
+    defer { plan = nil }
+    guard let batch = try batch.get(), let plan else {
       throw StoreError(.invalid, "incomplete input", isParse: true, sqliteCode: 1)
     }
-    let batch = builder.seal(
-      timeMicroseconds: store.options.clock.wallMicroseconds(), flags: [], session: id)
     return .rows(
       Rows(
         columns: ["row", "table", "placed_by", "slot", "shard"],
         values: placements(batch, plan)))
+  }
+
+  /// Encodes an INSERT as if it were to be written, into a builder that stands in for the session's; nil when the
+  /// statement is not complete or leaves all of its rows out.
+  private func encodeAside(
+    _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+  ) -> Result<Batch?, StoreError> {
+    var aside = BatchBuilder(capacity: 4096)
+    swap(&aside, &builder)
+    let result: Result<Batch?, StoreError>
+    do throws(StoreError) {
+      let isComplete = try insert(start, end, line: 1, isWhole: true) != nil
+      result = .success(
+        isComplete && !builder.isEmpty
+          ? builder.seal(timeMicroseconds: store.options.clock.wallMicroseconds(), session: id) : nil)
+    } catch {
+      result = .failure(error)
+    }
+    swap(&aside, &builder)
+    return result
   }
 
   private func placements(_ batch: Batch, _ plan: InsertPlan) -> [[Value]] {

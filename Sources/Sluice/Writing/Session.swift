@@ -124,7 +124,9 @@ public final class Session {
     try waitApplied()
   }
 
+  /// Sends what is pending and waits until its outcome is known.
   func waitApplied() throws(StoreError) {
+    try sendBatch()
     let id = id
     try store.pipeline.wait { $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil }
     refreshCatalog()
