@@ -26,10 +26,13 @@ enum ErrorReport {
       head = error.isParse ? "Error: in prepare, " : "Error: stepping, "
     }
     var text = Array((head + error.message).utf8)
-    if let code = error.sqliteCode, code > 1 { text += Array(" (\(code))".utf8) }
+    if let code = error.sqliteCode, code > 1, code != schemaCode { text += Array(" (\(code))".utf8) }
     text.append(UInt8(ascii: "\n"))
     return text + fragment
   }
+
+  /// SQLITE_SCHEMA: SQLite adds it to a name's error when it has not read the schema before, and it says nothing more.
+  private static let schemaCode: Int32 = 17
 
   /// A complaint that belongs to no statement.
   static func line(_ message: String) -> [UInt8] { Array("Error: \(message)\n".utf8) }
