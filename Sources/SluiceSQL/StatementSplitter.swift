@@ -102,6 +102,8 @@ public struct StatementSplitter: Sendable {
         if !skipBlockComment(base, count) { return nil }
       }
     }
+    // A word that the last byte ends is one all the same.
+    if atEnd, case .word(let first) = place { endWord(base, count, first, atEnd) }
     return nil
   }
 
