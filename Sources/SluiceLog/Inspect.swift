@@ -2,8 +2,8 @@
 // behind damage at the next record that verifies.
 import SluiceSystem
 
-/// One line for the header and one for each record, damaged place, and run of zeros of the segment at `path`. Throws only
-/// when the file cannot be read at all.
+/// One line for the header and one for each record, damaged place, and run of zeros of the segment at `path`. Throws
+/// only when the file cannot be read at all.
 public func describeSegment(fileSystem: any FileSystem, path: String) throws(LogError) -> [String] {
   let scanner: SegmentScanner
   do throws(LogError) { scanner = try SegmentScanner.open(fileSystem, path: path, limit: nil) } catch {
