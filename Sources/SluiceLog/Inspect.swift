@@ -31,7 +31,7 @@ public func describeSegment(fileSystem: any FileSystem, path: String) throws(Log
       let start = scanner.offset
       try scanner.skipToNextHeader()
       let zeros = try scanner.isZero(from: start)
-      lines.append("\(start) \(zeros ? "zeros" : "bad end of records with bytes behind it, up to") \(scanner.offset)")
+      lines.append("\(start) \(zeros ? "zeros" : "bad zeros and other bytes") up to \(scanner.offset)")
     }
   }
   return lines

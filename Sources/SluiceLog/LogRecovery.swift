@@ -36,12 +36,10 @@ struct LogRecovery {
 
   mutating func run() throws(LogError) {
     do {
-      if try !fileSystem.exists(directory) {
-        try fileSystem.createDirectory(directory)
-        if let slash = directory.lastIndex(of: "/"), slash > directory.startIndex {
-          try fileSystem.syncDirectory(String(directory[..<slash]))
-        }
-      }
+      if try !fileSystem.exists(directory) { try fileSystem.createDirectory(directory) }
+      // Also when it was there: who created it may have been killed before its name was durable.
+      let slash = directory.lastIndex(of: "/")
+      try fileSystem.syncDirectory(slash.map { $0 == directory.startIndex ? "/" : String(directory[..<$0]) } ?? ".")
       try listFiles()
     } catch { throw LogError("open the log in \(directory)", error) }
     segments.sort(by: Segment.precedes)

@@ -97,6 +97,7 @@ import Testing
   #expect(
     disk.lines == [
       "create directory log",
+      "sync directory .",
       "sync directory log",
       "create \(firstSegment).new",
       "write \(firstSegment).new 0+512",
