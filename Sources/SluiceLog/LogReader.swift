@@ -47,8 +47,8 @@ public final class LogReader {
 
   deinit { scanner?.close() }
 
-  /// The next record, or nil at the end. Throws `corrupt` with file and offset. Cost: one read per MiB, a checksum and a
-  /// copy of the bytes.
+  /// The next record, or nil at the end. Throws `corrupt` with file and offset. Cost: one read per MiB, a checksum and
+  /// a copy of the bytes.
   public func next() throws(LogError) -> LogRecord? {
     while true {
       if self.scanner == nil { try openNext() }

@@ -22,15 +22,16 @@
 //   40  u32  checksum: CRC32C of bytes 0..<40
 //   44  zeros up to 512
 //
-// Then records (Batch.swift). A header of 64 zeros ends them: the file is filled with zeros ahead of the records, so that
-// fdatasync of a small commit changes no metadata (7 k commits/s against 4.5 k). A sealed segment is cut to its records.
+// Then records (Batch.swift). A header of 64 zeros ends them: the file is filled with zeros ahead of the records, so
+// that fdatasync of a small commit changes no metadata (7 k commits/s against 4.5 k). A sealed segment is cut to its
+// records.
 //
-// Limits: sealed at 64 MiB, plus the group that crossed it. A reader refuses what it does not know: another magic or checksum is
-// corruption, a higher lowest reader version is `unsupported`.
+// Limits: sealed at 64 MiB, plus the group that crossed it. A reader refuses what it does not know: another magic or
+// checksum is corruption, a higher lowest reader version is `unsupported`.
 //
 // Example: serial 0x1122334455667788, first position 10, store 0x99:
 //   53 4c 55 49 43 45 4c 47  01 00 01 00 00 00 00 00  88 77 66 55 44 33 22 11  0a 00 00 00 00 00 00 00
-//   99 00 00 00 00 00 00 00  0a 7d 44 c8  00 … 00
+//   99 00 00 00 00 00 00 00  9f 77 33 86  00 … 00
 import SluiceSystem
 
 /// What a segment's header says.
