@@ -90,6 +90,8 @@ import Testing
   @Test func droppedErrors() {
     #expect(errorFindings(source("let a = try? f()")).count == 1)
     #expect(errorFindings(source("let a = try! f()")).count == 1)
+    #expect(errorFindings(source("g((try? f()) ?? 1)")).count == 1)
+    #expect(errorFindings(source("func f() -> Entry? { let retry: Retry! }")) == [])
     #expect(errorFindings(source("// try? f()\nlet s = \"try!\"; try f()")) == [])
     #expect(errorFindings([file("Tests/T/A.swift", "try? f()")]) == [])
   }

@@ -79,10 +79,12 @@ func headFindings(_ files: [SourceFile]) -> [String] {
 func errorFindings(_ files: [SourceFile]) -> [String] {
   findings(files) { file, line in
     guard file.isSource else { return nil }
-    for word in ["try?", "try!"] where line.contains(word) {
-      return "`\(word)` in Sources: handle the error or pass it on"
+    let hit = line.split(separator: " ").first { word in
+      // Behind brackets and other marks too, but not the end of a longer word.
+      let end = word.drop { !$0.isLetter && $0 != "_" }
+      return end.hasPrefix("try?") || end.hasPrefix("try!")
     }
-    return nil
+    return hit == nil ? nil : "`try?` or `try!` in Sources: handle the error or pass it on"
   }
 }
 
