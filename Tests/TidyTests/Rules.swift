@@ -79,12 +79,12 @@ func headFindings(_ files: [SourceFile]) -> [String] {
 func errorFindings(_ files: [SourceFile]) -> [String] {
   findings(files) { file, line in
     guard file.isSource else { return nil }
-    let hit = line.split(separator: " ").first { word in
-      // Behind brackets and other marks too, but not the end of a longer word.
-      let end = word.drop { !$0.isLetter && $0 != "_" }
-      return end.hasPrefix("try?") || end.hasPrefix("try!")
+    let hits = line.ranges(of: "try?") + line.ranges(of: "try!")
+    let isWhole = hits.contains { hit in
+      guard let before = line[..<hit.lowerBound].last else { return true }
+      return !before.isLetter && !before.isNumber && before != "_"
     }
-    return hit == nil ? nil : "`try?` or `try!` in Sources: handle the error or pass it on"
+    return isWhole ? "`try?` or `try!` in Sources: handle the error or pass it on" : nil
   }
 }
 
