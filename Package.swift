@@ -11,7 +11,7 @@ let package = Package(
   products: [
     .executable(name: "sluice", targets: ["SluiceShell"]),
     .executable(name: "sluice-bench", targets: ["SluiceBench"]),
-    .library(name: "Sluice", targets: ["Sluice"]),
+    .library(name: "Sluice", targets: ["Sluice", "CSQLiteHost"]),
     .library(name: "sluice0", type: .dynamic, targets: ["SluiceExtension"]),
   ],
   dependencies: [
@@ -20,6 +20,7 @@ let package = Package(
   targets: [
     .target(name: "CSystem"),
     .target(name: "CSQLite"),
+    .target(name: "CSQLiteHost", dependencies: ["CSQLite"], linkerSettings: [.linkedLibrary("sqlite3")]),
     .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
     .target(name: "SluiceSystem", dependencies: ["CSystem"], swiftSettings: hot),
     .target(name: "SluiceLog", dependencies: ["SluiceSystem"], swiftSettings: hot),
@@ -31,10 +32,12 @@ let package = Package(
       swiftSettings: hot),
     .executableTarget(
       name: "SluiceShell",
-      dependencies: ["Sluice", "CReadline", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-      swiftSettings: hot, linkerSettings: [.linkedLibrary("sqlite3")]),
+      dependencies: [
+        "Sluice", "CReadline", "CSQLiteHost", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: hot),
     .target(
-      name: "SluiceExtension", dependencies: ["Sluice", "SluiceSQLite", "CSQLite"],
+      name: "SluiceExtension", dependencies: ["SluiceSQLite", "CSQLite"], exclude: ["exports.map"],
       swiftSettings: hot,
       linkerSettings: [
         .unsafeFlags([
@@ -44,15 +47,17 @@ let package = Package(
       ]),
     .executableTarget(
       name: "SluiceBench",
-      dependencies: ["Sluice", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-      swiftSettings: hot, linkerSettings: [.linkedLibrary("sqlite3")]),
+      dependencies: [
+        "Sluice", "CSQLiteHost", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: hot),
     .target(name: "SluiceTesting", dependencies: ["Sluice", "SluiceSystem"]),
     .testTarget(name: "SluiceSystemTests", dependencies: ["SluiceSystem", "SluiceTesting"]),
     .testTarget(name: "SluiceLogTests", dependencies: ["SluiceLog", "SluiceTesting"]),
     .testTarget(name: "SluiceLSMTests", dependencies: ["SluiceLSM", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"]),
-    .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "SluiceTesting"]),
-    .testTarget(name: "SluiceTests", dependencies: ["Sluice", "SluiceTesting"]),
+    .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
+    .testTarget(name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(name: "ShellTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "TidyTests", dependencies: ["SluiceTesting"]),
   ]

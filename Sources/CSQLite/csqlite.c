@@ -1,1 +1,17 @@
+/* Keeps the one pointer to SQLite's routine table. */
 #include "csqlite.h"
+
+const sqlite3_api_routines *sx_api;
+const char sx_empty[1] = {0};
+
+int sx_set_api(const sqlite3_api_routines *api) {
+  if (api == NULL || api->libversion_number() < SX_LOWEST_VERSION) return SQLITE_ERROR;
+  const sqlite3_api_routines *none = NULL;
+  __atomic_compare_exchange_n(&sx_api, &none, api, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+  return SQLITE_OK;
+}
+
+int sx_ready(void) {
+  if (__atomic_load_n(&sx_api, __ATOMIC_ACQUIRE) != NULL) return SQLITE_OK;
+  return sx_host_bootstrap ? sx_host_bootstrap() : SQLITE_ERROR;
+}

@@ -1,0 +1,173 @@
+// What SQL tables, indexes and views exist. A value: readers keep the one they have, the applier puts a new one in place.
+import SluiceSQL
+import SluiceSystem
+import Synchronization
+
+/// One SQL table. Immutable but for its key counter.
+final class SQLTable: Sendable {
+  let id: UInt32
+  let definition: CreateTable
+  /// Highest value given to, or seen in, an INTEGER PRIMARY KEY column; nil until somebody needs it.
+  let highestKey: KeyCounter
+
+  init(id: UInt32, definition: CreateTable, highestKey: KeyCounter = KeyCounter()) {
+    self.id = id
+    self.definition = definition
+    self.highestKey = highestKey
+  }
+
+  var name: String { definition.name }
+  /// Whether rows are keyed by their position: no primary key.
+  var isStream: Bool { definition.primaryKey.isEmpty }
+
+  /// Columns whose values place a row: the shard key, else the primary key; empty: the row's position.
+  var placingColumns: [Int] { definition.shardKey ?? definition.primaryKey }
+
+  /// SQLite's sentence for a duplicate.
+  var duplicateMessage: String {
+    let columns = definition.primaryKey.map { "\(name).\(definition.columns[$0].name)" }
+    return "UNIQUE constraint failed: " + columns.joined(separator: ", ")
+  }
+}
+
+/// Gives out keys for `INTEGER PRIMARY KEY` columns that a row leaves out.
+final class KeyCounter: Sendable {
+  private let highest = Atomic<Int64>(Int64.min)
+  private let loaded = Atomic<Bool>(false)
+
+  /// Takes note of a key that a row brought itself. About 1 ns when it is not the highest.
+  @inline(__always)
+  func raise(to key: Int64) {
+    var current = highest.load(ordering: .relaxed)
+    while key > current {
+      let (exchanged, original) = highest.compareExchange(
+        expected: current, desired: key, ordering: .relaxed)
+      if exchanged { return }
+      current = original
+    }
+  }
+
+  /// The highest key so far.
+  var current: Int64 { highest.load(ordering: .relaxed) }
+
+  /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written.
+  func restore(_ key: Int64) { highest.store(key, ordering: .relaxed) }
+
+  /// The next key; `stored` finds the highest stored one the first time. Nil when the last integer is taken.
+  func next<E: Error>(stored: () throws(E) -> Int64?) throws(E) -> Int64? {
+    if !loaded.load(ordering: .acquiring) {
+      if let key = try stored() { raise(to: key) }
+      loaded.store(true, ordering: .releasing)
+    }
+    var current = highest.load(ordering: .relaxed)
+    while true {
+      if current == Int64.max { return nil }
+      let following = max(current, 0) + 1
+      let (exchanged, original) = highest.compareExchange(
+        expected: current, desired: following, ordering: .relaxed)
+      if exchanged { return following }
+      current = original
+    }
+  }
+}
+
+/// An index or a view: it acts on the read side only, so its text is all there is.
+struct ReadObject: Sendable {
+  let kind: CatalogChange.ObjectKind
+  let name: String
+  /// SQL table of an index, else "".
+  let owner: String
+  let sql: String
+}
+
+struct Catalog: Sendable {
+  /// By folded name.
+  private(set) var tables: [String: SQLTable] = [:]
+  private(set) var tablesByID: [UInt32: SQLTable] = [:]
+  /// Indexes and views by folded name.
+  private(set) var objects: [String: ReadObject] = [:]
+  /// Highest table id ever seen.
+  private(set) var highestTableID: UInt32 = 0
+  /// Rises with each change.
+  private(set) var version: UInt64 = 0
+
+  func table(_ name: String) -> SQLTable? { tables[folded(name)] }
+
+  /// What stands in the way of creating `name`, in SQLite's words, or nil.
+  func obstacle(to name: String, _ kind: CatalogChange.ObjectKind) -> String? {
+    let key = folded(name)
+    if tables[key] != nil {
+      return kind == .index ? "there is already a table named \(name)" : "table \(name) already exists"
+    }
+    guard let object = objects[key] else { return nil }
+    switch object.kind {
+    case .index: return kind == .index ? "index \(name) already exists" : "there is already an index named \(name)"
+    default: return kind == .index ? "there is already a table named \(name)" : "view \(name) already exists"
+    }
+  }
+
+  /// What a change does to this catalog.
+  enum Effect {
+    case none
+    case changed
+    /// The change contradicts the catalog: SQLite's sentence.
+    case refused(String)
+  }
+
+  /// Applies a change. Deterministic: the same changes in the same order give the same catalog and the same effects.
+  mutating func apply(_ change: CatalogChange) throws(SQLError) -> Effect {
+    let key = folded(change.name)
+    highestTableID = max(highestTableID, change.tableID)
+    switch change.operation {
+    case .create:
+      if let obstacle = obstacle(to: change.name, change.object) {
+        return change.lenient && exists(change.object, key) ? .none : .refused(obstacle)
+      }
+      if change.object == .table {
+        let table = SQLTable(id: change.tableID, definition: try parseDefinition(change.definition))
+        tables[key] = table
+        tablesByID[change.tableID] = table
+      } else {
+        objects[key] = ReadObject(
+          kind: change.object, name: change.name, owner: change.owner, sql: change.definition)
+      }
+    case .drop:
+      guard exists(change.object, key) else {
+        return change.lenient ? .none : .refused(missing(change.object, change.name))
+      }
+      if change.object == .table, let table = tables.removeValue(forKey: key) {
+        tablesByID[table.id] = nil
+        objects = objects.filter { folded($0.value.owner) != key || $0.value.kind != .index }
+      } else {
+        objects[key] = nil
+      }
+    case .setSequence:
+      guard let table = tables[key] else { return .refused(missing(.table, change.name)) }
+      table.highestKey.raise(to: change.sequence)
+    }
+    version += 1
+    return .changed
+  }
+
+  /// Takes note of the table ids that a change names, without applying it.
+  mutating func noteTableID(_ change: CatalogChange) { highestTableID = max(highestTableID, change.tableID) }
+
+  func exists(_ kind: CatalogChange.ObjectKind, _ key: String) -> Bool {
+    kind == .table ? tables[key] != nil : objects[key]?.kind == kind
+  }
+
+  private func parseDefinition(_ text: String) throws(SQLError) -> CreateTable {
+    guard case .createTable(let definition) = try parseStatement(text) else {
+      throw SQLError(.invalid, "not a CREATE TABLE: \(text.prefix(80))")
+    }
+    return definition
+  }
+
+  private func missing(_ kind: CatalogChange.ObjectKind, _ name: String) -> String {
+    switch kind {
+    case .table: "no such table: \(name)"
+    case .index: "no such index: \(name)"
+    case .view: "no such view: \(name)"
+    }
+  }
+}

@@ -1,0 +1,71 @@
+// A change of the catalog, as it stands in the log (a command of kind `catalog`) and in shard 0 (under reserved keys).
+//
+// Key in the log and in shard 0:  4 bytes 0 (table id 0 is reserved), 1 byte: 0 object, 1 sequence; then the object's name in
+// ASCII lower case, UTF-8.
+// Value:
+//   offset size
+//        0    1  operation: 1 create, 2 drop, 3 set sequence
+//        1    1  kind of object: 1 table, 2 index, 3 view
+//        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error)
+//        3    1  zero
+//        4    4  table id of a created table; for a drop the highest id given out so far, so that none is ever used again; else 0
+//        8    8  sequence: highest key ever given out, for operation 3
+//       16    -  name as written: varint size, UTF-8
+//        -    -  owner: name of the SQL table that an index belongs to: varint size, UTF-8
+//        -    -  definition: canonical SQL: varint size, UTF-8
+// Limits: name 1,024 bytes, definition 1 MiB. A reader takes an unknown operation or kind for corruption.
+//
+// Worked example, DROP TABLE IF EXISTS t when ids up to 3 are given out:
+//   02 01 01 00  03 00 00 00  00 00 00 00 00 00 00 00  01 74  00  00
+import SluiceSystem
+
+/// One CREATE, DROP or sequence change.
+struct CatalogChange: Equatable, Sendable {
+  enum Operation: UInt8 { case create = 1, drop, setSequence }
+  enum ObjectKind: UInt8, Sendable { case table = 1, index, view }
+
+  var operation: Operation
+  var object: ObjectKind
+  var lenient = false
+  var tableID: UInt32 = 0
+  var sequence: Int64 = 0
+  var name: String
+  var owner = ""
+  var definition = ""
+
+  /// The reserved key under which shard 0 keeps what the change says.
+  var key: [UInt8] { [0, 0, 0, 0, operation == .setSequence ? 1 : 0] + Array(folded(name).utf8) }
+
+  func encoded() -> [UInt8] {
+    var buffer = ByteBuffer(capacity: 64 + definition.utf8.count)
+    buffer.append([operation.rawValue, object.rawValue, lenient ? 1 : 0, 0])
+    buffer.append(littleEndian: tableID)
+    buffer.append(littleEndian: sequence)
+    for text in [name, owner, definition] {
+      buffer.append(varint: UInt64(text.utf8.count))
+      buffer.append(Array(text.utf8))
+    }
+    return Array(buffer.bytes)
+  }
+
+  /// Nil when the bytes are not what `encoded` writes.
+  static func decode(_ bytes: UnsafeRawBufferPointer) -> CatalogChange? {
+    var reader = ByteReader(bytes)
+    let operation = Operation(rawValue: reader.readByte())
+    let object = ObjectKind(rawValue: reader.readByte())
+    let flags = reader.readByte()
+    _ = reader.readByte()
+    let tableID = reader.readLittleEndian(UInt32.self)
+    let sequence = reader.readLittleEndian(Int64.self)
+    let texts = (0..<3).map { _ in String(decoding: reader.readSized(), as: UTF8.self) }
+    guard !reader.failed, reader.remaining == 0, let operation, let object, flags < 2 else { return nil }
+    return CatalogChange(
+      operation: operation, object: object, lenient: flags == 1, tableID: tableID, sequence: sequence,
+      name: texts[0], owner: texts[1], definition: texts[2])
+  }
+}
+
+/// A name as SQLite compares names: ASCII letters in lower case, all else as it is.
+func folded(_ name: String) -> String {
+  String(decoding: name.utf8.map { $0 >= 65 && $0 <= 90 ? $0 + 32 : $0 }, as: UTF8.self)
+}

@@ -1,0 +1,127 @@
+// SQLite as the evaluator of everything that is not a plain literal: expressions in VALUES, defaults, conversions between
+// storage classes, CHECK constraints, and the words of its error messages. One private in-memory database per session.
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// Evaluates expressions once, before the log; so the log never needs an evaluator.
+final class Evaluator: ValueEvaluator {
+  private let connection: Connection
+  /// For each affinity, a one-row table that SQLite converts values for.
+  private var conversions: [Affinity: (update: SluiceSQLite.Statement, select: SluiceSQLite.Statement)] = [:]
+  private var checks: [UInt32: (insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
+
+  /// `lastRowid` is what last_insert_rowid() gives.
+  init(lastRowid: LastRowid) throws(StoreError) {
+    do {
+      connection = try Connection(path: ":memory:", mode: .readWriteCreate)
+      try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) { _ in
+        .integer(lastRowid.value)
+      }
+      for name in ["changes", "total_changes"] {
+        try connection.register(function: name, argumentCount: 0, deterministic: false) {
+          (_) throws(SQLiteError) in
+          throw SQLiteError(message: "\(name)() in VALUES is not supported: rows are applied later")
+        }
+      }
+    } catch { throw StoreError(error) }
+  }
+
+  func evaluate(_ expression: UnsafeRawBufferPointer, affinity: Affinity) throws(SQLError) -> Value {
+    let text = String(decoding: expression, as: UTF8.self)
+    let statement: SluiceSQLite.Statement
+    do { statement = try connection.prepare("SELECT " + text) } catch { throw explain(error) }
+    guard statement.parameterCount == 0 else {
+      throw SQLError(.unsupported, "a parameter stands in VALUES, and nothing is bound to it")
+    }
+    do {
+      guard let value = try statement.rows().first?.first else { return .null }
+      return try convert(value, affinity)
+    } catch { throw explain(error) }
+  }
+
+  private func explain(_ error: SQLiteError) -> SQLError {
+    if error.message.hasPrefix("no such table") {
+      return SQLError(.unsupported, "a subquery in VALUES is not supported")
+    }
+    return SQLError(.invalid, error.message)
+  }
+
+  /// Applies a column's affinity as SQLite does when it stores a value.
+  private func convert(_ value: Value, _ affinity: Affinity) throws(SQLiteError) -> Value {
+    switch (value, affinity) {
+    case (.null, _), (.blob, _), (_, .blob), (.text, .text), (.integer, .integer), (.integer, .numeric), (.real, .real):
+      return value
+    default: break
+    }
+    if conversions[affinity] == nil {
+      let name = "conversion_\(affinity.rawValue)"
+      let type = ["BLOB", "TEXT", "NUMERIC", "INTEGER", "REAL"][Int(affinity.rawValue)]
+      try connection.execute("CREATE TABLE \(name)(v \(type)); INSERT INTO \(name) VALUES(NULL)")
+      conversions[affinity] = (
+        try connection.prepare("UPDATE \(name) SET v = ?", persistent: true),
+        try connection.prepare("SELECT v FROM \(name)", persistent: true)
+      )
+    }
+    guard let (update, select) = conversions[affinity] else { return value }
+    try update.bind(1, value)
+    try update.run()
+    return try select.rows().first?.first ?? .null
+  }
+
+  /// The value of a column's default, with the column's affinity.
+  func defaultValue(_ column: Column) throws(SQLError) -> Value {
+    guard var text = column.defaultValue?.text else { return .null }
+    let result: Result<Value, SQLError> = text.withUTF8 { bytes in
+      do throws(SQLError) {
+        return .success(try evaluate(UnsafeRawBufferPointer(bytes), affinity: column.affinity))
+      } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
+
+  /// Checks a row against the table's CHECK constraints; SQLite's own error when one fails.
+  func check(_ row: [Value], of table: SQLTable) throws(SQLiteError) {
+    if checks[table.id] == nil {
+      try ensure(table)
+      let parameters = row.map { _ in "?" }.joined(separator: ", ")
+      checks[table.id] = (
+        try connection.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
+        try connection.prepare("DELETE FROM \(quoted(table.name))", persistent: true)
+      )
+    }
+    guard let (insert, delete) = checks[table.id] else { return }
+    try insert.bind(row)
+    try insert.run()
+    try delete.run()
+  }
+
+  /// Lets SQLite judge a CREATE TABLE that Sluice's parser has accepted: default expressions, checks, collations.
+  func validate(_ definition: CreateTable) throws(SQLiteError) {
+    try attempt([SluiceSQL.print(definition, shardKey: false)])
+  }
+
+  /// Lets SQLite judge a CREATE INDEX or CREATE VIEW over the tables of `catalog`.
+  func validate(_ sql: String, in catalog: Catalog) throws(SQLiteError) {
+    let tables = catalog.tables.values.map { SluiceSQL.print($0.definition, shardKey: false) }
+    let views = catalog.objects.values.filter { $0.kind == .view }.map(\.sql)
+    try attempt(tables + views + [sql])
+  }
+
+  /// Runs statements in a database of their own and forgets them.
+  private func attempt(_ statements: [String]) throws(SQLiteError) {
+    let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
+    for statement in statements { try scratch.execute(statement) }
+  }
+
+  private func ensure(_ table: SQLTable) throws(SQLiteError) {
+    try connection.execute("DROP TABLE IF EXISTS \(quoted(table.name))")
+    checks = checks.filter { $0.key == table.id }
+    try connection.execute(SluiceSQL.print(table.definition, shardKey: false))
+  }
+}
+
+/// The INTEGER PRIMARY KEY of the session's last row. Belongs to the session's thread.
+final class LastRowid {
+  var value: Int64 = 0
+}

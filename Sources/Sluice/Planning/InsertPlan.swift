@@ -1,0 +1,62 @@
+// Everything about `INSERT INTO t(…) VALUES` that is the same for each row: worked out once, kept while the next statements
+// begin with the same bytes. Unsafe by nature: named in the tidy test.
+import SluiceLog
+import SluiceSQL
+import SluiceSystem
+
+/// How the rows of one INSERT are encoded, checked and placed.
+final class InsertPlan {
+  /// The statement's text up to and with VALUES: the next statement that begins with these bytes has this plan.
+  let prefix: [UInt8]
+  let table: SQLTable
+  let shape: InsertShape
+  let kind: CommandKind
+  let orAction: OrAction
+  let tableID: UInt32
+  let isStream: Bool
+  let primaryKey: [Int]
+  /// Columns hashed for the slot; empty: placed by position.
+  let placing: [Int]
+  /// Whether the placing columns are exactly the primary key, so that its encoding serves for both.
+  let placesByKey: Bool
+  /// Columns that must not be NULL, but for a rowid alias, which is given a number.
+  let notNull: [Int]
+  /// The INTEGER PRIMARY KEY column, or -1.
+  let rowidColumn: Int
+  let needsCheck: Bool
+  /// Columns left out whose default is an expression: evaluated for each row.
+  let computedDefaults: [Int]
+
+  init(orAction: OrAction, columns: [String]?, prefix: [UInt8], table: SQLTable) throws(SQLError) {
+    self.prefix = prefix
+    self.table = table
+    let definition = table.definition
+    self.orAction = orAction
+    kind =
+      switch orAction {
+      case .abort: .insert
+      case .ignore: .ignore
+      case .replace: .put
+      }
+    shape = try InsertShape(table: definition, columns: columns)
+    tableID = table.id
+    isStream = table.isStream
+    primaryKey = definition.primaryKey
+    placing = table.placingColumns
+    placesByKey = !isStream && placing == primaryKey
+    rowidColumn = definition.isRowidAlias ? definition.primaryKey[0] : -1
+    let alias = rowidColumn
+    notNull = definition.columns.indices.filter { $0 != alias && definition.rejectsNull($0) }
+    needsCheck = !definition.allChecks.isEmpty
+    computedDefaults = shape.pendingDefaults
+  }
+
+  /// Whether the text at `start` begins with this plan's prefix.
+  @inline(__always)
+  func matches(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
+    guard end - start > prefix.count else { return false }
+    return prefix.withUnsafeBytes {
+      compareBytes($0, UnsafeRawBufferPointer(start: start, count: prefix.count)) == 0
+    }
+  }
+}

@@ -1,0 +1,130 @@
+// projections.db: an ordinary SQLite file in WAL mode. Beside the mirrors it holds two small tables of its own, written in
+// the same transactions as the rows they speak of:
+//
+//   sluice_checkpoint(store_id, position)     one row: which store, and the last position that the file holds
+//   sluice_catalog(name, kind, …)             what was mirrored, so that changes after the checkpoint can be followed
+//
+// The file is disposable: when it is missing, foreign or damaged it is made anew from the shards.
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// The projector's connection. Belongs to the projector's thread once that runs.
+final class ProjectionsFile {
+  let connection: Connection
+  /// Last position the file holds; nil when it has to be rebuilt.
+  private(set) var checkpoint: UInt64?
+  private(set) var catalog = Catalog()
+  private let storeID: UInt64
+
+  /// Pages of the write-ahead log beyond which they are copied into the file (32 MiB of 4 KiB pages): large enough that a
+  /// page of a bulk load is copied once, small enough to stay in the page cache.
+  static let checkpointPages = 8_192
+
+  /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or before.
+  static func open(_ path: String, storeID: UInt64, last: UInt64) throws(StoreError) -> ProjectionsFile {
+    do {
+      let file = try ProjectionsFile(path, storeID: storeID)
+      if let checkpoint = file.checkpoint, checkpoint <= last { return file }
+      if file.checkpoint == nil, try file.isEmpty() { return file }
+      file.connection.close()
+    } catch {
+      guard error.kind == .corrupt else { throw StoreError(error) }
+    }
+    return try convertingErrors {
+      let files = RealFileSystem()
+      for name in [path, path + "-wal", path + "-shm"] where try files.exists(name) { try files.remove(name) }
+      return try ProjectionsFile(path, storeID: storeID)
+    }
+  }
+
+  private init(_ path: String, storeID: UInt64) throws(SQLiteError) {
+    self.storeID = storeID
+    connection = try Connection(path: path, mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
+    try connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -24000")
+    try connection.takeOverCheckpoints()
+    try load()
+  }
+
+  private func isEmpty() throws(SQLiteError) -> Bool {
+    try connection.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").rows().isEmpty
+  }
+
+  private func load() throws(SQLiteError) {
+    let known = try connection.prepare(
+      "SELECT count(*) FROM sqlite_schema WHERE name IN ('sluice_checkpoint', 'sluice_catalog')"
+    ).rows()
+    guard known == [[.integer(2)]] else { return }
+    let row = try connection.prepare("SELECT store_id, position FROM sluice_checkpoint").rows().first
+    guard case .integer(let id)? = row?.first, UInt64(bitPattern: id) == storeID,
+      case .integer(let position)? = row?.last
+    else { return }
+    for row in try connection.prepare("SELECT change FROM sluice_catalog ORDER BY rank").rows() {
+      guard case .blob(let bytes)? = row.first, let change = bytes.withUnsafeBytes({ CatalogChange.decode($0) })
+      else { return }
+      do { _ = try catalog.apply(change) } catch { return }
+    }
+    checkpoint = UInt64(bitPattern: position)
+  }
+
+  /// Creates the file's own tables. Inside the transaction that fills the file.
+  func prepare() throws(SQLiteError) {
+    try connection.execute(
+      """
+      CREATE TABLE sluice_checkpoint(store_id INTEGER NOT NULL, position INTEGER NOT NULL);
+      CREATE TABLE sluice_catalog(name TEXT PRIMARY KEY, rank INTEGER NOT NULL, change BLOB NOT NULL) WITHOUT ROWID;
+      INSERT INTO sluice_checkpoint VALUES(\(Int64(bitPattern: storeID)), 0);
+      """)
+  }
+
+  /// Follows a change of the catalog: creates or drops the mirror, index or view.
+  func apply(_ change: CatalogChange) throws(SQLiteError) {
+    let effect: Catalog.Effect
+    do { effect = try catalog.apply(change) } catch {
+      throw SQLiteError(message: "the definition of \(change.name) cannot be read: \(error.message)")
+    }
+    guard case .changed = effect else { return }
+    switch change.operation {
+    case .create:
+      try connection.execute(mirrorSQL(change))
+      let insert = try connection.prepare("INSERT INTO sluice_catalog VALUES(?, ?, ?)")
+      // Tables first, then what is made of them.
+      try insert.bind([
+        .text(Array(folded(change.name).utf8)), .integer(Int64(change.object.rawValue)), .blob(change.encoded()),
+      ])
+      try insert.run()
+    case .drop:
+      let word = ["TABLE", "INDEX", "VIEW"][Int(change.object.rawValue) - 1]
+      try connection.execute("DROP \(word) \(quoted(change.name))")
+      let delete = try connection.prepare("DELETE FROM sluice_catalog WHERE name = ?")
+      try delete.bind(1, folded(change.name))
+      try delete.run()
+      try forgetIndexesOfDropped()
+    case .setSequence: break
+    }
+  }
+
+  private func mirrorSQL(_ change: CatalogChange) -> String {
+    guard change.object == .table, let table = catalog.table(change.name) else { return change.definition }
+    return SluiceSQL.print(table.definition, shardKey: false)
+  }
+
+  /// Dropping a table drops its indexes with it.
+  private func forgetIndexesOfDropped() throws(SQLiteError) {
+    try connection.execute(
+      """
+      DELETE FROM sluice_catalog WHERE rank = 2
+        AND name NOT IN (SELECT lower(name) FROM sqlite_schema WHERE type = 'index')
+      """)
+  }
+
+  func setCheckpoint(_ position: UInt64) throws(SQLiteError) {
+    try connection.execute("UPDATE sluice_checkpoint SET position = \(Int64(bitPattern: position))")
+    checkpoint = position
+  }
+}
+
+/// A name as an SQL identifier.
+func quoted(_ name: String) -> String {
+  "\"" + String(name.flatMap { $0 == "\"" ? ["\"", "\""] : [$0] }) + "\""
+}

@@ -1,0 +1,191 @@
+// The projector: brings applied batches into projections.db, rows and checkpoint in one SQLite transaction, so that each
+// is there exactly once. It takes batches from memory, or from the log where memory had no room for them; the
+// transaction grows with the backlog.
+import SluiceLSM
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// Keeps projections.db in step. One per store; its state belongs to the thread that steps it.
+final class Projector: Role, @unchecked Sendable {
+  let name = "projector"
+  /// Batch bytes taken at a time.
+  static let chunkBytes = 4 << 20
+  /// Rows after which a transaction is committed although more is waiting.
+  static let transactionRows = 200_000
+
+  private let pipeline: Pipeline
+  private let router: Router
+  private let file: ProjectionsFile
+  private var mirrors: [UInt32: Mirror] = [:]
+  private var reader: LogReader?
+  /// The next position to project.
+  private var next: UInt64 = 1
+  /// The last position at which the open transaction may end.
+  private var boundary: UInt64 = 0
+  private var openRows = 0
+  private var isOpen = false
+  private var rebuild: Rebuild?
+
+  init(pipeline: Pipeline, router: Router, file: ProjectionsFile) {
+    self.pipeline = pipeline
+    self.router = router
+    self.file = file
+  }
+
+  /// Called once, after replay: decides whether the file is rebuilt or followed up.
+  func begin() throws(StoreError) {
+    if let checkpoint = file.checkpoint {
+      next = checkpoint + 1
+      boundary = checkpoint
+      pipeline.progress.update {
+        $0.projected = checkpoint
+        $0.isProjecting = true
+        $0.work += 1
+      }
+    } else {
+      let position = pipeline.progress.withLock { $0.applied }
+      rebuild = Rebuild(pipeline: pipeline, position: position)
+      next = position + 1
+      boundary = position
+      pipeline.progress.update {
+        $0.isProjecting = true
+        $0.work += 1
+      }
+    }
+  }
+
+  func step() throws(StoreError) -> Bool {
+    let progress = pipeline.progress.withLock { $0 }
+    guard progress.isProjecting, !progress.isAbandoning else { return false }
+    do {
+      if let rebuild {
+        try open()
+        try rebuild.run(file)
+        self.rebuild = nil
+        try commit()
+        return true
+      }
+      let items = try nextItems(applied: progress.applied)
+      if items.isEmpty {
+        guard isOpen, boundary == next - 1 else { return false }
+        try commit()
+        return true
+      }
+      try open()
+      try project(items)
+      if boundary == next - 1, openRows >= Self.transactionRows { try commit() }
+      return true
+    } catch let error as SQLiteError where error.kind == .busy && !isOpen {
+      // Another process writes to the file; SQLite has waited already.
+      return true
+    } catch {
+      throw StoreError(converting: error)
+    }
+  }
+
+  /// The next batches, from memory or from the log; empty when none is ready.
+  private func nextItems(applied: UInt64) throws -> [ProjectorItem] {
+    let waiting = pipeline.projectorQueue.take(from: next, limitBytes: Self.chunkBytes)
+    if !waiting.isEmpty {
+      reader = nil
+      return waiting
+    }
+    let last = min(applied, pipeline.projectorQueue.firstPosition.map { $0 - 1 } ?? applied)
+    if reader == nil, next <= last { reader = try pipeline.log.reader(after: next - 1, upTo: last) }
+    var items: [ProjectorItem] = []
+    var size = 0
+    while size < Self.chunkBytes, let record = try reader?.next() {
+      guard case .commands(let batch, let transactionEnd) = record else { continue }
+      items.append(
+        ProjectorItem(
+          batch: batch, noEffect: pipeline.projectorQueue.takeOutcome(batch.firstPosition),
+          transactionEnd: transactionEnd))
+      size += batch.size
+    }
+    if items.isEmpty { reader = nil }
+    return items
+  }
+
+  private func open() throws(SQLiteError) {
+    guard !isOpen else { return }
+    try file.connection.execute("BEGIN IMMEDIATE")
+    isOpen = true
+    openRows = 0
+  }
+
+  private func commit() throws(SQLiteError) {
+    try file.setCheckpoint(boundary)
+    try file.connection.execute("COMMIT")
+    isOpen = false
+    let position = boundary
+    pipeline.progress.update { $0.projected = position }
+    if file.connection.walPages > ProjectionsFile.checkpointPages {
+      // A reader that sits on old pages only puts this off.
+      _ = try file.connection.checkpoint(.passive)
+    }
+  }
+
+  private func project(_ items: [ProjectorItem]) throws {
+    for item in items {
+      invariant(item.batch.firstPosition == next, "projector at \(next) was given \(item.batch.firstPosition)")
+      try project(item)
+      next = item.batch.lastPosition + 1
+      openRows += item.batch.commandCount
+      if item.transactionEnd { boundary = next - 1 }
+    }
+    try writeRows()
+  }
+
+  private func project(_ item: ProjectorItem) throws {
+    var commands = item.batch.commands()
+    var position = item.batch.firstPosition
+    var skip = item.noEffect[...]
+    while let command = commands.next() {
+      defer { position += 1 }
+      if let first = skip.first, UInt64(first.index) == position - item.batch.firstPosition {
+        skip.removeFirst()
+        continue
+      }
+      if command.kind == .catalog {
+        try projectCatalog(command)
+        continue
+      }
+      let id = command.key.loadUnaligned(as: UInt32.self).bigEndian
+      if let mirror = try mirror(id) { mirror.add(key: command.key, row: command.value, position: position) }
+    }
+  }
+
+  private func projectCatalog(_ command: Command) throws {
+    guard let change = CatalogChange.decode(command.value) else {
+      throw StoreError(.corrupt, "a catalog change cannot be read")
+    }
+    try writeRows()
+    if change.operation == .drop, change.object == .table, let table = file.catalog.table(change.name) {
+      mirrors[table.id] = nil
+    }
+    try file.apply(change)
+  }
+
+  private func mirror(_ id: UInt32) throws(SQLiteError) -> Mirror? {
+    if let mirror = mirrors[id] { return mirror }
+    guard let table = file.catalog.tablesByID[id] else { return nil }
+    let mirror = try Mirror(table: table, connection: file.connection)
+    mirrors[id] = mirror
+    return mirror
+  }
+
+  private func writeRows() throws(SQLiteError) {
+    for mirror in mirrors.values { try mirror.write() }
+  }
+
+  /// Closes the file: SQLite then leaves a single plain file, if nobody else has it open.
+  func close() throws(StoreError) {
+    if isOpen {
+      do { try file.connection.execute("ROLLBACK") } catch { throw StoreError(error) }
+    }
+    mirrors = [:]
+    file.connection.close()
+  }
+}

@@ -1,0 +1,89 @@
+// Making projections.db anew: from the shards themselves, at one position, in one SQLite transaction. Rows of all shards
+// are merged in key order, so that SQLite fills its pages once and in order. Unsafe by nature: named in the tidy test.
+import SluiceLSM
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// A snapshot of the store, to fill an empty file from.
+final class Rebuild {
+  /// Row bytes collected before they are written.
+  static let chunkBytes = 4 << 20
+
+  private let position: UInt64
+  private let catalog: Catalog
+  private let snapshots: [Snapshot]
+
+  init(pipeline: Pipeline, position: UInt64) {
+    self.position = position
+    catalog = pipeline.catalog.withLock { $0 }
+    snapshots = pipeline.engines.map { $0.snapshot(at: position) }
+  }
+
+  /// Fills the file, inside its open transaction.
+  func run(_ file: ProjectionsFile) throws {
+    try file.prepare()
+    for table in catalog.tables.values.sorted(by: { $0.id < $1.id }) {
+      try file.apply(
+        CatalogChange(
+          operation: .create, object: .table, tableID: table.id, name: table.name,
+          definition: SluiceSQL.print(table.definition, shardKey: true)))
+      try fill(table, file)
+    }
+    for object in catalog.objects.values.sorted(by: { ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name) }) {
+      try file.apply(
+        CatalogChange(
+          operation: .create, object: object.kind, name: object.name, owner: object.owner, definition: object.sql))
+    }
+    try file.setCheckpoint(position)
+  }
+
+  private func fill(_ table: SQLTable, _ file: ProjectionsFile) throws {
+    let lower = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
+    let upper = (0..<4).map { UInt8(truncatingIfNeeded: (table.id + 1) >> (24 - 8 * UInt32($0))) }
+    var sources: [MergeIterator] = []
+    for snapshot in snapshots {
+      let source = snapshot.iterator(lower: lower, upper: upper)
+      if try source.next() { sources.append(source) }
+    }
+    let mirror = try Mirror(table: table, connection: file.connection)
+    var chunk = Chunk()
+    while !sources.isEmpty {
+      var first = 0
+      for index in sources.indices.dropFirst()
+      where compareBytes(sources[index].current.key, sources[first].current.key) < 0 { first = index }
+      chunk.add(sources[first].current)
+      if chunk.sizeBytes >= Self.chunkBytes { try chunk.write(to: mirror) }
+      if try !sources[first].next() { sources.remove(at: first) }
+    }
+    try chunk.write(to: mirror)
+  }
+
+  /// Copies of entries: an iterator's own are gone with its next step.
+  private struct Chunk: ~Copyable {
+    private var bytes = ByteBuffer(capacity: Rebuild.chunkBytes + (64 << 10))
+    private var entries: [(offset: Int, keySize: Int, rowSize: Int, position: UInt64)] = []
+
+    var sizeBytes: Int { bytes.count }
+
+    mutating func add(_ entry: Entry) {
+      entries.append((bytes.count, entry.key.count, entry.value.count, entry.position))
+      bytes.append(entry.key)
+      bytes.append(entry.value)
+    }
+
+    mutating func write(to mirror: Mirror) throws(SQLiteError) {
+      let all = bytes.bytes
+      for entry in entries {
+        let keyEnd = entry.offset + entry.keySize
+        mirror.add(
+          key: UnsafeRawBufferPointer(rebasing: all[entry.offset..<keyEnd]),
+          row: UnsafeRawBufferPointer(rebasing: all[keyEnd..<(keyEnd + entry.rowSize)]),
+          position: entry.position)
+      }
+      try mirror.write()
+      entries.removeAll(keepingCapacity: true)
+      bytes.removeAll()
+    }
+  }
+}

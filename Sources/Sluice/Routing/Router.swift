@@ -1,0 +1,23 @@
+// Shard key -> slot (one of 4,096) -> shard.
+import SluiceSystem
+
+/// Places rows. The same store places the same key always alike: seed and slot table are part of its identity.
+struct Router: Sendable {
+  let hashSeed: UInt64
+  let shardOfSlot: [UInt8]
+
+  init(_ identity: StoreIdentity) {
+    hashSeed = identity.hashSeed
+    shardOfSlot = identity.shardOfSlot
+  }
+
+  /// Slot of an encoded shard key: the upper bits of a well-mixed hash.
+  @inline(__always)
+  func slot(shardKey: UnsafeRawBufferPointer) -> UInt16 {
+    UInt16(truncatingIfNeeded: hash(shardKey, seed: hashSeed) >> 52)
+  }
+
+  /// Shard of a slot.
+  @inline(__always)
+  func shard(slot: UInt16) -> Int { Int(shardOfSlot[Int(slot) & 4095]) }
+}

@@ -1,0 +1,102 @@
+// An open store: its directory, its lock, its pipeline. `Store` is the public skin over it.
+import SluiceLSM
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// The parts of an open store, put together by `StoreOpening.swift`.
+final class StoreCore: Sendable {
+  let path: String
+  let options: StoreOptions
+  let identity: StoreIdentity
+  let router: Router
+  let pipeline: Pipeline
+  let projector: Projector
+  let projectionsPath: String
+  private let lock: any FileLock
+  private let nextTableID: Monitor<UInt32>
+  private let isClosed = Monitor(false)
+
+  init(
+    path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock, pipeline: Pipeline,
+    projector: Projector, projectionsPath: String, nextTableID: UInt32
+  ) {
+    self.path = path
+    self.options = options
+    self.identity = identity
+    router = Router(identity)
+    self.lock = lock
+    self.pipeline = pipeline
+    self.projector = projector
+    self.projectionsPath = projectionsPath
+    self.nextTableID = Monitor(nextTableID)
+  }
+
+  /// A table id that was never used. One is lost when its CREATE TABLE comes to nothing.
+  func newTableID() -> UInt32 {
+    nextTableID.withLock { id in
+      defer { id += 1 }
+      return id
+    }
+  }
+
+  /// The highest table id given out so far.
+  var lastTableID: UInt32 { nextTableID.withLock { $0 - 1 } }
+
+  /// The highest stored INTEGER PRIMARY KEY of a table, or nil when it is empty or holds no integer.
+  func highestStoredKey(_ table: SQLTable) throws(StoreError) -> Int64? {
+    var highest: Int64?
+    let prefix = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
+    for engine in pipeline.engines {
+      let key: [UInt8]?
+      do { key = try engine.lastKey(prefix: prefix) } catch { throw StoreError(error) }
+      guard let key else { continue }
+      let value = key.withUnsafeBytes { bytes in
+        var decoder = KeyDecoder(bytes, offset: 4)
+        return decoder.next()
+      }
+      if case .integer(let number)? = value { highest = max(highest ?? number, number) }
+    }
+    return highest
+  }
+
+  /// A connection to projections.db that cannot write, with the system tables.
+  func openReader() throws(StoreError) -> Connection {
+    do {
+      let connection = try Connection(path: projectionsPath, mode: .readWrite, busyTimeoutMilliseconds: 5_000)
+      try connection.execute("PRAGMA query_only = 1")
+      try SystemTables.register(on: connection, store: self)
+      return connection
+    } catch { throw StoreError(error) }
+  }
+
+  /// Ends the store. With `drain`, everything accepted is applied and projected first.
+  func close(drain: Bool) throws(StoreError) {
+    let wasClosed = isClosed.withLock { closed in
+      defer { closed = true }
+      return closed
+    }
+    if wasClosed { return }
+    var failure: StoreError?
+    if drain {
+      do { try self.drain() } catch { failure = error }
+    }
+    pipeline.progress.withLock { $0.isAbandoning = !drain }
+    pipeline.stop()
+    failure = failure ?? pipeline.progress.withLock { $0.failure }
+    do { try projector.close() } catch { failure = failure ?? error }
+    for engine in pipeline.engines { engine.close() }
+    pipeline.log.close()
+    lock.release()
+    if let failure { throw failure }
+  }
+
+  /// Waits until all that is durable is projected, while the memtables are flushed beside it.
+  private func drain() throws(StoreError) {
+    let target = try pipeline.wait { $0.applied == $0.durable ? $0.durable : nil }
+    if pipeline.generationState.sizeBytes > 0 { try pipeline.freeze(at: target) }
+    pipeline.signalWork()
+    try pipeline.wait { $0.projected >= target ? () : nil }
+  }
+}

@@ -1,0 +1,60 @@
+// The one error type of the public API. Errors of the modules below are converted here, once.
+import SluiceLSM
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// What went wrong, where, and what the caller can do about it.
+public struct StoreError: Error, CustomStringConvertible {
+  /// What the caller can do.
+  public enum Kind: String, Sendable {
+    /// The statement is wrong: change it.
+    case invalid
+    /// The statement contradicts what is stored (a duplicate key): decide, then send another one.
+    case conflict
+    /// The queue is full: send again later.
+    case overloaded
+    /// The store cannot be used now (held by another process, closed, disk full, poisoned log): repair, then open again.
+    case unavailable
+    /// Stored bytes are not what was written: restore or salvage.
+    case corrupt
+    /// Sluice does not do this (yet): another way is needed.
+    case unsupported
+    /// A defect of Sluice.
+    case `internal`
+  }
+
+  public var kind: Kind
+  /// One sentence, in SQLite's own words where SQLite has them.
+  public var message: String
+  /// Line of the script on which the statement begins, from 1.
+  public var line: Int?
+  /// Byte offset in the statement's text, for a caret.
+  public var offset: Int?
+  /// Whether the statement was refused before anything of it ran.
+  public var isParse: Bool
+  /// SQLite's primary result code (https://sqlite.org/rescode.html) where it has one for this.
+  public var sqliteCode: Int32?
+
+  public init(
+    _ kind: Kind, _ message: String, line: Int? = nil, offset: Int? = nil, isParse: Bool = false,
+    sqliteCode: Int32? = nil
+  ) {
+    self.kind = kind
+    self.message = message
+    self.line = line
+    self.offset = offset
+    self.isParse = isParse
+    self.sqliteCode = sqliteCode
+  }
+
+  public var description: String { message }
+
+  /// The same error, for the statement that begins on `line`.
+  func at(line: Int) -> StoreError {
+    var error = self
+    error.line = line
+    return error
+  }
+}

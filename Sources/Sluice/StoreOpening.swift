@@ -1,0 +1,148 @@
+// Opening a store: lock, identity, log, engines, catalog, replay, projections, roles. In this order, each part trusting only
+// what the parts before it have checked.
+import Glibc
+import SluiceLSM
+import SluiceLog
+import SluiceSQL
+import SluiceSystem
+
+enum StoreOpening {
+  static func open(path: String, options: StoreOptions) throws(StoreError) -> StoreCore {
+    guard (1...StoreIdentity.shardLimit).contains(options.shardCount) else {
+      throw StoreError(.invalid, "a store has 1 to \(StoreIdentity.shardLimit) shards, not \(options.shardCount)")
+    }
+    let lock = try convertingErrors {
+      try prepareDirectory(path, options)
+      return try takeLock(path, options)
+    }
+    do throws(StoreError) {
+      let identity = try convertingErrors { try loadIdentity(path, options) }
+      return try assemble(path: path, options: options, identity: identity, lock: lock)
+    } catch {
+      lock.release()
+      throw error
+    }
+  }
+
+  /// Names that a store's directory holds before its identity is written, which is the last step of creating it.
+  private static let unfinished: Set<String> = ["LOCK", "log", "shards", "store.new"]
+
+  private static func prepareDirectory(_ path: String, _ options: StoreOptions) throws {
+    let files = options.fileSystem
+    if try !files.exists(path) {
+      guard options.createIfMissing else { throw StoreError(.invalid, "there is no store at \(path)") }
+      try files.createDirectory(path)
+      try files.syncDirectory(parent(path))
+      return
+    }
+    let names: [String]
+    do { names = try files.list(path) } catch {
+      guard error.code == ENOTDIR else { throw error }
+      throw StoreError(.invalid, "\(path) is not a Sluice store: it is a file, and a store is a directory")
+    }
+    if !names.contains("store"), !Set(names).isSubset(of: unfinished) {
+      throw StoreError(.invalid, "\(path) is not a Sluice store: the directory holds other files and no file `store`")
+    }
+  }
+
+  private static func takeLock(_ path: String, _ options: StoreOptions) throws -> any FileLock {
+    do { return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())") } catch {
+      guard error.code == EWOULDBLOCK else { throw error }
+      throw StoreError(.unavailable, "\(path) is in use by \(error.detail.isEmpty ? "another process" : error.detail)")
+    }
+  }
+
+  private static func loadIdentity(_ path: String, _ options: StoreOptions) throws -> StoreIdentity {
+    let files = options.fileSystem
+    if try files.exists(path + "/store") {
+      return try StoreIdentity.decode(try files.contents(path + "/store"), path: path + "/store")
+    }
+    let identity = StoreIdentity(shardCount: options.shardCount, clock: options.clock)
+    for name in ["log", "shards"] where try !files.exists(path + "/" + name) {
+      try files.createDirectory(path + "/" + name)
+    }
+    try files.replace(path + "/store", in: path, with: identity.encoded())
+    return identity
+  }
+
+  private static func assemble(
+    path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock
+  ) throws(StoreError) -> StoreCore {
+    let projectionsPath = options.projectionsPath ?? path + "/projections.db"
+    let log: Log
+    do {
+      log = try Log.open(
+        fileSystem: options.fileSystem, directory: path + "/log", storeID: identity.storeID, clock: options.clock)
+    } catch { throw StoreError(error) }
+    let engines = try openEngines(path, options, identity)
+    let router = Router(identity)
+    let catalog = try convertingErrors { try loadCatalog(engines[0]) }
+    let queue = ProjectorQueue(limitBytes: options.projectorQueueBytes)
+    let pipeline = Pipeline(
+      options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue)
+    let resolver = Resolver(engines: engines, router: router, catalog: catalog)
+    let projections = try ProjectionsFile.open(projectionsPath, storeID: identity.storeID, last: log.lastPosition)
+    let applier = Applier(pipeline: pipeline, resolver: resolver)
+    let projector = Projector(pipeline: pipeline, router: router, file: projections)
+    try pipeline.start(applier: applier, others: [Compactor(pipeline: pipeline), projector])
+    do throws(StoreError) {
+      let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projections.checkpoint)
+      try replay.run()
+      try projector.begin()
+    } catch {
+      pipeline.fail(error)
+      pipeline.stop()
+      throw error
+    }
+    return StoreCore(
+      path: path, options: options, identity: identity, lock: lock, pipeline: pipeline, projector: projector,
+      projectionsPath: projectionsPath, nextTableID: resolver.catalog.highestTableID + 1)
+  }
+
+  private static func openEngines(
+    _ path: String, _ options: StoreOptions, _ identity: StoreIdentity
+  ) throws(StoreError) -> [Engine] {
+    let cache = BlockCache(capacityBytes: 32 << 20)
+    var engines: [Engine] = []
+    for shard in 0..<identity.shardCount {
+      let digits = String(shard)
+      let name = String(repeating: "0", count: 3 - digits.count) + digits
+      do {
+        engines.append(
+          try Engine.open(
+            fileSystem: options.fileSystem, directory: "\(path)/shards/\(name)", shard: shard, cache: cache))
+      } catch { throw StoreError(error) }
+    }
+    do { try options.fileSystem.syncDirectory(path + "/shards") } catch { throw StoreError(error) }
+    return engines
+  }
+
+  /// The catalog as of the flushed position: shard 0 keeps it under table id 0.
+  private static func loadCatalog(_ engine: Engine) throws -> Catalog {
+    var catalog = Catalog()
+    var objects: [CatalogChange] = []
+    var sequences: [CatalogChange] = []
+    let iterator = engine.snapshot(at: EngineLimits.position).iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
+    while try iterator.next() {
+      guard let change = CatalogChange.decode(iterator.current.value) else {
+        throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
+      }
+      switch change.operation {
+      case .create: objects.append(change)
+      case .drop: catalog.noteTableID(change)
+      case .setSequence: sequences.append(change)
+      }
+    }
+    // Tables before what is made of them.
+    for change in objects where change.object == .table { _ = try catalog.apply(change) }
+    for change in objects where change.object != .table { _ = try catalog.apply(change) }
+    for change in sequences { _ = try catalog.apply(change) }
+    return catalog
+  }
+}
+
+/// The directory that holds `path`.
+private func parent(_ path: String) -> String {
+  guard let slash = path.lastIndex(of: "/") else { return "." }
+  return slash == path.startIndex ? "/" : String(path[..<slash])
+}

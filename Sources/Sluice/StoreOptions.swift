@@ -1,0 +1,37 @@
+import SluiceSystem
+
+/// When a statement counts as acknowledged (`SET ack = …`).
+public enum AcknowledgementLevel: String, Sendable, CaseIterable {
+  /// In the memory of the queue.
+  case queued
+  /// In the log, on the disk, fsynced.
+  case durable
+  /// Checked and readable in its shard.
+  case applied
+  /// Visible in projections.db.
+  case projected
+}
+
+/// How a store is opened.
+public struct StoreOptions: Sendable {
+  /// Shards of a store that is created now, 1 to 256; an existing store keeps its own number.
+  public var shardCount = 4
+  /// Whether a missing store is created.
+  public var createIfMissing = true
+  /// The level at which statements are acknowledged in new sessions.
+  public var acknowledgement = AcknowledgementLevel.durable
+
+  public init() {}
+
+  /// Bytes of batches that the memtables of one generation may hold before they are frozen and flushed.
+  package var memtableBudgetBytes = 32 << 20
+  /// Bytes of applied batches kept in memory for the projector; what does not fit it reads back from the log.
+  package var projectorQueueBytes = 48 << 20
+  /// Files, clock and randomness; a simulator puts its own here.
+  package var fileSystem: any FileSystem = RealFileSystem()
+  package var clock: any Clock = SystemClock()
+  /// Whether the roles run on threads of their own; otherwise whoever waits drives them, step by step.
+  package var threaded = true
+  /// Where projections.db lies when not in the store (a simulated store has no real directory).
+  package var projectionsPath: String?
+}

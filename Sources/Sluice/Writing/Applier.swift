@@ -1,0 +1,118 @@
+// The applier: takes durable items in log order, resolves them, tells sessions the outcome, hands batches on to the
+// projector, and ends a generation when its memory is used up.
+import SluiceLSM
+import SluiceLog
+import SluiceSystem
+
+/// What the appender hands over once it is durable.
+enum DurableItem: Sendable {
+  case batch(Batch)
+  /// A staged transaction, now part of the log.
+  case transaction(ClosedRange<UInt64>, session: UInt64)
+
+  var lastPosition: UInt64 {
+    switch self {
+    case .batch(let batch): batch.lastPosition
+    case .transaction(let range, _): range.upperBound
+    }
+  }
+
+  var sizeBytes: Int {
+    switch self {
+    case .batch(let batch): batch.size
+    case .transaction: 0
+    }
+  }
+}
+
+/// Resolves what the appender made durable. One per store.
+///
+/// `@unchecked Sendable`: the resolver belongs to the thread that calls `step`; all else stands in the queue's monitor.
+final class Applier: Role, @unchecked Sendable {
+  let name = "applier"
+  /// Durable bytes that may wait to be applied before the appender waits.
+  static let queueLimitBytes = 16 << 20
+  /// Frozen memtables that may wait to be flushed before the applier waits.
+  static let frozenLimit = 2
+
+  private struct Queue {
+    var items: [DurableItem] = []
+    var sizeBytes = 0
+  }
+
+  private let queue = Monitor(Queue())
+  private let pipeline: Pipeline
+  private let resolver: Resolver
+
+  init(pipeline: Pipeline, resolver: Resolver) {
+    self.pipeline = pipeline
+    self.resolver = resolver
+  }
+
+  /// Takes over durable items, in log order; waits while too much is queued. Called by the appender only.
+  func submit(_ items: [DurableItem]) {
+    let isThreaded = pipeline.options.threaded
+    queue.wait { queue -> Void? in
+      if isThreaded && queue.sizeBytes > Self.queueLimitBytes && !pipeline.hasFailed { return nil }
+      queue.items += items
+      queue.sizeBytes += items.reduce(0) { $0 + $1.sizeBytes }
+      return ()
+    }
+  }
+
+  /// Bytes that are durable and not applied yet.
+  var queuedBytes: Int { queue.withLock { $0.sizeBytes } }
+
+  /// Lets a waiting appender look again (after a failure).
+  func wake() { queue.update { _ in } }
+
+  func step() throws(StoreError) -> Bool {
+    let items = queue.update { queue in
+      defer { queue = Queue() }
+      return queue.items
+    }
+    for item in items {
+      switch item {
+      case .batch(let batch):
+        let rejections = try apply(batch, transactionEnd: true)
+        finish(item, session: batch.session, rejections)
+      case .transaction(let range, let session):
+        finish(item, session: session, try applyTransaction(range))
+      }
+    }
+    return !items.isEmpty
+  }
+
+  /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole.
+  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> [Rejection] {
+    try convertingErrors {
+      var rejections: [Rejection] = []
+      let reader = try pipeline.log.reader(after: range.lowerBound - 1, upTo: range.upperBound)
+      while let record = try reader.next() {
+        if case .commands(let batch, let transactionEnd) = record {
+          rejections += try apply(batch, transactionEnd: transactionEnd)
+        }
+      }
+      return rejections
+    }
+  }
+
+  private func apply(_ batch: Batch, transactionEnd: Bool) throws(StoreError) -> [Rejection] {
+    let outcome = try resolver.resolve(batch)
+    if !outcome.noEffect.isEmpty { try pipeline.record(batch, outcome.noEffect) }
+    if outcome.catalogChanged { pipeline.catalog.update { $0 = resolver.catalog } }
+    pipeline.projectorQueue.offer(
+      ProjectorItem(batch: batch, noEffect: outcome.noEffect, transactionEnd: transactionEnd))
+    try pipeline.countGeneration(batch)
+    return outcome.rejections
+  }
+
+  private func finish(_ item: DurableItem, session: UInt64, _ rejections: [Rejection]) {
+    pipeline.progress.update { progress in
+      progress.applied = item.lastPosition
+      progress.work += 1
+      progress.sessions[session]?.resolved += 1
+      progress.sessions[session]?.rejections += rejections
+    }
+  }
+}

@@ -1,0 +1,228 @@
+// The write path as one object: log and appender, applier, engines, projector queue, compactor, and the watermarks that
+// connect them. Sessions put batches in at the top; everything below happens in log order.
+//
+//   session -> appender (group, write, sync) -> applier (check, insert) -> projector queue -> projector
+//                                                     \-> generation full -> compactor (flush, merge)
+import SluiceLSM
+import SluiceLog
+import SluiceSQL
+import SluiceSystem
+
+/// What all roles of an open store share.
+final class Pipeline: Sendable {
+  let options: StoreOptions
+  let log: Log
+  let engines: [Engine]
+  let progress = Monitor(Progress())
+  let catalog: Monitor<Catalog>
+  let projectorQueue: ProjectorQueue
+  /// Set once by `start`, before any session exists.
+  private let roles = Monitor(Roles())
+
+  private struct Roles {
+    var appender: Appender?
+    var applier: Applier?
+    var all: [any Role] = []
+    var threads: [RoleThread] = []
+    var appenderThread: Thread?
+  }
+
+  /// Memory of the generation that is filling, and what waits to be flushed.
+  private struct Generations {
+    var sizeBytes = 0
+    /// For each frozen generation, the count of resolutions that must be durable before it may be flushed.
+    var frozen: [Int] = []
+    var resolutionsSubmitted = 0
+    var resolutionsDurable = 0
+  }
+  private let generations = Monitor(Generations())
+  /// Session of each staged transaction that is on its way.
+  private let stagedSessions = Monitor([ObjectIdentifier: UInt64]())
+
+  init(options: StoreOptions, log: Log, engines: [Engine], catalog: Catalog, projectorQueue: ProjectorQueue) {
+    self.options = options
+    self.log = log
+    self.engines = engines
+    self.catalog = Monitor(catalog)
+    self.projectorQueue = projectorQueue
+  }
+
+  var appender: Appender { roles.withLock { $0.appender! } }
+  var applier: Applier { roles.withLock { $0.applier! } }
+  var hasFailed: Bool { progress.withLock { $0.failure != nil } }
+
+  /// Puts the roles to work: on threads of their own, or driven by whoever waits.
+  func start(applier: Applier, others: [any Role]) throws(StoreError) {
+    let appender = Appender(
+      log: log,
+      onDurable: { [self] items in durable(items) },
+      onFailure: { [self] _, error in fail(StoreError(error)) })
+    roles.withLock {
+      $0.appender = appender
+      $0.applier = applier
+      $0.all = [applier] + others
+    }
+    guard options.threaded else { return }
+    do {
+      let threads = try ([applier] + others).map { role throws(SystemError) in try RoleThread(role, progress: progress)
+      }
+      let appenderThread = try Thread(name: "sluice-appender") { appender.run() }
+      roles.withLock {
+        $0.threads = threads
+        $0.appenderThread = appenderThread
+      }
+    } catch { throw StoreError(error) }
+  }
+
+  /// Ends the roles' threads after the work they have.
+  func stop() {
+    let (appender, appenderThread, threads) = roles.withLock { ($0.appender, $0.appenderThread, $0.threads) }
+    appender?.stop()
+    appenderThread?.join()
+    progress.update {
+      $0.isStopping = true
+      $0.work += 1
+    }
+    for thread in threads { thread.join() }
+  }
+
+  func fail(_ error: StoreError) {
+    progress.update { progress in
+      if progress.failure == nil { progress.failure = error }
+    }
+    roles.withLock { $0.applier }?.wake()
+    generations.update { _ in }
+  }
+
+  /// Wakes the roles.
+  func signalWork() { progress.update { $0.work += 1 } }
+
+  // MARK: Waiting
+
+  /// Waits until `condition` gives a value; throws the pipeline's failure when it will never come.
+  func wait<R>(_ condition: @escaping (Progress) -> R?) throws(StoreError) -> R {
+    if !options.threaded { try drive { condition($0) != nil } }
+    let result: Result<R, StoreError> = progress.wait { state in
+      if let value = condition(state) { return .success(value) }
+      if let failure = state.failure { return .failure(failure) }
+      return nil
+    }
+    return try result.get()
+  }
+
+  /// Without threads: steps every role in turn until `isDone`. Nothing left to do before that is a defect.
+  func drive(until isDone: (Progress) -> Bool) throws(StoreError) {
+    let (appender, all) = roles.withLock { ($0.appender!, $0.all) }
+    while !progress.withLock({ isDone($0) || $0.failure != nil }) {
+      var didWork = appender.step()
+      for role in all {
+        do { if try role.step() { didWork = true } } catch {
+          fail(error)
+          return
+        }
+      }
+      invariant(didWork || progress.withLock { isDone($0) || $0.failure != nil }, "the pipeline stands still")
+    }
+  }
+
+  // MARK: From sessions
+
+  /// Hands a batch to the appender; waits while too much is queued.
+  func submit(_ batch: Batch) throws(StoreError) {
+    progress.withLock { $0.sessions[batch.session]?.submitted += 1 }
+    do { try appender.submit(batch) } catch { throw StoreError(error) }
+  }
+
+  /// Hands a finished staged transaction to the appender.
+  func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) {
+    stagedSessions.withLock { $0[ObjectIdentifier(staged)] = session }
+    progress.withLock { $0.sessions[session]?.submitted += 1 }
+    do { try appender.submit(staged: staged) } catch { throw StoreError(error) }
+  }
+
+  // MARK: From the appender
+
+  /// Moves the durable watermark, then hands the items on. On the appender's thread.
+  private func durable(_ items: [AppendedItem]) {
+    var next: [DurableItem] = []
+    var resolutions = 0
+    for item in items {
+      switch item.content {
+      case .batch(let batch): next.append(.batch(batch))
+      case .staged(let staged):
+        guard let range = item.positions else { continue }
+        let session = stagedSessions.withLock { $0.removeValue(forKey: ObjectIdentifier(staged)) }
+        next.append(.transaction(range, session: session ?? 0))
+      case .resolution: resolutions += 1
+      }
+    }
+    if resolutions > 0 { generations.update { $0.resolutionsDurable += resolutions } }
+    progress.update { progress in
+      for item in next {
+        progress.durable = item.lastPosition
+        let session =
+          switch item {
+          case .batch(let batch): batch.session
+          case .transaction(_, let session): session
+          }
+        progress.sessions[session]?.durable += 1
+        progress.sessions[session]?.lastPosition = item.lastPosition
+      }
+    }
+    // Behind the watermark: what a session waits for next is never ahead of what it has been told.
+    applier.submit(next)
+    signalWork()
+  }
+
+  // MARK: From the applier
+
+  /// Writes down which commands of a batch have no effect, for those who read the log later.
+  func record(_ batch: Batch, _ noEffect: [(index: UInt32, reason: UInt8)]) throws(StoreError) {
+    generations.withLock { $0.resolutionsSubmitted += 1 }
+    do {
+      try appender.submit(resolution: Resolution(batchFirstPosition: batch.firstPosition, rejected: noEffect))
+    } catch { throw StoreError(error) }
+  }
+
+  /// Counts a batch's memory; at the budget, all shards freeze their memtables at the same position.
+  func countGeneration(_ batch: Batch) throws(StoreError) {
+    let isFull = generations.withLock { generations in
+      generations.sizeBytes += batch.size
+      return generations.sizeBytes >= options.memtableBudgetBytes
+    }
+    if isFull { try freeze(at: batch.lastPosition) }
+  }
+
+  /// Ends the generation. Waits while too many frozen ones are not flushed yet.
+  func freeze(at position: UInt64) throws(StoreError) {
+    if options.threaded {
+      generations.wait { [self] generations -> Void? in
+        generations.frozen.count < Applier.frozenLimit || hasFailed ? () : nil
+      }
+    }
+    for engine in engines { engine.freeze(at: position) }
+    generations.update { generations in
+      generations.frozen.append(generations.resolutionsSubmitted)
+      generations.sizeBytes = 0
+    }
+    signalWork()
+  }
+
+  // MARK: From the compactor
+
+  /// Whether the oldest frozen generation's resolutions are durable.
+  func mayFlush() -> Bool {
+    generations.withLock { generations in
+      guard let needed = generations.frozen.first else { return false }
+      return generations.resolutionsDurable >= needed
+    }
+  }
+
+  func generationFlushed(upTo position: UInt64) {
+    generations.update { generations in _ = generations.frozen.removeFirst() }
+    progress.update { $0.flushed = max($0.flushed, position) }
+  }
+
+  /// Bytes of batches held by the memtable that is filling, and the number of frozen generations.
+  var generationState: (sizeBytes: Int, frozenCount: Int) { generations.withLock { ($0.sizeBytes, $0.frozen.count) } }
+}

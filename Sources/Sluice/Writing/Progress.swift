@@ -1,0 +1,41 @@
+// How far the pipeline has come: the watermarks of contract 1, what each session still waits for, and the first failure.
+// One monitor for all of it: it is touched once per batch, never per row.
+import SluiceSystem
+
+/// A statement that was acknowledged as written and rejected when it was applied.
+struct Rejection: Sendable {
+  let message: String
+  let sqliteCode: Int32
+  let line: Int
+}
+
+/// What one session has on its way.
+struct SessionProgress: Sendable {
+  /// Items (batches, staged transactions) handed to the appender.
+  var submitted = 0
+  var durable = 0
+  var resolved = 0
+  /// Position of the last command of the last durable item.
+  var lastPosition: UInt64 = 0
+  var rejections: [Rejection] = []
+}
+
+struct Progress: Sendable {
+  var durable: UInt64 = 0
+  var applied: UInt64 = 0
+  var flushed: UInt64 = 0
+  var projected: UInt64 = 0
+  var sessions: [UInt64: SessionProgress] = [:]
+  /// The first failure of a role. Writing stops with it; what is durable stays so.
+  var failure: StoreError?
+  /// Counts calls to roles that may have work now; a role sleeps until it moves.
+  var work: UInt64 = 0
+  var isStopping = false
+  /// Set when the projector may begin: replay is done.
+  var isProjecting = false
+  /// Leaving without draining: what is not projected is left for the next opening.
+  var isAbandoning = false
+
+  /// The last position a reader may see: applied, and durable too.
+  var visible: UInt64 { min(applied, durable) }
+}

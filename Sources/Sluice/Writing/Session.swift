@@ -1,0 +1,213 @@
+// One client's conversation: statements in, in order; outcomes out, in order. The row path is in Session+Ingest.swift, all
+// other statements in Session+Execute.swift.
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// Executes statements one after another. Used by one thread at a time; a store gives out as many as wanted.
+///
+/// INSERTs are pipelined: they are encoded, handed to the queue, and acknowledged by `settle()`. What was rejected when it
+/// was applied (a duplicate key) comes back through `takeRejections()` with the line of its statement.
+public final class Session {
+  /// Bytes of encoded statements after which they go to the appender without waiting for more.
+  static let batchBytes = 256 << 10
+  /// Bytes of an open transaction beyond which it is staged on disk.
+  static let stageBytes = 1 << 20
+
+  let store: StoreCore
+  let id: UInt64
+  var builder = BatchBuilder(capacity: Session.batchBytes + (64 << 10))
+  /// Where the builder stands when it is empty.
+  let emptyMark: BatchBuilder.Mark
+  var row = RowBuilder()
+  var key = ByteBuffer()
+  let evaluator: Evaluator
+  let lastRowid = LastRowid()
+  /// The catalog as this session sees it: the shared one, and its own changes inside a transaction.
+  var catalog: Catalog
+  var plan: InsertPlan?
+  var transaction: Transaction?
+  private var reader: Connection?
+
+  /// The level that `settle()` waits for.
+  public var acknowledgement: AcknowledgementLevel
+  /// Whether each statement is confirmed before the next, and a rejected one undoes its whole transaction (`-bail`).
+  public var stopAtFirstError = false
+
+  /// An open BEGIN … COMMIT.
+  struct Transaction {
+    /// Where its batches go once they are too much for memory.
+    var staged: StagedSegment?
+    var hasCatalogChanges = false
+    var hasWritten = false
+  }
+
+  init(store: StoreCore) throws(StoreError) {
+    self.store = store
+    acknowledgement = store.options.acknowledgement
+    catalog = store.pipeline.catalog.withLock { $0 }
+    emptyMark = builder.mark()
+    evaluator = try Evaluator(lastRowid: lastRowid)
+    id = store.pipeline.progress.withLock { progress in
+      let id = (progress.sessions.keys.max() ?? 0) + 1
+      progress.sessions[id] = SessionProgress()
+      progress.sessions[id]?.lastPosition = progress.durable
+      return id
+    }
+  }
+
+  deinit {
+    // An open transaction ends with its session, undone. The staged file has no adoption record: the next opening would
+    // remove it too.
+    do { try transaction?.staged?.discard() } catch {}
+    store.pipeline.progress.update { $0.sessions[id] = nil }
+  }
+
+  /// Whether BEGIN was given and neither COMMIT nor ROLLBACK yet.
+  public var inTransaction: Bool { transaction != nil }
+
+  // MARK: Sending
+
+  /// Hands what was encoded so far to the appender. Nothing inside a transaction: that waits for COMMIT.
+  func sendBatch() throws(StoreError) {
+    guard transaction == nil, !builder.isEmpty else { return }
+    try store.pipeline.submit(seal())
+  }
+
+  func seal() -> Batch {
+    builder.seal(
+      timeMicroseconds: store.options.clock.wallMicroseconds(),
+      flags: stopAtFirstError && inTransaction ? .allOrNothing : [], session: id)
+  }
+
+  /// Called at the end of each statement: sends or stages when enough has come together.
+  func statementEnded() throws(StoreError) {
+    if transaction == nil {
+      if stopAtFirstError {
+        try sendBatch()
+      } else if builder.size >= Self.batchBytes {
+        try sendBatch()
+      }
+    } else if builder.size >= Self.stageBytes, !stopAtFirstError {
+      try stage()
+    }
+  }
+
+  /// Moves the transaction's encoded rows to its staged segment.
+  func stage() throws(StoreError) {
+    guard !builder.isEmpty else { return }
+    try convertingErrors {
+      let staged = try transaction?.staged ?? store.pipeline.log.stage()
+      transaction?.staged = staged
+      try staged.append(seal())
+    }
+  }
+
+  // MARK: Waiting
+
+  /// Sends what is pending and waits until it has reached the acknowledgement level.
+  public func acknowledge() throws(StoreError) {
+    try sendBatch()
+    let id = id
+    switch acknowledgement {
+    case .queued: break
+    case .durable: try store.pipeline.wait { $0.sessions[id].map { $0.durable == $0.submitted } == true ? () : nil }
+    case .applied: try waitApplied()
+    case .projected: try waitProjected()
+    }
+  }
+
+  /// Sends what is pending and waits until it has reached the acknowledgement level and its outcome is known.
+  public func settle() throws(StoreError) {
+    try acknowledge()
+    try waitApplied()
+  }
+
+  /// Sends what is pending and waits until its outcome is known.
+  func waitApplied() throws(StoreError) {
+    try sendBatch()
+    let id = id
+    try store.pipeline.wait { $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil }
+    refreshCatalog()
+  }
+
+  /// Waits until projections.db holds everything this session wrote, and everything that was durable when it began.
+  func waitProjected() throws(StoreError) {
+    try waitApplied()
+    let id = id
+    try store.pipeline.wait { progress -> Void? in
+      guard let session = progress.sessions[id] else { return nil }
+      return progress.projected >= session.lastPosition ? () : nil
+    }
+  }
+
+  /// Takes the errors of statements that were accepted earlier and rejected when applied, in their order.
+  public func takeRejections() -> [StoreError] {
+    let id = id
+    let rejections = store.pipeline.progress.withLock { progress -> [Rejection] in
+      defer { progress.sessions[id]?.rejections = [] }
+      return progress.sessions[id]?.rejections ?? []
+    }
+    return rejections.map { StoreError($0) }
+  }
+
+  /// Rejections that nobody has taken yet.
+  var rejectionCount: Int { store.pipeline.progress.withLock { $0.sessions[id]?.rejections.count ?? 0 } }
+
+  /// Takes the rejection that came after the first `count`, if there is one.
+  func takeRejection(after count: Int) -> StoreError? {
+    let id = id
+    let rejection = store.pipeline.progress.withLock { progress -> Rejection? in
+      guard let session = progress.sessions[id], session.rejections.count > count else { return nil }
+      return progress.sessions[id]?.rejections.remove(at: count)
+    }
+    return rejection.map { StoreError($0) }
+  }
+
+  /// Takes the shared catalog when it has changed. Inside a transaction the session keeps the one it has.
+  func refreshCatalog() {
+    guard transaction == nil else { return }
+    let current = store.pipeline.catalog.withLock { $0 }
+    if current.version != catalog.version {
+      catalog = current
+      plan = nil
+    }
+  }
+
+  // MARK: Reading
+
+  /// The connection that SELECTs run on: it can read projections.db and the system tables, and write nothing.
+  func queryConnection() throws(StoreError) -> Connection {
+    if let reader { return reader }
+    let connection = try store.openReader()
+    reader = connection
+    return connection
+  }
+
+  /// Names of all SQL tables and views, sorted.
+  public func tableNames() -> [String] {
+    refreshCatalog()
+    let views = catalog.objects.values.filter { $0.kind == .view }.map(\.name)
+    return (catalog.tables.values.map(\.name) + views).sorted()
+  }
+
+  /// Column names of an SQL table, in order; nil when there is none of that name.
+  public func columnNames(_ table: String) -> [String]? {
+    refreshCatalog()
+    return catalog.table(table)?.definition.columns.map(\.name)
+  }
+
+  /// The statement that creates a table, view or index as Sluice keeps it, without a semicolon; nil when there is none.
+  public func createStatement(_ name: String) -> String? {
+    refreshCatalog()
+    if let table = catalog.table(name) { return SluiceSQL.print(table.definition, shardKey: true) }
+    return catalog.objects[folded(name)]?.sql
+  }
+}
+
+extension StoreError {
+  fileprivate init(_ rejection: Rejection) {
+    self.init(.conflict, rejection.message, line: rejection.line, sqliteCode: rejection.sqliteCode)
+  }
+}

@@ -1,0 +1,178 @@
+// Compaction: fewer runs, without what nobody can read any more.
+//
+// Lazy levelling: a level above the bottom collects four runs, which become one run of the next level; the bottom is
+// one sorted run. When the bottom is four times what would be merged into it, it moves one level down instead, which
+// costs an edit and no rewriting. So a row is written once a level and a few times at the bottom.
+// Source: Dayan, Idreos, "Dostoevsky: Better Space-Time Trade-Offs for LSM-Tree Based Key-Value Stores", 2018.
+//
+// Tables that overlap no other input are moved, not rewritten: rising data is written once, by its flush.
+// Everything here is called by the compactor's thread only.
+import SluiceSystem
+
+/// A compaction that a version wants: these runs become one run of `outputLevel`.
+struct Compaction: Equatable {
+  /// Numbers of the runs.
+  var inputs: [UInt64]
+  var outputLevel: Int
+  /// Whether everything outside the inputs is newer than they are.
+  var dropsTombstones: Bool
+}
+
+enum CompactionRules {
+  static let runsPerLevel = 4
+  /// The bottom moves down when it is this many times as large as what would be merged into it.
+  static let bottomRatio: UInt64 = 4
+}
+
+/// Sizes that tests make small.
+struct TableSizes {
+  /// Where flush and compaction close a table.
+  var target: UInt64 = 32 << 20
+  /// A smaller table is put together with its neighbours rather than moved.
+  var small: UInt64 = 4 << 20
+}
+
+/// The compaction that `version` wants most, or nil. A pure function: shallow levels first.
+func pickCompaction(_ version: Version) -> Compaction? {
+  guard let deepest = version.deepestLevel else { return nil }
+  for (level, runs) in version.levels.enumerated() where runs.count >= CompactionRules.runsPerLevel {
+    var inputs = runs.map(\.number)
+    let size = runs.reduce(0) { $0 + $1.size }
+    if level >= Version.maximumLevels - 1 {
+      return Compaction(inputs: inputs, outputLevel: level, dropsTombstones: true)
+    }
+    if level + 1 < deepest || level == deepest {
+      return Compaction(inputs: inputs, outputLevel: level + 1, dropsTombstones: level == deepest)
+    }
+    let bottom = version.levels[deepest]
+    let bottomSize = bottom.reduce(0) { $0 + $1.size }
+    if bottomSize >= size * CompactionRules.bottomRatio, deepest + 1 < Version.maximumLevels {
+      return Compaction(inputs: bottom.map(\.number), outputLevel: deepest + 1, dropsTombstones: true)
+    }
+    inputs += bottom.map(\.number)
+    return Compaction(inputs: inputs, outputLevel: deepest, dropsTombstones: true)
+  }
+  return nil
+}
+
+/// Tables with neighbouring keys that are merged, or one that is moved.
+struct TableGroup: Equatable {
+  var tables: [TableInfo]
+  var isMoved: Bool
+}
+
+/// Cuts the inputs of a compaction into groups that do not overlap, in key order. A pure function.
+func planGroups(_ tables: [TableInfo], smallSize: UInt64, mustRewrite: (TableInfo) -> Bool) -> [TableGroup] {
+  var groups: [TableGroup] = []
+  var largest: [UInt8] = []
+  for table in tables.sorted(by: { compareKeys($0.smallest, $1.smallest) < 0 }) {
+    if !groups.isEmpty, compareKeys(table.smallest, largest) <= 0 {
+      groups[groups.count - 1].tables.append(table)
+      groups[groups.count - 1].isMoved = false
+      if compareKeys(table.largest, largest) > 0 { largest = table.largest }
+    } else {
+      let isMoved = table.size >= smallSize && !mustRewrite(table)
+      groups.append(TableGroup(tables: [table], isMoved: isMoved))
+      largest = table.largest
+    }
+  }
+  var joined: [TableGroup] = []
+  for group in groups {
+    if !group.isMoved, let last = joined.last, !last.isMoved {
+      joined[joined.count - 1].tables += group.tables
+    } else {
+      joined.append(group)
+    }
+  }
+  // A small table without a neighbour to join gains nothing from being written again.
+  for index in joined.indices where joined[index].tables.count == 1 && !mustRewrite(joined[index].tables[0]) {
+    joined[index].isMoved = true
+  }
+  return joined
+}
+
+extension Engine {
+  /// Does one compaction if the version wants one; false when there is nothing to do. Flushes what freezes meanwhile.
+  public func compact() throws(EngineError) -> Bool {
+    try checkWritable()
+    let horizon = min(counters.withLock { $0.oldestReadable }, version.flushedPosition)
+    let dead = version.tables.filter { isDead($0, horizon: horizon) }.map(\.number)
+    if !dead.isEmpty {
+      try install(VersionEdit(removed: dead), opened: [:])
+      return true
+    }
+    guard let compaction = pickCompaction(version) else {
+      removeObsolete()
+      return false
+    }
+    let writer = RunWriter(self)
+    do { try run(compaction, horizon: horizon, writer: writer) } catch {
+      // After a failed manifest write the new tables may be named by it.
+      if failure == nil { writer.abandon() }
+      throw error
+    }
+    counters.withLock { $0.compactedBytes += writer.size }
+    return true
+  }
+
+  /// Whether a table has keys of one dropped SQL table only.
+  private func isDead(_ table: TableInfo, horizon: UInt64) -> Bool {
+    guard !version.dropped.isEmpty, table.firstPrefix == table.lastPrefix,
+      let drop = version.dropped[table.firstPrefix]
+    else { return false }
+    return drop <= horizon && table.highestPosition <= drop
+  }
+
+  private func run(_ compaction: Compaction, horizon: UInt64, writer: RunWriter) throws(EngineError) {
+    let wanted = Set(compaction.inputs)
+    let runs = version.levels.flatMap { $0 }.filter { wanted.contains($0.number) }
+    let drops = version.dropped.filter { $0.value <= horizon }
+    let groups = planGroups(runs.flatMap(\.tables), smallSize: sizes.small) { table in
+      (compaction.dropsTombstones && table.tombstones > 0) || drops.contains { table.overlaps(prefix: $0.key) }
+    }
+    var filter = VersionFilter(
+      horizon: horizon, dropsTombstones: compaction.dropsTombstones, dropped: version.dropped)
+    let number = takeNumber()
+    var edit = VersionEdit(removed: runs.flatMap { $0.tables.map(\.number) })
+    func add(_ info: TableInfo) {
+      edit.added.append(VersionEdit.Addition(level: compaction.outputLevel, run: number, table: info))
+    }
+    for group in groups {
+      if group.isMoved {
+        // What was written so far must not reach behind the moved table.
+        try writer.endTable()
+        for info in group.tables { add(info) }
+      } else {
+        try merge(group, of: runs, filter: &filter, writer: writer)
+      }
+    }
+    var opened: [UInt64: Table] = [:]
+    for info in try writer.finish() {
+      add(info)
+      opened[info.number] = try openTable(info)
+    }
+    try install(edit, opened: opened)
+  }
+
+  private func merge(
+    _ group: TableGroup, of runs: [RunInfo], filter: inout VersionFilter, writer: RunWriter
+  ) throws(EngineError) {
+    let numbers = Set(group.tables.map(\.number))
+    let inputs = runs.map { run in
+      run.tables.filter { numbers.contains($0.number) }.compactMap { tables[$0.number] }
+    }
+    let merger = Merger(runs: [], tableRuns: inputs.filter { !$0.isEmpty }, usesCache: false)
+    var tableCount = writer.finished.count
+    var more = try merger.start(at: nil)
+    while more {
+      let head = merger.head
+      if filter.keeps(head) { try writer.add(head) }
+      more = try merger.next()
+      if writer.finished.count > tableCount {
+        tableCount = writer.finished.count
+        // Memory waits for flush; a deep merge can wait.
+        while !current.frozen.isEmpty { _ = try flush() }
+      }
+    }
+  }
+}

@@ -1,0 +1,82 @@
+// Opening an engine: the newest complete manifest, its tables, and the removal of what no manifest names.
+import SluiceSystem
+
+extension Engine {
+  /// Opens the engine in `directory`, or makes a new one there (its parent must exist). Cost: reads the manifest, and
+  /// index and filter of every table. Throws `corrupt` with file and offset when something does not verify.
+  public static func open(
+    fileSystem: any FileSystem, directory: String, shard: Int, cache: BlockCache
+  ) throws(EngineError) -> Engine {
+    let names = try listDirectory(fileSystem, directory, shard: shard)
+    let manifests = names.compactMap { fileNumber($0, prefix: ManifestFormat.prefix, suffix: "") }.sorted(by: >)
+    let files = names.compactMap { fileNumber($0, prefix: "", suffix: ".table") }
+    var found: FoundManifest?
+    for number in manifests where found == nil {
+      let path = directory + "/" + ManifestFormat.fileName(number)
+      found = try readManifest(path, number: number, fileSystem: fileSystem, shard: shard)
+    }
+    if found == nil && !files.isEmpty {
+      throw EngineError(
+        .corrupt, "\(files.count) tables but no complete manifest", shard: shard, file: directory)
+    }
+    var version = found?.version ?? Version()
+    let highest = max(manifests.first ?? 0, files.max() ?? 0)
+    version.nextNumber = max(version.nextNumber, highest + 1)
+    let tables = try openTables(fileSystem, directory, version, shard: shard, cache: cache)
+    let manifest: Manifest
+    if let found, !found.hasTornTail {
+      let path = directory + "/" + ManifestFormat.fileName(found.number)
+      manifest = try Manifest.reopen(path, fileSystem: fileSystem, found: found, shard: shard)
+    } else {
+      version.dropped = version.liveDrops
+      manifest = try Manifest.create(
+        fileSystem: fileSystem, directory: directory, number: version.nextNumber, shard: shard, version: version)
+      version.nextNumber += 1
+    }
+    do {
+      try removeStrangers(fileSystem, directory, manifests: manifests, keeping: manifest.number)
+      for number in files where tables[number] == nil {
+        try fileSystem.remove(directory + "/" + TableFormat.fileName(number))
+      }
+    } catch {
+      manifest.close()
+      throw EngineError(error, doing: "removing files that no version names", shard: shard)
+    }
+    return Engine(
+      fileSystem: fileSystem, directory: directory, shard: shard, cache: cache, version: version, tables: tables,
+      manifest: manifest)
+  }
+
+  /// Names in the directory, which is made, durably, when it is not there.
+  private static func listDirectory(
+    _ fileSystem: any FileSystem, _ directory: String, shard: Int
+  ) throws(EngineError) -> [String] {
+    do {
+      if try fileSystem.exists(directory) { return try fileSystem.list(directory) }
+      try fileSystem.createDirectory(directory)
+      let parent = directory.lastIndex(of: "/").map { String(directory[..<$0]) } ?? "."
+      try fileSystem.syncDirectory(parent.isEmpty ? "/" : parent)
+      return []
+    } catch { throw EngineError(error, doing: "opening the engine's directory", shard: shard) }
+  }
+
+  private static func openTables(
+    _ fileSystem: any FileSystem, _ directory: String, _ version: Version, shard: Int, cache: BlockCache
+  ) throws(EngineError) -> [UInt64: Table] {
+    var tables: [UInt64: Table] = [:]
+    for info in version.tables {
+      tables[info.number] = try Table.open(
+        fileSystem: fileSystem, directory: directory, info: info, shard: shard, cache: cache)
+    }
+    return tables
+  }
+
+  /// Removes the other manifests, durably: an old one that came back must never meet edits in the new one.
+  private static func removeStrangers(
+    _ fileSystem: any FileSystem, _ directory: String, manifests: [UInt64], keeping number: UInt64
+  ) throws(SystemError) {
+    let strangers = manifests.filter { $0 != number }
+    for stranger in strangers { try fileSystem.remove(directory + "/" + ManifestFormat.fileName(stranger)) }
+    if !strangers.isEmpty { try fileSystem.syncDirectory(directory) }
+  }
+}

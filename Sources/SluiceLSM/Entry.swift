@@ -1,0 +1,113 @@
+// What an engine stores: keys with positions. The order everywhere is key ascending (memcmp, a shorter prefix first),
+// then position descending, so that the newest version of a key comes first.
+//
+// Two packed numbers stand for an entry in hot code:
+//   order    the first 16 key bytes as a big-endian number, padded with zeros: decides nearly every comparison
+//   trailer  position << 8 | kind
+// Unsafe by nature: named in the tidy test.
+import SluiceSystem
+
+/// What an entry says about its key. The raw values are part of the table format.
+public enum EntryKind: UInt8, Sendable {
+  case put = 1
+  case tombstone = 2
+}
+
+/// One version of one key. The buffers are valid while the snapshot or iterator that gave them lives, and until its
+/// next step.
+public struct Entry {
+  public let key: UnsafeRawBufferPointer
+  public let position: UInt64
+  public let kind: EntryKind
+  public let value: UnsafeRawBufferPointer
+}
+
+/// Limits of an engine.
+public enum EngineLimits {
+  /// Largest key in bytes: the 16 KiB of a primary key with its escapes and the SQL-table id.
+  public static let keySize = 65_535
+  /// Largest value in bytes: a row of 64 MiB with room for its header.
+  public static let valueSize = 65 << 20
+  /// Largest position: it shares 64 bits with the kind.
+  public static let position: UInt64 = (1 << 56) - 1
+}
+
+@inline(__always)
+func packTrailer(_ position: UInt64, _ kind: EntryKind) -> UInt64 { position << 8 | UInt64(kind.rawValue) }
+
+/// The trailer before which stand all versions that a reader at `position` must not see.
+@inline(__always)
+func ceilingTrailer(at position: UInt64) -> UInt64 { min(position, EngineLimits.position) << 8 | 0xff }
+
+@inline(__always)
+func isTombstone(_ trailer: UInt64) -> Bool { trailer & 0xff == UInt64(EntryKind.tombstone.rawValue) }
+
+/// The first 16 bytes of a key as a big-endian number, zeros behind a shorter key.
+@inline(__always)
+func keyOrder(_ base: UnsafeRawPointer, _ size: Int) -> UInt128 {
+  if size >= 16 {
+    let high = UInt64(bigEndian: base.loadUnaligned(as: UInt64.self))
+    let low = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    return UInt128(high) << 64 | UInt128(low)
+  }
+  return shortKeyOrder(base, size)
+}
+
+@inline(__always)
+private func shortKeyOrder(_ base: UnsafeRawPointer, _ size: Int) -> UInt128 {
+  if size >= 8 {
+    let high = UInt64(bigEndian: base.loadUnaligned(as: UInt64.self))
+    // The last eight bytes overlap the first eight; what overlaps is shifted out.
+    let tail = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: size &- 8, as: UInt64.self))
+    return UInt128(high) << 64 | UInt128(tail << UInt64((16 &- size) &* 8))
+  }
+  var high: UInt64 = 0
+  for index in 0..<size {
+    high |= UInt64(base.load(fromByteOffset: index, as: UInt8.self)) << UInt64(56 &- index &* 8)
+  }
+  return UInt128(high) << 64
+}
+
+@inline(__always)
+func keyOrder(_ key: UnsafeRawBufferPointer) -> UInt128 {
+  guard let base = key.baseAddress else { return 0 }
+  return keyOrder(base, key.count)
+}
+
+/// Compares two keys whose orders are equal: negative, zero or positive.
+@inline(__always)
+func compareKeyTails(_ a: UnsafeRawPointer?, _ aSize: Int, _ b: UnsafeRawPointer?, _ bSize: Int) -> Int {
+  if aSize > 16, bSize > 16, let a, let b {
+    let rest = compareBytes(
+      UnsafeRawBufferPointer(start: a + 16, count: aSize &- 16),
+      UnsafeRawBufferPointer(start: b + 16, count: bSize &- 16))
+    return rest
+  }
+  // One of them ends within the 16 bytes and is continued by zeros in the other: the shorter comes first.
+  return aSize &- bSize
+}
+
+/// The SQL-table id that a key begins with; missing bytes count as zero.
+@inline(__always)
+func tableId(_ key: UnsafeRawBufferPointer) -> UInt32 {
+  if key.count >= 4 { return UInt32(bigEndian: key.loadUnaligned(as: UInt32.self)) }
+  return UInt32(truncatingIfNeeded: keyOrder(key) >> 96)
+}
+
+/// The least sequence of bytes greater than everything that starts with `prefix`; nil when there is none.
+func successor(ofPrefix prefix: [UInt8]) -> [UInt8]? {
+  var bytes = prefix
+  while let last = bytes.last {
+    if last < 0xff {
+      bytes[bytes.count - 1] = last + 1
+      return bytes
+    }
+    bytes.removeLast()
+  }
+  return nil
+}
+
+/// memcmp order of two arrays.
+func compareKeys(_ a: [UInt8], _ b: [UInt8]) -> Int {
+  a.withUnsafeBytes { first in b.withUnsafeBytes { second in compareBytes(first, second) } }
+}

@@ -1,0 +1,143 @@
+// Flush: the oldest frozen memtable becomes a run of level 0, and the flushed position moves.
+//
+// Order of durability: tables synced, their names synced, the edit synced; only then is the memory given up.
+// Everything here is called by the compactor's thread only.
+import SluiceSystem
+
+extension Engine {
+  /// Writes the oldest frozen memtable to disk; false when there is none. An error leaves the memtable in place and the
+  /// engine readable; `poisoned` afterwards means that only reopening helps.
+  public func flush() throws(EngineError) -> Bool {
+    try checkWritable()
+    guard let memtable = current.frozen.first else {
+      removeObsolete()
+      return false
+    }
+    let horizon = min(counters.withLock { $0.oldestReadable }, memtable.position)
+    let drops = current.dropped.filter { version.dropped[$0.key] == nil && $0.value <= memtable.position }
+    let writer = RunWriter(self)
+    let infos: [TableInfo]
+    var added: [UInt64: Table] = [:]
+    do {
+      infos = try writeRun(of: memtable, horizon: horizon, to: writer)
+      for info in infos { added[info.number] = try openTable(info) }
+    } catch {
+      writer.abandon()
+      throw error
+    }
+    let run = takeNumber()
+    var edit = VersionEdit(flushedPosition: memtable.position)
+    edit.added = infos.map { VersionEdit.Addition(level: 0, run: run, table: $0) }
+    edit.dropped = drops.map { DroppedPrefix(prefix: $0.key, position: $0.value) }.sorted { $0.prefix < $1.prefix }
+    try install(edit, opened: added, flushed: memtable)
+    counters.withLock { $0.flushedBytes += writer.size }
+    return true
+  }
+
+  private func writeRun(
+    of memtable: FrozenMemtable, horizon: UInt64, to writer: RunWriter
+  ) throws(EngineError) -> [TableInfo] {
+    guard let run = Run.merge(all: memtable.runs) else { return [] }
+    var filter = VersionFilter(
+      horizon: horizon, dropsTombstones: version.deepestLevel == nil, dropped: current.dropped)
+    let merger = Merger(runs: [run], tableRuns: [], usesCache: false)
+    var more = try merger.start(at: nil)
+    while more {
+      let head = merger.head
+      if filter.keeps(head) { try writer.add(head) }
+      more = try merger.next()
+    }
+    return try writer.finish()
+  }
+
+  func openTable(_ info: TableInfo) throws(EngineError) -> Table {
+    try Table.open(fileSystem: fileSystem, directory: directory, info: info, shard: shard, cache: cache)
+  }
+
+  /// A number for a file or a run that was never used.
+  func takeNumber() -> UInt64 {
+    version.nextNumber += 1
+    return version.nextNumber - 1
+  }
+
+  func checkWritable() throws(EngineError) {
+    if let failure {
+      throw EngineError(
+        .poisoned, "an earlier write failed (\(failure.message)); reopen to write", shard: shard, file: failure.file,
+        cause: failure.cause)
+    }
+    if manifest == nil { throw EngineError(.closed, "the engine is closed", shard: shard, file: directory) }
+  }
+
+  /// Makes an edit durable, then shows the new version to readers; `flushed` leaves memory in the same moment.
+  func install(_ edit: VersionEdit, opened: [UInt64: Table], flushed: FrozenMemtable? = nil) throws(EngineError) {
+    var edit = edit
+    edit.nextNumber = version.nextNumber
+    let next: Version
+    switch version.applying(edit) {
+    case .success(let version): next = version
+    case .failure(let error):
+      throw EngineError(.corrupt, "an edit of this engine " + error.message, shard: shard, file: directory)
+    }
+    do { try manifest?.append(edit) } catch {
+      failure = error
+      throw error
+    }
+    version = next
+    tables.merge(opened) { $1 }
+    let named = Set(edit.added.map(\.table.number))
+    for number in edit.removed where !named.contains(number) {
+      if let table = tables.removeValue(forKey: number) { obsolete.append(table) }
+    }
+    let open = OpenVersion(version, tables: tables)
+    state.withLock { state in
+      state = ReadState(
+        runs: state.runs, owners: state.owners, frozen: state.frozen.filter { $0 !== flushed }, open: open,
+        dropped: state.dropped)
+    }
+    try rewriteLongManifest()
+    removeObsolete()
+  }
+
+  private func rewriteLongManifest() throws(EngineError) {
+    guard let old = manifest, old.isLong else { return }
+    do {
+      version.dropped = version.liveDrops
+      let new = try Manifest.create(
+        fileSystem: fileSystem, directory: directory, number: takeNumber(), shard: shard, version: version)
+      manifest = new
+      old.close()
+      try removeManifest(old.number)
+    } catch {
+      failure = error
+      throw error
+    }
+  }
+
+  private func removeManifest(_ number: UInt64) throws(EngineError) {
+    do {
+      try fileSystem.remove(directory + "/" + ManifestFormat.fileName(number))
+      try fileSystem.syncDirectory(directory)
+    } catch { throw EngineError(error, doing: "removing an old manifest", shard: shard) }
+  }
+
+  /// Removes the files of tables that no version names and no reader has.
+  func removeObsolete() {
+    var kept: [Table] = []
+    while var table = obsolete.popLast() {
+      guard isKnownUniquelyReferenced(&table) else {
+        kept.append(table)
+        continue
+      }
+      do { try fileSystem.remove(table.path) } catch { continue }  // the next open removes it
+    }
+    obsolete = kept
+  }
+
+  /// Ends writing. Snapshots stay usable; what was not flushed is in the log.
+  public func close() {
+    removeObsolete()
+    manifest?.close()
+    manifest = nil
+  }
+}

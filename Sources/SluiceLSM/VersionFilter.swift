@@ -1,0 +1,31 @@
+// What flush and compaction leave out: versions that no reader can ask for any more.
+
+/// Decides entry by entry, in merge order (newest version of a key first).
+struct VersionFilter: ~Copyable {
+  /// No snapshot below this position will be asked for.
+  let horizon: UInt64
+  /// Whether nothing older than the inputs exists anywhere: then a tombstone has nothing left to hide.
+  let dropsTombstones: Bool
+  private let dropped: [UInt32: UInt64]
+  private var seen = KeyMemory()
+  private var isCovered = false
+
+  init(horizon: UInt64, dropsTombstones: Bool, dropped: [UInt32: UInt64]) {
+    self.horizon = horizon
+    self.dropsTombstones = dropsTombstones
+    self.dropped = dropped.filter { $0.value <= horizon }
+  }
+
+  /// Whether the entry is still needed: all versions above the horizon, and the newest one at or below it.
+  mutating func keeps(_ head: MergeHead) -> Bool {
+    if !dropped.isEmpty, let drop = dropped[tableId(head.key)], head.trailer >> 8 <= drop { return false }
+    if !seen.matches(head) {
+      seen.remember(head)
+      isCovered = false
+    }
+    if isCovered { return false }
+    if head.trailer >> 8 > horizon { return true }
+    isCovered = true
+    return !(dropsTombstones && isTombstone(head.trailer))
+  }
+}

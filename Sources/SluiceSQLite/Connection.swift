@@ -1,0 +1,278 @@
+// A connection to one SQLite database. Opened without SQLite's mutexes (SQLITE_OPEN_NOMUTEX): one thread at a time may
+// use it and its statements, and whoever hands it to another thread orders the two. `interrupter` alone may be used
+// from anywhere. Unsafe by nature: named in the tidy test.
+import CSQLite
+import SluiceSystem
+
+/// An open database. Closed by `close` or with its last reference.
+public final class Connection {
+  /// How a database is opened.
+  public enum Mode: Sendable {
+    /// For reading; the file must exist.
+    case readOnly
+    /// For reading and writing; the file must exist.
+    case readWrite
+    /// For reading and writing; created when missing.
+    case readWriteCreate
+  }
+
+  /// nil once closed.
+  private(set) var handle: OpaquePointer?
+  private let isOwner: Bool
+  private let walFrames: UnsafeMutablePointer<Int32>
+  /// Stops this connection's statements, from any thread.
+  public let interrupter: Interrupter
+
+  /// Opens the database at `path` (`:memory:` for one in memory, "" for a temporary one); no URI is interpreted.
+  /// A call that meets another connection's lock waits up to `busyTimeoutMilliseconds`.
+  public init(path: String, mode: Mode, busyTimeoutMilliseconds: Int32 = 0) throws(SQLiteError) {
+    guard sx_ready() == SQLITE_OK else { throw Connection.noLibrary }
+    if path.utf8.contains(0) {
+      throw SQLiteError(code: SQLITE_CANTOPEN, message: "unable to open database file: the path has a NUL byte")
+    }
+    var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    switch mode {
+    case .readOnly: flags |= SQLITE_OPEN_READONLY
+    case .readWrite: flags |= SQLITE_OPEN_READWRITE
+    case .readWriteCreate: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+    }
+    var opened: OpaquePointer?
+    let code = sx_open(path, &opened, flags)
+    if code != SQLITE_OK {
+      let message = opened.map { String(cString: sx_errmsg($0)) } ?? String(cString: sx_errstr(code))
+      sx_close(opened)
+      throw SQLiteError(code: code, message: "\(message): \(path)")
+    }
+    sx_busy_timeout(opened, busyTimeoutMilliseconds)
+    handle = opened
+    isOwner = true
+    walFrames = .allocate(capacity: 1)
+    walFrames.initialize(to: 0)
+    interrupter = Interrupter(opened)
+  }
+
+  /// A connection that belongs to the program which loads this extension; it is used and never closed.
+  public init(host: OpaquePointer) throws(SQLiteError) {
+    guard sx_ready() == SQLITE_OK else { throw Connection.noLibrary }
+    handle = host
+    isOwner = false
+    walFrames = .allocate(capacity: 1)
+    walFrames.initialize(to: 0)
+    interrupter = Interrupter(host)
+  }
+
+  deinit {
+    close()
+    walFrames.deallocate()
+  }
+
+  private static var noLibrary: SQLiteError {
+    .misuse("no SQLite: version \(SX_LOWEST_VERSION) or later must be linked in (CSQLiteHost) or be the host")
+  }
+
+  /// Closes the connection. Statements of it that still live go on; the file is closed with the last of them.
+  public func close() {
+    guard let open = handle else { return }
+    handle = nil
+    interrupter.forget()
+    guard isOwner else { return }
+    sx_wal_hook(open, nil, nil)
+    // Answers SQLITE_OK always: with statements alive the connection ends with the last of them.
+    sx_close(open)
+  }
+
+  /// The handle, for a call that may fail.
+  func opened() throws(SQLiteError) -> OpaquePointer {
+    guard let handle else { throw .misuse("the connection is closed") }
+    return handle
+  }
+
+  // MARK: Statements
+
+  /// Prepares the one statement that `sql` holds. `persistent` for a statement that is kept and run many times.
+  public func prepare(_ sql: String, persistent: Bool = false) throws(SQLiteError) -> Statement {
+    let text = Array(sql.utf8) + [0]
+    return try text.span.withUnsafeBytes { (bytes) throws(SQLiteError) -> Statement in
+      let (first, used) = try prepare(terminated: bytes, from: 0, persistent: persistent)
+      guard let first else { throw .misuse("no statement in the text", sql: sql) }
+      var rest = used
+      while rest < bytes.count - 1 {
+        let (second, end) = try prepare(terminated: bytes, from: rest, persistent: false)
+        if second != nil { throw .misuse("more than one statement in the text", sql: sql, offset: rest) }
+        rest = end
+      }
+      return first
+    }
+  }
+
+  /// Prepares the first statement of `text` and tells how many bytes of it that took, the `;` included. nil when
+  /// these bytes are blank: spaces, comments, a lone `;`. Cost: one copy of `text`.
+  public func prepareFirst(
+    in text: UnsafeRawBufferPointer, persistent: Bool = false
+  ) throws(SQLiteError) -> (statement: Statement?, used: Int) {
+    let copy = terminated(text)
+    defer { copy.deallocate() }
+    return try prepare(terminated: UnsafeRawBufferPointer(copy), from: 0, persistent: persistent)
+  }
+
+  /// Runs all statements of `sql` and drops their rows.
+  public func execute(_ sql: String) throws(SQLiteError) {
+    let text = Array(sql.utf8) + [0]
+    try text.span.withUnsafeBytes { (bytes) throws(SQLiteError) -> Void in try execute(terminated: bytes) }
+  }
+
+  /// Runs all statements of `text` and drops their rows. Cost: one copy of `text`.
+  public func execute(_ text: UnsafeRawBufferPointer) throws(SQLiteError) {
+    let copy = terminated(text)
+    defer { copy.deallocate() }
+    try execute(terminated: UnsafeRawBufferPointer(copy))
+  }
+
+  private func execute(terminated text: UnsafeRawBufferPointer) throws(SQLiteError) {
+    var offset = 0
+    while offset < text.count - 1 {
+      let (statement, end) = try prepare(terminated: text, from: offset, persistent: false)
+      while try statement?.step() == true {}
+      offset = end
+    }
+  }
+
+  private func terminated(_ text: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: text.count + 1, alignment: 1)
+    copy.copyMemory(from: text)
+    copy[text.count] = 0
+    return copy
+  }
+
+  /// `text` ends with a NUL, which lets SQLite parse it in place: a script of n statements costs no n copies.
+  private func prepare(
+    terminated text: UnsafeRawBufferPointer, from offset: Int, persistent: Bool
+  ) throws(SQLiteError) -> (Statement?, Int) {
+    let db = try opened()
+    guard text.count - offset <= Int(Int32.max) else { throw .general(SQLITE_TOOBIG) }
+    let start = text.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self) + offset
+    var statement: OpaquePointer?
+    var tail: UnsafePointer<CChar>?
+    let flags = persistent ? UInt32(SQLITE_PREPARE_PERSISTENT) : 0
+    let code = sx_prepare(db, start, Int32(text.count - offset), flags, &statement, &tail)
+    if code != SQLITE_OK {
+      let place = Int(sx_error_offset(db))
+      throw .last(
+        db, sql: excerpt(UnsafeRawBufferPointer(rebasing: text.dropLast())), offset: place < 0 ? -1 : offset + place)
+    }
+    let prepared = statement.map { Statement($0, of: self, db) }
+    let used = tail.map { $0 - start } ?? text.count - 1 - offset
+    if statement == nil, offset + used < text.count - 1, text[offset + used] == 0 {
+      // SQLite takes a NUL for the end of the text; what stands behind it must not be dropped in silence.
+      let sql = excerpt(UnsafeRawBufferPointer(rebasing: text.dropLast()))
+      throw SQLiteError(message: "unrecognized token: NUL", sql: sql, offset: offset + used)
+    }
+    return (prepared, offset + used)
+  }
+
+  // MARK: State
+
+  /// Rows changed by the last INSERT, UPDATE or DELETE.
+  public var changes: Int64 { handle.map { sx_changes($0) } ?? 0 }
+  /// Rows changed since the connection was opened.
+  public var totalChanges: Int64 { handle.map { sx_total_changes($0) } ?? 0 }
+  /// The rowid that the last INSERT gave.
+  public var lastInsertRowid: Int64 { handle.map { sx_last_insert_rowid($0) } ?? 0 }
+  /// Whether a BEGIN is open.
+  public var isInTransaction: Bool { handle.map { sx_get_autocommit($0) == 0 } ?? false }
+  /// Whether the main database cannot be written through this connection.
+  public var isReadOnly: Bool { handle.map { sx_db_readonly($0, "main") == 1 } ?? true }
+  /// Byte offset, in the statement last prepared, of the last error; -1 when there is none.
+  public var lastErrorOffset: Int { handle.map { Int(sx_error_offset($0)) } ?? -1 }
+
+  /// Whether a statement leaves the database file as it is.
+  public func isReadOnly(_ statement: Statement) -> Bool { statement.isReadOnly }
+
+  /// Stops the running statements of this connection with SQLITE_INTERRUPT. For other threads: `interrupter`.
+  public func interrupt() { interrupter.interrupt() }
+
+  /// Sets a run-time limit (SQLITE_LIMIT_…) and returns the one before. A negative value only asks.
+  @discardableResult
+  public func setLimit(_ limit: Int32, _ value: Int32) -> Int32 {
+    handle.map { sx_limit($0, limit, value) } ?? -1
+  }
+
+  /// The version of the SQLite in use, such as `3.40.1`.
+  public static func libraryVersion() throws(SQLiteError) -> String {
+    guard sx_ready() == SQLITE_OK else { throw noLibrary }
+    return String(cString: sx_libversion())
+  }
+}
+
+// MARK: Write-ahead log
+
+extension Connection {
+  /// How far a checkpoint goes (https://sqlite.org/c3ref/wal_checkpoint_v2.html).
+  public enum CheckpointMode: Sendable {
+    /// Moves what it can without waiting for anybody.
+    case passive
+    /// Waits for writers, moves everything, syncs the database file.
+    case full
+    /// As `full`, then waits for readers, so that the next writer begins the log anew.
+    case restart
+    /// As `restart`, then cuts the log file to nothing.
+    case truncate
+  }
+
+  /// What a checkpoint did. Counts are in frames (pages), -1 when the database has no write-ahead log.
+  public struct CheckpointResult: Sendable, Equatable {
+    /// Frames in the log.
+    public let logFrames: Int
+    /// Frames of them that are in the database file.
+    public let movedFrames: Int
+    /// Whether another connection kept it from going all the way.
+    public let wasBlocked: Bool
+    /// Whether the whole log is in the database file.
+    public var isComplete: Bool { !wasBlocked && logFrames == movedFrames }
+  }
+
+  /// Copies the write-ahead log of the main database into its file. A lock that outlasts the busy timeout is no error
+  /// but `wasBlocked`.
+  public func checkpoint(_ mode: CheckpointMode) throws(SQLiteError) -> CheckpointResult {
+    let db = try opened()
+    let number =
+      switch mode {
+      case .passive: SQLITE_CHECKPOINT_PASSIVE
+      case .full: SQLITE_CHECKPOINT_FULL
+      case .restart: SQLITE_CHECKPOINT_RESTART
+      case .truncate: SQLITE_CHECKPOINT_TRUNCATE
+      }
+    var frames: Int32 = -1, moved: Int32 = -1
+    let code = sx_wal_checkpoint(db, "main", number, &frames, &moved)
+    if code != SQLITE_OK && code & 0xff != SQLITE_BUSY { throw .last(db, sql: nil) }
+    if mode != .passive, code == SQLITE_OK { walFrames.pointee = 0 }
+    return CheckpointResult(logFrames: Int(frames), movedFrames: Int(moved), wasBlocked: code != SQLITE_OK)
+  }
+
+  /// From now on commits are counted in `walPages` and SQLite no longer checkpoints by itself: the owner does.
+  public func takeOverCheckpoints() throws(SQLiteError) {
+    let hook: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32 = {
+      (argument, _, _, pages) in
+      argument?.assumingMemoryBound(to: Int32.self).pointee = pages
+      return SQLITE_OK
+    }
+    sx_wal_hook(try opened(), hook, UnsafeMutableRawPointer(walFrames))
+  }
+
+  /// Pages in the write-ahead log after this connection's last commit. Counted once `takeOverCheckpoints` was called.
+  public var walPages: Int { Int(walFrames.pointee) }
+}
+
+/// Stops the statements of one connection from any thread, also when that connection is long closed.
+public final class Interrupter: Sendable {
+  private let handle: Monitor<OpaquePointer?>
+
+  init(_ handle: OpaquePointer?) { self.handle = Monitor(handle) }
+
+  /// The connection's running statements end with SQLITE_INTERRUPT; without any, nothing happens.
+  public func interrupt() {
+    handle.withLock { if let db = $0 { sx_interrupt(db) } }
+  }
+
+  func forget() { handle.withLock { $0 = nil } }
+}

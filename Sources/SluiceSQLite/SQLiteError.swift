@@ -1,0 +1,91 @@
+// The module's one error type: what SQLite answered, with the statement it answered it to.
+import CSQLite
+
+/// A call to SQLite that failed.
+public struct SQLiteError: Error, Equatable, CustomStringConvertible {
+  /// What the caller can do about it, from the primary result code.
+  public enum Kind: Sendable {
+    /// The SQL is wrong, or something it names does not exist.
+    case invalid
+    /// A constraint refuses the row.
+    case constraint
+    /// Another connection holds the lock: try again.
+    case busy
+    /// `interrupt` was called.
+    case interrupted
+    /// Not written because of where it is: read-only, no permission, cannot be opened.
+    case unwritable
+    /// The disk is full.
+    case full
+    /// Reading or writing failed; nothing is known about the last transaction.
+    case io
+    /// The file is damaged or is no database.
+    case corrupt
+    /// A stated limit is exceeded: text, blob, expression or statement too large.
+    case limit
+    /// Anything else; the caller used the interface wrongly or memory ran out.
+    case other
+  }
+
+  /// The extended result code (https://sqlite.org/rescode.html).
+  public let code: Int32
+  /// SQLite's own sentence.
+  public let message: String
+  /// The SQL text it was about, cut to its first 64 KiB, or nil.
+  public let sql: String?
+  /// Byte offset in the text where the error is, or -1.
+  public let offset: Int
+
+  public init(code: Int32 = SQLITE_ERROR, message: String, sql: String? = nil, offset: Int = -1) {
+    self.code = code == SQLITE_OK ? SQLITE_ERROR : code
+    self.message = message
+    self.sql = sql
+    self.offset = offset
+  }
+
+  /// The result code without its extension.
+  public var primaryCode: Int32 { code & 0xff }
+
+  /// What the caller can do about it.
+  public var kind: Kind {
+    switch primaryCode {
+    case SQLITE_ERROR, SQLITE_MISMATCH, SQLITE_RANGE, SQLITE_AUTH: .invalid
+    case SQLITE_CONSTRAINT: .constraint
+    case SQLITE_BUSY, SQLITE_LOCKED: .busy
+    case SQLITE_INTERRUPT: .interrupted
+    case SQLITE_READONLY, SQLITE_PERM, SQLITE_CANTOPEN: .unwritable
+    case SQLITE_FULL: .full
+    case SQLITE_IOERR, SQLITE_PROTOCOL: .io
+    case SQLITE_CORRUPT, SQLITE_NOTADB: .corrupt
+    case SQLITE_TOOBIG, SQLITE_NOLFS: .limit
+    default: .other
+    }
+  }
+
+  public var description: String {
+    let place = offset >= 0 ? " at byte \(offset)" : ""
+    return "\(message) (\(code))\(place)" + (sql.map { " in: \($0)" } ?? "")
+  }
+
+  static let sqlSizeLimit = 65_536
+
+  /// What connection `db` says about its last call.
+  static func last(_ db: OpaquePointer?, sql: String?, offset: Int = -1) -> SQLiteError {
+    let code = sx_errcode(db)
+    return SQLiteError(code: code, message: String(cString: sx_errmsg(db)), sql: sql, offset: offset)
+  }
+
+  /// SQLite's general sentence for a result code.
+  static func general(_ code: Int32, sql: String? = nil) -> SQLiteError {
+    SQLiteError(code: code, message: String(cString: sx_errstr(code)), sql: sql)
+  }
+
+  static func misuse(_ message: String, sql: String? = nil, offset: Int = -1) -> SQLiteError {
+    SQLiteError(code: SQLITE_MISUSE, message: message, sql: sql, offset: offset)
+  }
+}
+
+/// SQL text for an error: the first 64 KiB of it.
+func excerpt(_ text: UnsafeRawBufferPointer) -> String {
+  String(decoding: text.prefix(SQLiteError.sqlSizeLimit), as: UTF8.self)
+}

@@ -1,0 +1,123 @@
+// The order of keys and the pure rules: comparison numbers, sorting, what to compact, what to move.
+import SluiceSystem
+import SluiceTesting
+import Testing
+
+@testable import SluiceLSM
+
+@Test func keyOrdersAgreeWithBytes() {
+  let seed = testSeed()
+  var random = SeededRandom(seed: seed)
+  for _ in 0..<20_000 {
+    let common = random.bytes(random.below(20))
+    func key() -> [UInt8] { common + (0..<random.below(12)).map { _ in [0, 0, 1, 0xff][random.below(4)] } }
+    let a = key()
+    let b = key()
+    let expected = compareKeys(a, b)
+    let actual = a.withUnsafeBytes { first in
+      b.withUnsafeBytes { second in
+        let x = keyOrder(first)
+        let y = keyOrder(second)
+        if x != y { return x < y ? -1 : 1 }
+        return compareKeyTails(first.baseAddress, first.count, second.baseAddress, second.count)
+      }
+    }
+    #expect(actual.signum() == expected.signum(), "\(a) \(b) \(repeatCommand(seed, "keyOrdersAgree"))")
+  }
+}
+
+@Test func sortingSorts() {
+  var random = SeededRandom(seed: 4)
+  for count in [0, 1, 2, 7, 8, 9, 31, 1000, 2500] {
+    let storage = RunStorage(capacity: count)
+    let scratch = RunStorage(capacity: count)
+    for index in 0..<count {
+      let order = UInt128(random.below(300)) << 32
+      (storage.base + index).initialize(
+        to: MemoryEntry(
+          order: order, key: nil, value: nil, trailer: packTrailer(UInt64(index), .put), keySize: 16, valueSize: 0))
+    }
+    sortEntries(storage.base, count: count, scratch: scratch.base)
+    #expect(isSorted(MemoryEntries(storage.base), count: count))
+    let positions = Set((0..<count).map { storage.base[$0].trailer })
+    #expect(positions.count == count)
+  }
+}
+
+private func table(_ number: UInt64, _ low: UInt64, _ high: UInt64, size: UInt64 = 10_000_000) -> TableInfo {
+  TableInfo(
+    number: number, size: size, smallest: makeKey(1, low), largest: makeKey(1, high), lowestPosition: 1,
+    highestPosition: 2, entries: 10, tombstones: 0)
+}
+
+private func run(_ number: UInt64, size: UInt64) -> RunInfo {
+  RunInfo(number: number, tables: [table(number, 1, 9, size: size)])
+}
+
+@Test func shallowLevelsAreCompactedFirst() {
+  var version = Version()
+  #expect(pickCompaction(version) == nil)
+  version.levels = [(1...3).map { run($0, size: 10) }]
+  #expect(pickCompaction(version) == nil)
+  version.levels = [(1...4).map { run($0, size: 10) }]
+  #expect(pickCompaction(version) == Compaction(inputs: [1, 2, 3, 4], outputLevel: 1, dropsTombstones: true))
+  // Into a level that is not the deepest: tombstones stay.
+  version.levels = [(6...9).map { run($0, size: 10) }, [run(5, size: 40)], [run(1, size: 160)]]
+  #expect(pickCompaction(version) == Compaction(inputs: [6, 7, 8, 9], outputLevel: 1, dropsTombstones: false))
+  // Into the bottom, while it is small enough.
+  version.levels = [(6...9).map { run($0, size: 10) }, [run(1, size: 159)]]
+  #expect(pickCompaction(version) == Compaction(inputs: [6, 7, 8, 9, 1], outputLevel: 1, dropsTombstones: true))
+  // A large bottom moves down.
+  version.levels = [(6...9).map { run($0, size: 10) }, [run(1, size: 160)]]
+  #expect(pickCompaction(version) == Compaction(inputs: [1], outputLevel: 2, dropsTombstones: true))
+}
+
+@Test func overlappingTablesAreMergedAndOthersMoved() {
+  let groups = planGroups(
+    [table(1, 1, 10), table(2, 5, 20), table(3, 30, 40), table(4, 41, 50, size: 10), table(5, 51, 60, size: 10)],
+    smallSize: 1000
+  ) { _ in false }
+  #expect(groups.map(\.isMoved) == [false, true, false])
+  #expect(groups.map { $0.tables.map(\.number) } == [[1, 2], [3], [4, 5]])
+  // A lone small table is moved; one with something to drop is not.
+  let lone = planGroups([table(1, 1, 2, size: 10), table(2, 3, 4)], smallSize: 1000) { $0.number == 2 }
+  #expect(lone.map(\.isMoved) == [false])
+  #expect(planGroups([table(1, 1, 2, size: 10)], smallSize: 1000) { _ in false }.map(\.isMoved) == [true])
+}
+
+@Test func editsThatDoNotFitAreRefused() {
+  var version = Version()
+  version.flushedPosition = 9
+  version.levels = [[RunInfo(number: 1, tables: [table(2, 1, 10)])]]
+  for edit in [
+    VersionEdit(removed: [3]), VersionEdit(flushedPosition: 8),
+    VersionEdit(added: [.init(level: 0, run: 1, table: table(4, 10, 12))]),
+    VersionEdit(added: [.init(level: 99, run: 5, table: table(4, 10, 12))]),
+    VersionEdit(added: [.init(level: 0, run: 5, table: table(4, 12, 10))]),
+  ] {
+    guard case .failure = version.applying(edit) else {
+      Issue.record("\(edit) was taken")
+      continue
+    }
+  }
+}
+
+@Test func prefixesHaveSuccessors() {
+  #expect(successor(ofPrefix: [1, 2]) == [1, 3])
+  #expect(successor(ofPrefix: [1, 0xff]) == [2])
+  #expect(successor(ofPrefix: [0xff]) == nil)
+  #expect(successor(ofPrefix: []) == nil)
+}
+
+@Test func theCacheKeepsItsBound() {
+  let cache = BlockCache(capacityBytes: 10_000)
+  for offset in 0..<100 { cache.insert(BlockMemory(size: 1000), table: 1, offset: UInt64(offset)) }
+  #expect(cache.counts.bytes <= 10_000)
+  #expect(cache.counts.bytes >= 9_000)
+  // What is used stays.
+  _ = cache.find(table: 1, offset: 99)
+  for offset in 100..<105 { cache.insert(BlockMemory(size: 1000), table: 1, offset: UInt64(offset)) }
+  #expect(cache.find(table: 1, offset: 99) != nil)
+  cache.insert(BlockMemory(size: 5000), table: 1, offset: 999)
+  #expect(cache.find(table: 1, offset: 999) == nil)
+}

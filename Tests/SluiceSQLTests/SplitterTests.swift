@@ -1,0 +1,3 @@
+// The splitter: where statements end, whole and byte by byte.
+import SluiceSQL
+import Testing
