@@ -71,7 +71,7 @@ extension Shell {
         }
       }
     }
-    settle(source)
+    settle(source, isLeaving: nesting == 1 && settings.leavesAtOnce)
     if input.failure != 0 { complain("cannot read the script: \(String(cString: strerror(input.failure)))") }
     return errorCount == before
   }

@@ -104,9 +104,12 @@ final class Shell {
 
   /// Waits until the fate of everything sent is known and tells what was rejected: called before anything else is
   /// printed, so that results and errors appear in the order of the statements.
-  func settle(_ source: StatementSource) {
+  /// When `isLeaving`, only until everything is acknowledged; what was rejected by then is told.
+  func settle(_ source: StatementSource, isLeaving: Bool = false) {
     var failure: StoreError?
-    do throws(StoreError) { try session.settle() } catch { failure = error }
+    do throws(StoreError) {
+      if isLeaving { try session.acknowledge() } else { try session.settle() }
+    } catch { failure = error }
     reportRejections(source)
     if let failure { report(failure, from: source, line: failure.line, fragment: []) }
   }

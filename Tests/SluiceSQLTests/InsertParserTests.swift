@@ -53,10 +53,13 @@ private let typed = "CREATE TABLE t (a INTEGER, b TEXT, c REAL, d NUMERIC, e BLO
   }
   #expect(
     try header("INSERT INTO t VALUES(1)")
-      == InsertHeader(orAction: .abort, table: "t", columns: nil, form: .values, valuesOffset: 20))
+      == InsertHeader(
+        orAction: .abort, table: "t", tableOffset: 12, columns: nil, columnOffsets: [], form: .values, valuesOffset: 20))
   #expect(
     try header("replace into main.\"a b\"([x], `y`)values (1,2)")
-      == InsertHeader(orAction: .replace, table: "a b", columns: ["x", "y"], form: .values, valuesOffset: 38))
+      == InsertHeader(
+        orAction: .replace, table: "a b", tableOffset: 13, columns: ["x", "y"], columnOffsets: [24, 29], form: .values,
+        valuesOffset: 38))
   #expect(try header("INSERT OR IGNORE INTO t DEFAULT VALUES").form == .defaultValues)
   #expect(sqlError { () throws(SQLError) in try parseStatement("INSERT INTO t (a") }?.kind == .incomplete)
 }

@@ -23,6 +23,11 @@ final class SQLTable: Sendable {
   /// Columns whose values place a row: the shard key, else the primary key; empty: the row's position.
   var placingColumns: [Int] { definition.shardKey ?? definition.primaryKey }
 
+  /// Whether `name` is one of SQLite's names for the INTEGER PRIMARY KEY column.
+  func acceptsRowid(_ name: String) -> Bool {
+    definition.isRowidAlias && ["rowid", "oid", "_rowid_"].contains(folded(name))
+  }
+
   /// SQLite's sentence for a duplicate.
   var duplicateMessage: String {
     let columns = definition.primaryKey.map { "\(name).\(definition.columns[$0].name)" }

@@ -113,9 +113,14 @@ extension Session {
   func table(of header: InsertHeader) throws(SQLError) -> SQLTable {
     guard let table = catalog.table(header.table) else {
       if catalog.objects[folded(header.table)]?.kind == .view {
-        throw SQLError(.invalid, "cannot modify \(header.table) because it is a view")
+        throw SQLError(
+          .invalid, "cannot modify \(header.table) because it is a view", offset: header.tableOffset)
       }
-      throw SQLError(.invalid, "no such table: \(header.table)")
+      throw SQLError(.invalid, "no such table: \(header.table)", offset: header.tableOffset)
+    }
+    for (name, offset) in zip(header.columns ?? [], header.columnOffsets)
+    where table.definition.columnIndex(name) == nil && !table.acceptsRowid(name) {
+      throw SQLError(.invalid, "table \(table.name) has no column named \(name)", offset: offset)
     }
     return table
   }
