@@ -56,7 +56,7 @@ private let typed = "CREATE TABLE t (a INTEGER, b TEXT, c REAL, d NUMERIC, e BLO
       == InsertHeader(orAction: .abort, table: "t", columns: nil, form: .values, valuesOffset: 20))
   #expect(
     try header("replace into main.\"a b\"([x], `y`)values (1,2)")
-      == InsertHeader(orAction: .replace, table: "a b", columns: ["x", "y"], form: .values, valuesOffset: 38))
+      == InsertHeader(orAction: .replace, table: "a b", columns: ["x", "y"], form: .values, valuesOffset: 39))
   #expect(try header("INSERT OR IGNORE INTO t DEFAULT VALUES").form == .defaultValues)
   #expect(sqlError { () throws(SQLError) in try parseStatement("INSERT INTO t (a") }?.kind == .incomplete)
 }
@@ -295,9 +295,7 @@ private func printed(_ value: Value) -> String {
   switch value {
   case .null: "null:"
   case .integer(let number): "integer:\(number)"
-  case .real(let number):
-    "real:" + String(repeating: "0", count: number.bitPattern.leadingZeroBitCount / 4)
-      + String(number.bitPattern, radix: 16, uppercase: true)
+  case .real(let number): "real:" + String(format: "%016llX", number.bitPattern)
   case .text(let bytes): "text:" + String(decoding: bytes, as: UTF8.self)
   case .blob(let bytes): "blob:" + hex(bytes)
   }
