@@ -325,7 +325,8 @@ private func randomNumber(_ random: inout SeededGenerator) -> String {
     expected.append(try #require(try rows(Array(insert.utf8), shape, MarkEvaluator(mark: skipped))).first ?? [])
   }
   let cells = ["a", "b", "c", "d", "e"].map {
-    "CASE typeof(\($0)) WHEN 'real' THEN 'real:' || hex(ieee754_to_blob(\($0))) ELSE typeof(\($0)) || ':' || coalesce(\($0), '') END"
+    "CASE typeof(\($0)) WHEN 'real' THEN 'real:' || hex(ieee754_to_blob(\($0))) "
+      + "ELSE typeof(\($0)) || ':' || coalesce(\($0), '') END"
   }
   script += "COMMIT;\nSELECT \(cells.joined(separator: " || char(9) || ")) FROM t ORDER BY rowid;\n"
   let lines = try sqlite3(script).split(separator: "\n")
