@@ -55,13 +55,15 @@ let package = Package(
       ],
       swiftSettings: hot),
     .target(name: "SluiceTesting", dependencies: ["Sluice", "SluiceSystem"]),
-    .testTarget(name: "SluiceSystemTests", dependencies: ["SluiceSystem", "SluiceTesting"]),
+    .testTarget(name: "SluiceSystemTests", dependencies: ["SluiceSystem", "SluiceTesting"], exclude: ["Golden"]),
     .testTarget(name: "SluiceLogTests", dependencies: ["SluiceLog", "SluiceTesting"]),
     .testTarget(name: "SluiceLSMTests", dependencies: ["SluiceLSM", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(name: "ShellTests", dependencies: ["SluiceTesting"]),
-    .testTarget(name: "TidyTests", dependencies: ["SluiceTesting"]),
+    .testTarget(
+      name: "TidyTests", dependencies: ["SluiceTesting"],
+      exclude: ["unsafe-files.txt", "unchecked-sendable.txt"]),
   ]
 )

@@ -389,11 +389,6 @@ EXPLAIN EXPLAIN SELECT 1;
 syntax at 8: near "EXPLAIN": syntax error
 
 parse
-EXPLAIN UPDATE t SET a = 1;
-----
-accepted: explain(queryPlan: false, innerOffset: 8, statement: SluiceSQL.Statement.refused("UPDATE is not supported: write the new row with INSERT OR REPLACE"))
-
-parse
 FOO;
 ----
 syntax at 0: near "FOO": syntax error

@@ -112,5 +112,5 @@ func affinityFollowsTheTypesName(_ type: String, _ expected: Affinity) {
     Issue.record("no index")
     return
   }
-  #expect(index.isUnique && index.text == "CREATE UNIQUE INDEX i ON t ( a , b )")
+  #expect(index.isUnique && index.text == "CREATE UNIQUE INDEX i ON t (a , b)")
 }

@@ -53,7 +53,9 @@ final class Applier: Role, @unchecked Sendable {
   func submit(_ items: [DurableItem]) {
     let isThreaded = pipeline.options.threaded
     queue.wait { queue -> Void? in
-      if isThreaded && queue.sizeBytes > Self.queueLimitBytes && !pipeline.hasFailed { return nil }
+      // Nobody applies any more after a failure: what is durable waits for the next opening.
+      if pipeline.hasFailed { return () }
+      if isThreaded && queue.sizeBytes > Self.queueLimitBytes { return nil }
       queue.items += items
       queue.sizeBytes += items.reduce(0) { $0 + $1.sizeBytes }
       return ()

@@ -24,6 +24,7 @@ extension Session {
         line = startLine + countLines(start, next)
         cursor = next
         try statementEnded()
+        if stopAtFirstError, rejectionCount > 0 { return cursor - base }
       } catch {
         return cursor - base
       }

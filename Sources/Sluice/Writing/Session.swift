@@ -85,7 +85,7 @@ public final class Session {
   func statementEnded() throws(StoreError) {
     if transaction == nil {
       if stopAtFirstError {
-        try sendBatch()
+        try waitApplied()
       } else if builder.size >= Self.batchBytes {
         try sendBatch()
       }
