@@ -57,13 +57,9 @@ private let typed = "CREATE TABLE t (a INTEGER, b TEXT, c REAL, d NUMERIC, e BLO
         orAction: .abort, table: "t", tableOffset: 12, columns: nil, columnOffsets: [], form: .values, valuesOffset: 20))
   #expect(
     try header("replace into main.\"a b\"([x], `y`)values (1,2)")
-<<<<<<< HEAD
       == InsertHeader(
         orAction: .replace, table: "a b", tableOffset: 13, columns: ["x", "y"], columnOffsets: [24, 29], form: .values,
-        valuesOffset: 38))
-=======
-      == InsertHeader(orAction: .replace, table: "a b", columns: ["x", "y"], form: .values, valuesOffset: 39))
->>>>>>> sql
+        valuesOffset: 39))
   #expect(try header("INSERT OR IGNORE INTO t DEFAULT VALUES").form == .defaultValues)
   #expect(sqlError { () throws(SQLError) in try parseStatement("INSERT INTO t (a") }?.kind == .incomplete)
 }
