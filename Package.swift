@@ -4,7 +4,8 @@ import PackageDescription
 // Arrows go down only: Shell, Extension, Bench -> Sluice -> {SQL, LSM, Log, SQLite} -> System -> C shims.
 // The tidy test reads the imports of every source file and holds them to this list.
 
-// Release builds leave out the dynamic exclusivity checks that debug builds and tests keep: they cost a tenth of the row path.
+// Release builds leave out the dynamic exclusivity checks that debug builds and tests keep: they cost a tenth of the
+// row path.
 let hot: [SwiftSetting] = [
   .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release))
 ]

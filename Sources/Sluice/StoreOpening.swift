@@ -1,5 +1,5 @@
-// Opening a store: lock, identity, log, engines, catalog, replay, projections, roles. In this order, each part trusting only
-// what the parts before it have checked.
+// Opening a store: lock, identity, log, engines, catalog, replay, projections, roles. In this order, each part
+// trusting only what the parts before it have checked.
 import SluiceLSM
 import SluiceLog
 import SluiceSQL

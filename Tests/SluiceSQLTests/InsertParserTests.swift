@@ -54,7 +54,8 @@ private let typed = "CREATE TABLE t (a INTEGER, b TEXT, c REAL, d NUMERIC, e BLO
   #expect(
     try header("INSERT INTO t VALUES(1)")
       == InsertHeader(
-        orAction: .abort, table: "t", tableOffset: 12, columns: nil, columnOffsets: [], form: .values, valuesOffset: 20))
+        orAction: .abort, table: "t", tableOffset: 12, columns: nil, columnOffsets: [], form: .values,
+        valuesOffset: 20))
   #expect(
     try header("replace into main.\"a b\"([x], `y`)values (1,2)")
       == InsertHeader(

@@ -1,4 +1,5 @@
-// What SQL tables, indexes and views exist. A value: readers keep the one they have, the applier puts a new one in place.
+// What SQL tables, indexes and views exist. A value: readers keep the one they have, the applier puts a new one in
+// place.
 import SluiceSQL
 import SluiceSystem
 import Synchronization

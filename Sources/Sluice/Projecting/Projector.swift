@@ -1,5 +1,5 @@
-// The projector: brings applied batches into projections.db, rows and checkpoint in one SQLite transaction, so that each
-// is there exactly once. It takes batches from memory, or from the log where memory had no room for them; the
+// The projector: brings applied batches into projections.db, rows and checkpoint in one SQLite transaction, so that
+// each is there exactly once. It takes batches from memory, or from the log where memory had no room for them; the
 // transaction grows with the backlog.
 import SluiceLSM
 import SluiceLog

@@ -1,5 +1,5 @@
-// One client's conversation: statements in, in order; outcomes out, in order. The row path is in Session+Ingest.swift, all
-// other statements in Session+Execute.swift.
+// One client's conversation: statements in, in order; outcomes out, in order. The row path is in
+// Session+Ingest.swift, all other statements in Session+Execute.swift.
 import SluiceLog
 import SluiceSQL
 import SluiceSQLite
@@ -7,8 +7,8 @@ import SluiceSystem
 
 /// Executes statements one after another. Used by one thread at a time; a store gives out as many as wanted.
 ///
-/// INSERTs are pipelined: they are encoded, handed to the queue, and acknowledged by `settle()`. What was rejected when it
-/// was applied (a duplicate key) comes back through `takeRejections()` with the line of its statement.
+/// INSERTs are pipelined: they are encoded, handed to the queue, and acknowledged by `settle()`. What was rejected
+/// when it was applied (a duplicate key) comes back through `takeRejections()` with the line of its statement.
 public final class Session {
   /// Bytes of encoded statements after which they go to the appender without waiting for more.
   static let batchBytes = 256 << 10
