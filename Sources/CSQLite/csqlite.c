@@ -4,8 +4,15 @@
 const sqlite3_api_routines *sx_api;
 const char sx_empty[1] = {0};
 
-int sx_set_api(const sqlite3_api_routines *api) {
-  if (api == NULL || api->libversion_number() < SX_LOWEST_VERSION) return SQLITE_ERROR;
+int sx_set_api(const sqlite3_api_routines *api, char **message) {
+  if (api == NULL) return SQLITE_ERROR;
+  if (api->libversion_number() < SX_LOWEST_VERSION) {
+    if (message != NULL) {
+      *message = api->mprintf("SQLite %s is too old: %d.%d.%d or later is needed", api->libversion(),
+                              SX_LOWEST_VERSION / 1000000, SX_LOWEST_VERSION / 1000 % 1000, SX_LOWEST_VERSION % 1000);
+    }
+    return SQLITE_ERROR;
+  }
   const sqlite3_api_routines *none = NULL;
   __atomic_compare_exchange_n(&sx_api, &none, api, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
   return SQLITE_OK;

@@ -8,8 +8,7 @@ static int outcome = SQLITE_ERROR;
 
 static int entry(sqlite3 *db, char **message, const sqlite3_api_routines *api) {
   (void)db;
-  (void)message;
-  return sx_set_api(api);
+  return sx_set_api(api, message);
 }
 
 static void bootstrap(void) {

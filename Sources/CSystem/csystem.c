@@ -68,6 +68,13 @@ void csystem_name_thread(const char *name) { pthread_setname_np(pthread_self(), 
 
 void csystem_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }
 
+size_t csystem_count_byte(const void *bytes, size_t size, uint8_t byte) {
+  const uint8_t *p = bytes;
+  size_t count = 0;
+  for (size_t i = 0; i < size; i++) count += p[i] == byte;
+  return count;
+}
+
 int csystem_is_utf8(const void *bytes, size_t size) {
   const uint8_t *p = bytes, *end = p + size;
   while (p < end) {

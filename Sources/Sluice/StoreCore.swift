@@ -41,6 +41,9 @@ final class StoreCore: Sendable {
     }
   }
 
+  /// The highest table id given out so far.
+  var lastTableID: UInt32 { nextTableID.withLock { $0 - 1 } }
+
   /// The highest stored INTEGER PRIMARY KEY of a table, or nil when it is empty or holds no integer.
   func highestStoredKey(_ table: SQLTable) throws(StoreError) -> Int64? {
     var highest: Int64?
@@ -49,9 +52,11 @@ final class StoreCore: Sendable {
       let key: [UInt8]?
       do { key = try engine.lastKey(prefix: prefix) } catch { throw StoreError(error) }
       guard let key else { continue }
-      if case .integer(let number)? = decodeKey(Array(key.dropFirst(4)))?.first {
-        highest = max(highest ?? number, number)
+      let value = key.withUnsafeBytes { bytes in
+        var decoder = KeyDecoder(bytes, offset: 4)
+        return decoder.next()
       }
+      if case .integer(let number)? = value { highest = max(highest ?? number, number) }
     }
     return highest
   }
@@ -59,7 +64,7 @@ final class StoreCore: Sendable {
   /// A connection to projections.db that cannot write, with the system tables.
   func openReader() throws(StoreError) -> Connection {
     do {
-      let connection = try Connection.open(projectionsPath, .readWrite, busyTimeoutMilliseconds: 5_000)
+      let connection = try Connection(path: projectionsPath, mode: .readWrite, busyTimeoutMilliseconds: 5_000)
       try connection.execute("PRAGMA query_only = 1")
       try SystemTables.register(on: connection, store: self)
       return connection
@@ -94,9 +99,4 @@ final class StoreCore: Sendable {
     pipeline.signalWork()
     try pipeline.wait { $0.projected >= target ? () : nil }
   }
-}
-
-/// Decodes an encoded key into its values; nil when it is none.
-func decodeKey(_ bytes: [UInt8]) -> [Value]? {
-  bytes.withUnsafeBytes { KeyDecoder.decode($0) }
 }

@@ -1,6 +1,5 @@
 // Opening a store: lock, identity, log, engines, catalog, replay, projections, roles. In this order, each part trusting only
 // what the parts before it have checked.
-import Glibc
 import SluiceLSM
 import SluiceLog
 import SluiceSQL
@@ -11,18 +10,12 @@ enum StoreOpening {
     guard (1...StoreIdentity.shardLimit).contains(options.shardCount) else {
       throw StoreError(.invalid, "a store has 1 to \(StoreIdentity.shardLimit) shards, not \(options.shardCount)")
     }
-    let lock: any FileLock
-    let identity: StoreIdentity
-    do {
+    let lock = try convertingErrors {
       try prepareDirectory(path, options)
-      lock = try takeLock(path, options)
-    } catch let error as SystemError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
+      return try takeLock(path, options)
     }
-    do {
-      identity = try loadIdentity(path, options)
+    do throws(StoreError) {
+      let identity = try convertingErrors { try loadIdentity(path, options) }
       return try assemble(path: path, options: options, identity: identity, lock: lock)
     } catch {
       lock.release()
@@ -42,7 +35,8 @@ enum StoreOpening {
       return
     }
     let names: [String]
-    do { names = try files.list(path) } catch let error as SystemError where error.code == ENOTDIR {
+    do { names = try files.list(path) } catch {
+      guard error.reason == .notDirectory else { throw error }
       throw StoreError(.invalid, "\(path) is not a Sluice store: it is a file, and a store is a directory")
     }
     if !names.contains("store"), !Set(names).isSubset(of: unfinished) {
@@ -51,30 +45,23 @@ enum StoreOpening {
   }
 
   private static func takeLock(_ path: String, _ options: StoreOptions) throws -> any FileLock {
-    do {
-      return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())")
-    } catch let error as SystemError where error.code == EWOULDBLOCK {
+    do { return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())") } catch {
+      guard error.reason == .locked else { throw error }
       throw StoreError(.unavailable, "\(path) is in use by \(error.detail.isEmpty ? "another process" : error.detail)")
     }
   }
 
-  private static func loadIdentity(_ path: String, _ options: StoreOptions) throws(StoreError) -> StoreIdentity {
+  private static func loadIdentity(_ path: String, _ options: StoreOptions) throws -> StoreIdentity {
     let files = options.fileSystem
-    do {
-      if try files.exists(path + "/store") {
-        return try StoreIdentity.decode(try files.contents(path + "/store"), path: path + "/store")
-      }
-      let identity = StoreIdentity(shardCount: options.shardCount, clock: options.clock)
-      for name in ["log", "shards"] where try !files.exists(path + "/" + name) {
-        try files.createDirectory(path + "/" + name)
-      }
-      try files.replace(path + "/store", in: path, with: identity.encoded())
-      return identity
-    } catch let error as SystemError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
+    if try files.exists(path + "/store") {
+      return try StoreIdentity.decode(try files.contents(path + "/store"), path: path + "/store")
     }
+    let identity = StoreIdentity(shardCount: options.shardCount, clock: options.clock)
+    for name in ["log", "shards"] where try !files.exists(path + "/" + name) {
+      try files.createDirectory(path + "/" + name)
+    }
+    try files.replace(path + "/store", in: path, with: identity.encoded())
+    return identity
   }
 
   private static func assemble(
@@ -88,7 +75,7 @@ enum StoreOpening {
     } catch { throw StoreError(error) }
     let engines = try openEngines(path, options, identity)
     let router = Router(identity)
-    let catalog = try loadCatalog(engines[0])
+    let catalog = try convertingErrors { try loadCatalog(engines[0]) }
     let queue = ProjectorQueue(limitBytes: options.projectorQueueBytes)
     let pipeline = Pipeline(
       options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue)
@@ -97,7 +84,7 @@ enum StoreOpening {
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(pipeline: pipeline, router: router, file: projections)
     try pipeline.start(applier: applier, others: [Compactor(pipeline: pipeline), projector])
-    do {
+    do throws(StoreError) {
       let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projections.checkpoint)
       try replay.run()
       try projector.begin()
@@ -108,7 +95,7 @@ enum StoreOpening {
     }
     return StoreCore(
       path: path, options: options, identity: identity, lock: lock, pipeline: pipeline, projector: projector,
-      projectionsPath: projectionsPath, nextTableID: replayedTableID(resolver.catalog, engines[0]))
+      projectionsPath: projectionsPath, nextTableID: resolver.catalog.highestTableID + 1)
   }
 
   private static func openEngines(
@@ -130,28 +117,25 @@ enum StoreOpening {
   }
 
   /// The catalog as of the flushed position: shard 0 keeps it under table id 0.
-  private static func loadCatalog(_ engine: Engine) throws(StoreError) -> Catalog {
+  private static func loadCatalog(_ engine: Engine) throws -> Catalog {
     var catalog = Catalog()
+    var objects: [CatalogChange] = []
     var sequences: [CatalogChange] = []
-    do {
-      var objects: [CatalogChange] = []
-      let iterator = try engine.snapshot(at: UInt64.max).iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
-      while try iterator.next() {
-        guard let change = CatalogChange.decode(iterator.entry.value) else {
-          throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
-        }
-        if change.operation == .setSequence { sequences.append(change) } else { objects.append(change) }
+    let iterator = engine.snapshot(at: EngineLimits.position).iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
+    while try iterator.next() {
+      guard let change = CatalogChange.decode(iterator.current.value) else {
+        throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
       }
-      for change in objects where change.object == .table { _ = try catalog.apply(change) }
-      for change in objects where change.object != .table { _ = try catalog.apply(change) }
-      for change in sequences { _ = try catalog.apply(change) }
-    } catch let error as EngineError {
-      throw StoreError(error)
-    } catch let error as SQLError {
-      throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read: \(error.message)")
-    } catch {
-      throw error as! StoreError
+      switch change.operation {
+      case .create: objects.append(change)
+      case .drop: catalog.noteTableID(change)
+      case .setSequence: sequences.append(change)
+      }
     }
+    // Tables before what is made of them.
+    for change in objects where change.object == .table { _ = try catalog.apply(change) }
+    for change in objects where change.object != .table { _ = try catalog.apply(change) }
+    for change in sequences { _ = try catalog.apply(change) }
     return catalog
   }
 }

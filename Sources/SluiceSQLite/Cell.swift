@@ -100,3 +100,13 @@ public struct Arguments {
     }
   }
 }
+
+/// The code by which a table or a function of ours reports an error. A bare SQLITE_CORRUPT would tell SQLite that its
+/// own file is damaged, and inside a transaction it would then refuse every further write of the connection.
+func resultCode(_ error: SQLiteError) -> Int32 {
+  switch error.primaryCode {
+  case SQLITE_CORRUPT: SQLITE_CORRUPT | 1 << 8  // SQLITE_CORRUPT_VTAB
+  case SQLITE_OK, SQLITE_NOTICE...: SQLITE_ERROR  // no errors: notices, SQLITE_ROW, SQLITE_DONE
+  default: error.code
+  }
+}

@@ -67,7 +67,7 @@ public final class Connection {
   }
 
   private static var noLibrary: SQLiteError {
-    .misuse("no SQLite: version \(SX_LOWEST_VERSION) or later must be linked in (CSQLiteHost) or be the host")
+    .misuse("no SQLite: 3.38.0 or later must be linked in (CSQLiteHost) or be the host")
   }
 
   /// Closes the connection. Statements of it that still live go on; the file is closed with the last of them.
@@ -243,7 +243,12 @@ extension Connection {
       case .truncate: SQLITE_CHECKPOINT_TRUNCATE
       }
     var frames: Int32 = -1, moved: Int32 = -1
-    let code = sx_wal_checkpoint(db, "main", number, &frames, &moved)
+    var code = sx_wal_checkpoint(db, "main", number, &frames, &moved)
+    if code == SQLITE_OK && frames < 0 {
+      // A connection that has not read its file yet does not know of the log and does nothing.
+      try execute("PRAGMA main.schema_version")
+      code = sx_wal_checkpoint(db, "main", number, &frames, &moved)
+    }
     if code != SQLITE_OK && code & 0xff != SQLITE_BUSY { throw .last(db, sql: nil) }
     if mode != .passive, code == SQLITE_OK { walFrames.pointee = 0 }
     return CheckpointResult(logFrames: Int(frames), movedFrames: Int(moved), wasBlocked: code != SQLITE_OK)

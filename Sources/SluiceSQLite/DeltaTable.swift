@@ -7,6 +7,9 @@
 /// Before each run of a statement the owner sets `rowCount` and whatever `decode` reads; until the statement is reset
 /// neither these nor the rows' memory may change. A subclass keeps what `decode` reads in `let` pointers or in
 /// `@exclusivity(unchecked) final var`, so that a row costs no exclusivity check.
+///
+/// A `decode` that throws ends the statement, but inside BEGIN…COMMIT the rows before it stay: SQLite keeps no
+/// statement journal for an INSERT … SELECT without constraints. So after an error the owner rolls the transaction back.
 open class DeltaTable: VirtualTable {
   /// Rows of the current batch.
   @exclusivity(unchecked) public final var rowCount = 0

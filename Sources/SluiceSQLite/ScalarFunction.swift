@@ -41,6 +41,6 @@ private func callScalarFunction(
     }
   } catch {
     let message = Array(error.message.utf8.prefix(65_536)).map { CChar(bitPattern: $0) }
-    sx_result_error(context, message, Int32(message.count), error.code)
+    sx_result_error(context, message, Int32(message.count), resultCode(error))
   }
 }

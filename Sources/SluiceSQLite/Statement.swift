@@ -36,8 +36,11 @@ public final class Statement {
   /// An error about this statement; read at once, before the connection's next call.
   @usableFromInline @inline(never)
   func failure(_ code: Int32) -> SQLiteError {
-    let text = sql
-    let cut = text.utf8.count > SQLiteError.sqlSizeLimit ? String(text.prefix(SQLiteError.sqlSizeLimit)) : text
+    // Counted up to the cut: the statement may be a hundred megabytes.
+    var size = 0
+    let start = sx_sql(handle)
+    while size < SQLiteError.sqlSizeLimit, let start, start[size] != 0 { size += 1 }
+    let cut = excerpt(UnsafeRawBufferPointer(start: start, count: size))
     // A closed connection keeps its statements running but no longer its messages.
     if connection.handle == nil { return .general(code, sql: cut) }
     return .last(db, sql: cut)
@@ -92,6 +95,9 @@ public final class Statement {
   public func bind(_ index: Int, _ value: Int64) throws(SQLiteError) {
     try check(sx_bind_int64(handle, Int32(truncatingIfNeeded: index), value))
   }
+
+  @inlinable @inline(__always)
+  public func bind(_ index: Int, _ value: Int) throws(SQLiteError) { try bind(index, Int64(value)) }
 
   /// NaN becomes NULL.
   @inlinable @inline(__always)

@@ -1,6 +1,6 @@
 // The typed layer over SQLite's virtual tables (https://sqlite.org/vtab.html), read side. A table is a subclass of
-// `VirtualTable`, a scan of it a subclass of `VirtualCursor`. Classes and not protocols: SQLite calls through C function
-// pointers, which cannot be generic, and one overridden method per row is what a C implementation pays too.
+// `VirtualTable`, a scan of it a subclass of `VirtualCursor`. Classes and not protocols: SQLite calls through C
+// function pointers, which cannot be generic, and one overridden method per row is what a C implementation pays too.
 //
 // A row goes to SQLite in two steps: `next` decodes it once into the cursor's cells, then SQLite takes the columns it
 // wants from the cells without entering the subclass. So there is no allocation, no existential, no reference count and

@@ -1,13 +1,13 @@
 // SQLite's callbacks for the virtual tables of this module. SQLite owns the memory of sx_table and sx_cursor (C structs
-// that begin with its own part); each holds one reference to the Swift object, taken in xConnect and xOpen, given back in
-// xDisconnect and xClose. No Swift error crosses C: it becomes the table's zErrMsg and a result code.
+// that begin with its own part); each holds one reference to the Swift object, taken in xConnect and xOpen, given
+// back in xDisconnect and xClose. No Swift error crosses C: it becomes the table's zErrMsg and a result code.
 // Unsafe by nature: named in the tidy test.
 import CSQLite
 import SluiceSystem
 
 extension Connection {
   /// Makes `table` readable as `name`, in place of what was registered under that name before; no statement on the
-  /// old one may be running. The table is kept until then or until the connection is closed.
+  /// old one may be running. SQLite lets go of the old table when it prepares the next statement.
   public func register(table name: String, _ table: VirtualTable) throws(SQLiteError) {
     let db = try opened()
     let reference = Unmanaged.passRetained(table).toOpaque()
@@ -94,7 +94,7 @@ private func report(_ error: SQLiteError, to table: TablePointer?) -> Int32 {
     sx_free(table.pointee.zErrMsg)
     table.pointee.zErrMsg = sqliteString(error.message)
   }
-  return error.code
+  return resultCode(error)
 }
 
 private func connect(

@@ -1,1 +1,2 @@
-print("sluice")
+// The product `sluice`. Everything begins in Options.swift.
+SluiceCommand.main()

@@ -20,3 +20,10 @@ public func isText(_ bytes: UnsafeRawBufferPointer) -> Bool {
   guard let base = bytes.baseAddress else { return true }
   return csystem_is_utf8(base, bytes.count) == 1
 }
+
+/// How many of `bytes` are `byte`.
+@inlinable
+public func countByte(_ byte: UInt8, _ bytes: UnsafeRawBufferPointer) -> Int {
+  guard let base = bytes.baseAddress else { return 0 }
+  return csystem_count_byte(base, bytes.count, byte)
+}

@@ -3,7 +3,7 @@
    symbol, so whoever imports this module must not call those either: the sx_* functions stand for them.
 
    Where the table comes from: an extension is handed it by its host and calls sx_set_api; a program that has the
-   target CSQLiteHost among its dependencies gets it from libsqlite3 at the first sx_ready(), by the weak symbol below. */
+   target CSQLiteHost among its dependencies gets it from libsqlite3 at the first sx_ready(), by a weak symbol. */
 #ifndef CSQLITE_H
 #define CSQLITE_H
 
@@ -22,9 +22,10 @@
 
 extern const sqlite3_api_routines *sx_api;
 
-/* Takes the routine table. SQLITE_OK, or SQLITE_ERROR if it is NULL or its SQLite older than SX_LOWEST_VERSION.
+/* Takes the routine table. SQLITE_OK, or SQLITE_ERROR if it is NULL or its SQLite older than SX_LOWEST_VERSION; the
+   reason then goes to `message` (unless that is NULL) in the host's memory, as an entry point must give it.
    The first table stays: later calls change nothing. From any thread. */
-int sx_set_api(const sqlite3_api_routines *api);
+int sx_set_api(const sqlite3_api_routines *api, char **message);
 
 /* Defined by CSQLiteHost, if that is linked in: calls sx_set_api with libsqlite3's table. */
 __attribute__((weak, visibility("hidden"))) int sx_host_bootstrap(void);
@@ -44,6 +45,9 @@ SX const char *sx_libversion(void) { return sx_api->libversion(); }
 SX int sx_libversion_number(void) { return sx_api->libversion_number(); }
 SX const char *sx_errstr(int code) { return sx_api->errstr(code); }
 SX void *sx_malloc(uint64_t size) { return sx_api->malloc64(size); }
+SX void sx_give_message(char **message, const char *text) {
+  if (message != NULL) *message = sx_api->mprintf("%s", text);
+}
 SX void sx_free(void *memory) { sx_api->free(memory); }
 
 /* Connection */

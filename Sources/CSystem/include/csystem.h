@@ -23,6 +23,9 @@ void csystem_name_thread(const char *name);
 /// 1 when `size` bytes are well-formed UTF-8 without U+0000 (RFC 3629), else 0.
 int csystem_is_utf8(const void *bytes, size_t size);
 
+/// How many of `size` bytes are `byte`.
+size_t csystem_count_byte(const void *bytes, size_t size, uint8_t byte);
+
 /// Ignores SIGPIPE, so that a closed pipe is an error of write() and not the end of the process.
 void csystem_ignore_sigpipe(void);
 

@@ -23,6 +23,11 @@ final class SQLTable: Sendable {
   /// Columns whose values place a row: the shard key, else the primary key; empty: the row's position.
   var placingColumns: [Int] { definition.shardKey ?? definition.primaryKey }
 
+  /// Whether `name` is one of SQLite's names for the INTEGER PRIMARY KEY column.
+  func acceptsRowid(_ name: String) -> Bool {
+    definition.isRowidAlias && ["rowid", "oid", "_rowid_"].contains(folded(name))
+  }
+
   /// SQLite's sentence for a duplicate.
   var duplicateMessage: String {
     let columns = definition.primaryKey.map { "\(name).\(definition.columns[$0].name)" }
@@ -46,6 +51,12 @@ final class KeyCounter: Sendable {
       current = original
     }
   }
+
+  /// The highest key so far.
+  var current: Int64 { highest.load(ordering: .relaxed) }
+
+  /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written.
+  func restore(_ key: Int64) { highest.store(key, ordering: .relaxed) }
 
   /// The next key; `stored` finds the highest stored one the first time. Nil when the last integer is taken.
   func next<E: Error>(stored: () throws(E) -> Int64?) throws(E) -> Int64? {
@@ -80,6 +91,8 @@ struct Catalog: Sendable {
   private(set) var tablesByID: [UInt32: SQLTable] = [:]
   /// Indexes and views by folded name.
   private(set) var objects: [String: ReadObject] = [:]
+  /// Highest table id ever seen.
+  private(set) var highestTableID: UInt32 = 0
   /// Rises with each change.
   private(set) var version: UInt64 = 0
 
@@ -109,13 +122,14 @@ struct Catalog: Sendable {
   /// Applies a change. Deterministic: the same changes in the same order give the same catalog and the same effects.
   mutating func apply(_ change: CatalogChange) throws(SQLError) -> Effect {
     let key = folded(change.name)
+    highestTableID = max(highestTableID, change.tableID)
     switch change.operation {
     case .create:
       if let obstacle = obstacle(to: change.name, change.object) {
         return change.lenient && exists(change.object, key) ? .none : .refused(obstacle)
       }
       if change.object == .table {
-        let table = SQLTable(id: change.tableID, definition: try Parser.parseCreateTable(change.definition))
+        let table = SQLTable(id: change.tableID, definition: try parseDefinition(change.definition))
         tables[key] = table
         tablesByID[change.tableID] = table
       } else {
@@ -140,8 +154,18 @@ struct Catalog: Sendable {
     return .changed
   }
 
+  /// Takes note of the table ids that a change names, without applying it.
+  mutating func noteTableID(_ change: CatalogChange) { highestTableID = max(highestTableID, change.tableID) }
+
   func exists(_ kind: CatalogChange.ObjectKind, _ key: String) -> Bool {
     kind == .table ? tables[key] != nil : objects[key]?.kind == kind
+  }
+
+  private func parseDefinition(_ text: String) throws(SQLError) -> CreateTable {
+    guard case .createTable(let definition) = try parseStatement(text) else {
+      throw SQLError(.invalid, "not a CREATE TABLE: \(text.prefix(80))")
+    }
+    return definition
   }
 
   private func missing(_ kind: CatalogChange.ObjectKind, _ name: String) -> String {

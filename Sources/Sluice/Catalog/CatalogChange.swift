@@ -8,15 +8,15 @@
 //        1    1  kind of object: 1 table, 2 index, 3 view
 //        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error)
 //        3    1  zero
-//        4    4  table id (tables; of the owning table for an index; else 0)
+//        4    4  table id of a created table; for a drop the highest id given out so far, so that none is ever used again; else 0
 //        8    8  sequence: highest key ever given out, for operation 3
 //       16    -  name as written: varint size, UTF-8
 //        -    -  owner: name of the SQL table that an index belongs to: varint size, UTF-8
 //        -    -  definition: canonical SQL: varint size, UTF-8
 // Limits: name 1,024 bytes, definition 1 MiB. A reader takes an unknown operation or kind for corruption.
 //
-// Worked example, DROP TABLE IF EXISTS t (id 0: the name decides):
-//   02 01 01 00  00 00 00 00  00 00 00 00 00 00 00 00  01 74  00  00
+// Worked example, DROP TABLE IF EXISTS t when ids up to 3 are given out:
+//   02 01 01 00  03 00 00 00  00 00 00 00 00 00 00 00  01 74  00  00
 import SluiceSystem
 
 /// One CREATE, DROP or sequence change.

@@ -8,17 +8,15 @@ import SluiceSystem
 final class Evaluator: ValueEvaluator {
   private let connection: Connection
   /// For each affinity, a one-row table that SQLite converts values for.
-  private var conversions: [Affinity: (update: Statement, select: Statement)] = [:]
-  private var checks: [UInt32: (insert: Statement, delete: Statement)] = [:]
-  /// What last_insert_rowid() gives.
-  private(set) var lastInsertRowid = Monitor<Int64>(0)
+  private var conversions: [Affinity: (update: SluiceSQLite.Statement, select: SluiceSQLite.Statement)] = [:]
+  private var checks: [UInt32: (insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
 
-  init() throws(StoreError) {
+  /// `lastRowid` is what last_insert_rowid() gives.
+  init(lastRowid: LastRowid) throws(StoreError) {
     do {
       connection = try Connection(path: ":memory:", mode: .readWriteCreate)
-      let last = lastInsertRowid
       try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) { _ in
-        .integer(last.withLock { $0 })
+        .integer(lastRowid.value)
       }
       for name in ["changes", "total_changes"] {
         try connection.register(function: name, argumentCount: 0, deterministic: false) {
@@ -31,25 +29,22 @@ final class Evaluator: ValueEvaluator {
 
   func evaluate(_ expression: UnsafeRawBufferPointer, affinity: Affinity) throws(SQLError) -> Value {
     let text = String(decoding: expression, as: UTF8.self)
+    let statement: SluiceSQLite.Statement
+    do { statement = try connection.prepare("SELECT " + text) } catch { throw explain(error) }
+    guard statement.parameterCount == 0 else {
+      throw SQLError(.unsupported, "a parameter stands in VALUES, and nothing is bound to it")
+    }
     do {
-      let statement = try connection.prepare("SELECT " + text)
-      guard statement.parameterCount == 0 else {
-        throw SQLError(.unsupported, "a parameter stands in VALUES, and nothing is bound to it", offset: -1)
-      }
       guard let value = try statement.rows().first?.first else { return .null }
       return try convert(value, affinity)
-    } catch let error as SQLiteError {
-      throw explain(error)
-    } catch {
-      throw error as! SQLError
-    }
+    } catch { throw explain(error) }
   }
 
   private func explain(_ error: SQLiteError) -> SQLError {
     if error.message.hasPrefix("no such table") {
-      return SQLError(.unsupported, "a subquery in VALUES is not supported", offset: -1)
+      return SQLError(.unsupported, "a subquery in VALUES is not supported")
     }
-    return SQLError(.invalid, error.message, offset: -1)
+    return SQLError(.invalid, error.message)
   }
 
   /// Applies a column's affinity as SQLite does when it stores a value.
@@ -76,10 +71,13 @@ final class Evaluator: ValueEvaluator {
 
   /// The value of a column's default, with the column's affinity.
   func defaultValue(_ column: Column) throws(SQLError) -> Value {
-    guard let text = column.defaultText else { return .null }
-    return try Array(text.utf8).withUnsafeBytes { bytes -> Result<Value, SQLError> in
-      do { return .success(try evaluate(bytes, affinity: column.affinity)) } catch { return .failure(error) }
-    }.get()
+    guard var text = column.defaultValue?.text else { return .null }
+    let result: Result<Value, SQLError> = text.withUTF8 { bytes in
+      do throws(SQLError) {
+        return .success(try evaluate(UnsafeRawBufferPointer(bytes), affinity: column.affinity))
+      } catch { return .failure(error) }
+    }
+    return try result.get()
   }
 
   /// Checks a row against the table's CHECK constraints; SQLite's own error when one fails.
@@ -100,12 +98,12 @@ final class Evaluator: ValueEvaluator {
 
   /// Lets SQLite judge a CREATE TABLE that Sluice's parser has accepted: default expressions, checks, collations.
   func validate(_ definition: CreateTable) throws(SQLiteError) {
-    try attempt([Printer.print(definition, shardKey: false)])
+    try attempt([SluiceSQL.print(definition, shardKey: false)])
   }
 
   /// Lets SQLite judge a CREATE INDEX or CREATE VIEW over the tables of `catalog`.
   func validate(_ sql: String, in catalog: Catalog) throws(SQLiteError) {
-    let tables = catalog.tables.values.map { Printer.print($0.definition, shardKey: false) }
+    let tables = catalog.tables.values.map { SluiceSQL.print($0.definition, shardKey: false) }
     let views = catalog.objects.values.filter { $0.kind == .view }.map(\.sql)
     try attempt(tables + views + [sql])
   }
@@ -119,6 +117,11 @@ final class Evaluator: ValueEvaluator {
   private func ensure(_ table: SQLTable) throws(SQLiteError) {
     try connection.execute("DROP TABLE IF EXISTS \(quoted(table.name))")
     checks = checks.filter { $0.key == table.id }
-    try connection.execute(Printer.print(table.definition, shardKey: false))
+    try connection.execute(SluiceSQL.print(table.definition, shardKey: false))
   }
+}
+
+/// The INTEGER PRIMARY KEY of the session's last row. Belongs to the session's thread.
+final class LastRowid {
+  var value: Int64 = 0
 }

@@ -1,5 +1,5 @@
 // Everything about `INSERT INTO t(…) VALUES` that is the same for each row: worked out once, kept while the next statements
-// begin with the same bytes.
+// begin with the same bytes. Unsafe by nature: named in the tidy test.
 import SluiceLog
 import SluiceSQL
 import SluiceSystem
@@ -11,7 +11,7 @@ final class InsertPlan {
   let table: SQLTable
   let shape: InsertShape
   let kind: CommandKind
-  let orAction: InsertHeader.OrAction
+  let orAction: OrAction
   let tableID: UInt32
   let isStream: Bool
   let primaryKey: [Int]
@@ -27,18 +27,18 @@ final class InsertPlan {
   /// Columns left out whose default is an expression: evaluated for each row.
   let computedDefaults: [Int]
 
-  init(header: InsertHeader, prefix: [UInt8], table: SQLTable, evaluator: Evaluator) throws(SQLError) {
+  init(orAction: OrAction, columns: [String]?, prefix: [UInt8], table: SQLTable) throws(SQLError) {
     self.prefix = prefix
     self.table = table
     let definition = table.definition
-    orAction = header.orAction
+    self.orAction = orAction
     kind =
-      switch header.orAction {
+      switch orAction {
       case .abort: .insert
       case .ignore: .ignore
       case .replace: .put
       }
-    shape = try InsertShape(table: definition, columns: header.columns, evaluator: evaluator)
+    shape = try InsertShape(table: definition, columns: columns)
     tableID = table.id
     isStream = table.isStream
     primaryKey = definition.primaryKey
@@ -46,10 +46,17 @@ final class InsertPlan {
     placesByKey = !isStream && placing == primaryKey
     rowidColumn = definition.isRowidAlias ? definition.primaryKey[0] : -1
     let alias = rowidColumn
-    notNull = definition.columns.indices.filter {
-      $0 != alias && (definition.columns[$0].notNull || definition.primaryKey.contains($0))
+    notNull = definition.columns.indices.filter { $0 != alias && definition.rejectsNull($0) }
+    needsCheck = !definition.allChecks.isEmpty
+    computedDefaults = shape.pendingDefaults
+  }
+
+  /// Whether the text at `start` begins with this plan's prefix.
+  @inline(__always)
+  func matches(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
+    guard end - start > prefix.count else { return false }
+    return prefix.withUnsafeBytes {
+      compareBytes($0, UnsafeRawBufferPointer(start: start, count: prefix.count)) == 0
     }
-    needsCheck = definition.hasChecks
-    computedDefaults = shape.computedDefaults
   }
 }

@@ -9,7 +9,7 @@ final class Mirror {
   let table: SQLTable
   private let delta: RowDelta
   private let connection: Connection
-  private var insert: Statement?
+  private var insert: SluiceSQLite.Statement?
   private var isRising = true
 
   init(table: SQLTable, connection: Connection) throws(SQLiteError) {
@@ -34,9 +34,8 @@ final class Mirror {
     guard !delta.rows.isEmpty else { return }
     if !isRising { sortRows() }
     delta.rowCount = delta.rows.count
-    let statement = try insert ?? connection.prepare(insertSQL, persistent: true)
-    insert = statement
-    try delta.withRows { () throws(SQLiteError) in try statement.run() }
+    if insert == nil { insert = try connection.prepare(insertSQL, persistent: true) }
+    if let insert { try delta.feed(insert) }
     delta.rows.removeAll(keepingCapacity: true)
     delta.rowCount = 0
     isRising = true
@@ -82,38 +81,52 @@ struct DeltaRow {
 }
 
 /// The virtual table over the rows collected.
+/// Text and blobs stay where they are: SQLite copies them into its pages.
 final class RowDelta: DeltaTable {
   var rows: [DeltaRow] = []
   @exclusivity(unchecked) final var base: UnsafePointer<DeltaRow>?
 
-  /// Runs `body` while SQLite may read the rows.
-  func withRows(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+  /// Runs a statement that reads the rows.
+  func feed(_ statement: SluiceSQLite.Statement) throws(SQLiteError) {
     let result = rows.withUnsafeBufferPointer { buffer -> Result<Void, SQLiteError> in
       base = buffer.baseAddress
       defer { base = nil }
-      do { return .success(try body()) } catch { return .failure(error) }
+      do throws(SQLiteError) { return .success(try statement.run()) } catch { return .failure(error) }
     }
     try result.get()
   }
 
+  private let offsets: UnsafeMutablePointer<UInt32>
+
+  override init(columns: [String]) {
+    offsets = .allocate(capacity: CreateTable.maximumColumns)
+    super.init(columns: columns)
+  }
+
+  deinit { offsets.deallocate() }
+
+  /// Columns that the row does not have (they were added later) are NULL.
   override func decode(
-    _ index: Int, into cells: UnsafeMutablePointer<Cell>, needed: UInt64
+    _ index: Int, into cells: UnsafeMutablePointer<SluiceSQLite.Cell>, needed: UInt64
   ) throws(SQLiteError) {
     let row = base.unsafelyUnwrapped[index]
     cells[0] = .integer(Int64(bitPattern: row.position))
-    guard RowReader.decode(row.row, into: cells + 1, count: columnCount - 1) else {
+    let reader = RowReader(row.row)
+    guard reader.locate(into: offsets) else {
       throw SQLiteError(message: "position \(row.position): the row cannot be read")
     }
-  }
-}
-
-extension RowReader {
-  /// Points `cells` at the columns of an encoded row; columns the row does not have are NULL. False when it is damaged.
-  @inline(__always)
-  static func decode(_ row: UnsafeRawBufferPointer, into cells: UnsafeMutablePointer<Cell>, count: Int) -> Bool {
-    var reader = RowReader(row)
-    guard reader.isValid else { return false }
-    for column in 0..<count { cells[column] = reader.next() }
-    return true
+    let known = min(reader.columnCount, columnCount - 1)
+    for column in 0..<known {
+      let cell = reader.cell(column, offsets)
+      cells[column + 1] =
+        switch cell.storageClass {
+        case .null: .null
+        case .integer: .integer(cell.integer)
+        case .real: .real(cell.real)
+        case .text: .text(cell.bytes)
+        case .blob: .blob(cell.bytes)
+        }
+    }
+    for column in known..<(columnCount - 1) { cells[column + 1] = .null }
   }
 }

@@ -31,15 +31,11 @@ final class ProjectionsFile {
     } catch {
       guard error.kind == .corrupt else { throw StoreError(error) }
     }
-    do {
+    return try convertingErrors {
       let files = RealFileSystem()
       for name in [path, path + "-wal", path + "-shm"] where try files.exists(name) { try files.remove(name) }
-    } catch let error as SystemError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
+      return try ProjectionsFile(path, storeID: storeID)
     }
-    do { return try ProjectionsFile(path, storeID: storeID) } catch { throw StoreError(error) }
   }
 
   private init(_ path: String, storeID: UInt64) throws(SQLiteError) {
@@ -110,7 +106,7 @@ final class ProjectionsFile {
 
   private func mirrorSQL(_ change: CatalogChange) -> String {
     guard change.object == .table, let table = catalog.table(change.name) else { return change.definition }
-    return Printer.print(table.definition, shardKey: false)
+    return SluiceSQL.print(table.definition, shardKey: false)
   }
 
   /// Dropping a table drops its indexes with it.

@@ -81,17 +81,7 @@ final class Projector: Role, @unchecked Sendable {
       // Another process writes to the file; SQLite has waited already.
       return true
     } catch {
-      throw convert(error)
-    }
-  }
-
-  private func convert(_ error: any Error) -> StoreError {
-    switch error {
-    case let error as SQLiteError: StoreError(error)
-    case let error as LogError: StoreError(error)
-    case let error as EngineError: StoreError(error)
-    case let error as StoreError: error
-    default: StoreError(.internal, "projector: \(error)")
+      throw StoreError(converting: error)
     }
   }
 
@@ -149,6 +139,8 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   private func project(_ item: ProjectorItem) throws {
+    var lastID: UInt32 = 0
+    var lastMirror: Mirror?
     var commands = item.batch.commands()
     var position = item.batch.firstPosition
     var skip = item.noEffect[...]
@@ -160,10 +152,15 @@ final class Projector: Role, @unchecked Sendable {
       }
       if command.kind == .catalog {
         try projectCatalog(command)
+        lastMirror = nil
         continue
       }
       let id = command.key.loadUnaligned(as: UInt32.self).bigEndian
-      if let mirror = try mirror(id) { mirror.add(key: command.key, row: command.value, position: position) }
+      if id != lastID || lastMirror == nil {
+        lastID = id
+        lastMirror = try mirror(id)
+      }
+      lastMirror?.add(key: command.key, row: command.value, position: position)
     }
   }
 
@@ -196,6 +193,8 @@ final class Projector: Role, @unchecked Sendable {
       do { try file.connection.execute("ROLLBACK") } catch { throw StoreError(error) }
     }
     mirrors = [:]
+    // Beforehand, so that closing the last connection locks readers out for a moment only.
+    do { _ = try file.connection.checkpoint(.passive) } catch { throw StoreError(error) }
     file.connection.close()
   }
 }

@@ -27,7 +27,7 @@ final class Rebuild {
       try file.apply(
         CatalogChange(
           operation: .create, object: .table, tableID: table.id, name: table.name,
-          definition: Printer.print(table.definition, shardKey: true)))
+          definition: SluiceSQL.print(table.definition, shardKey: true)))
       try fill(table, file)
     }
     for object in catalog.objects.values.sorted(by: { ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name) }) {
@@ -43,7 +43,7 @@ final class Rebuild {
     let upper = (0..<4).map { UInt8(truncatingIfNeeded: (table.id + 1) >> (24 - 8 * UInt32($0))) }
     var sources: [MergeIterator] = []
     for snapshot in snapshots {
-      let source = try snapshot.iterator(lower: lower, upper: upper)
+      let source = snapshot.iterator(lower: lower, upper: upper)
       if try source.next() { sources.append(source) }
     }
     let mirror = try Mirror(table: table, connection: file.connection)
@@ -51,8 +51,8 @@ final class Rebuild {
     while !sources.isEmpty {
       var first = 0
       for index in sources.indices.dropFirst()
-      where compareBytes(sources[index].entry.key, sources[first].entry.key) < 0 { first = index }
-      chunk.add(sources[first].entry)
+      where compareBytes(sources[index].current.key, sources[first].current.key) < 0 { first = index }
+      chunk.add(sources[first].current)
       if chunk.sizeBytes >= Self.chunkBytes { try chunk.write(to: mirror) }
       if try !sources[first].next() { sources.remove(at: first) }
     }

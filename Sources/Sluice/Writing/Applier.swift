@@ -26,7 +26,9 @@ enum DurableItem: Sendable {
 }
 
 /// Resolves what the appender made durable. One per store.
-final class Applier: Role {
+///
+/// `@unchecked Sendable`: the resolver belongs to the thread that calls `step`; all else stands in the queue's monitor.
+final class Applier: Role, @unchecked Sendable {
   let name = "applier"
   /// Durable bytes that may wait to be applied before the appender waits.
   static let queueLimitBytes = 16 << 20
@@ -51,7 +53,9 @@ final class Applier: Role {
   func submit(_ items: [DurableItem]) {
     let isThreaded = pipeline.options.threaded
     queue.wait { queue -> Void? in
-      if isThreaded && queue.sizeBytes > Self.queueLimitBytes && !pipeline.hasFailed { return nil }
+      // Nobody applies any more after a failure: what is durable waits for the next opening.
+      if pipeline.hasFailed { return () }
+      if isThreaded && queue.sizeBytes > Self.queueLimitBytes { return nil }
       queue.items += items
       queue.sizeBytes += items.reduce(0) { $0 + $1.sizeBytes }
       return ()
@@ -75,28 +79,28 @@ final class Applier: Role {
         let rejections = try apply(batch, transactionEnd: true)
         finish(item, session: batch.session, rejections)
       case .transaction(let range, let session):
-        finish(item, session: session, try applyTransaction(range))
+        guard let rejections = try applyTransaction(range) else { return false }
+        finish(item, session: session, rejections)
       }
     }
     return !items.isEmpty
   }
 
-  /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole.
-  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> [Rejection] {
-    var rejections: [Rejection] = []
-    do {
+  /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole. Nil when
+  /// the store is left before its end.
+  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> [Rejection]? {
+    try convertingErrors {
+      var rejections: [Rejection] = []
       let reader = try pipeline.log.reader(after: range.lowerBound - 1, upTo: range.upperBound)
       while let record = try reader.next() {
+        // Who leaves without draining leaves the rest to the next opening.
+        if pipeline.progress.withLock({ $0.isAbandoning }) { return nil }
         if case .commands(let batch, let transactionEnd) = record {
           rejections += try apply(batch, transactionEnd: transactionEnd)
         }
       }
-    } catch let error as LogError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
+      return rejections
     }
-    return rejections
   }
 
   private func apply(_ batch: Batch, transactionEnd: Bool) throws(StoreError) -> [Rejection] {

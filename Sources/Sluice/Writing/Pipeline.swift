@@ -36,6 +36,8 @@ final class Pipeline: Sendable {
     var resolutionsDurable = 0
   }
   private let generations = Monitor(Generations())
+  /// Session of each staged transaction that is on its way.
+  private let stagedSessions = Monitor([ObjectIdentifier: UInt64]())
 
   init(options: StoreOptions, log: Log, engines: [Engine], catalog: Catalog, projectorQueue: ProjectorQueue) {
     self.options = options
@@ -54,7 +56,7 @@ final class Pipeline: Sendable {
     let appender = Appender(
       log: log,
       onDurable: { [self] items in durable(items) },
-      onFailure: { [self] error in fail(StoreError(error)) })
+      onFailure: { [self] _, error in fail(StoreError(error)) })
     roles.withLock {
       $0.appender = appender
       $0.applier = applier
@@ -62,7 +64,9 @@ final class Pipeline: Sendable {
     }
     guard options.threaded else { return }
     do {
-      let threads = try ([applier] + others).map { role throws(SystemError) in try RoleThread(role, progress: progress) }
+      let threads = try ([applier] + others).map { role throws(SystemError) in
+        try RoleThread(role, progress: progress) { [self] error in fail(error) }
+      }
       let appenderThread = try Thread(name: "sluice-appender") { appender.run() }
       roles.withLock {
         $0.threads = threads
@@ -84,7 +88,9 @@ final class Pipeline: Sendable {
   }
 
   func fail(_ error: StoreError) {
-    progress.update { if $0.failure == nil { $0.failure = error } }
+    progress.update { progress in
+      if progress.failure == nil { progress.failure = error }
+    }
     roles.withLock { $0.applier }?.wake()
     generations.update { _ in }
   }
@@ -120,6 +126,28 @@ final class Pipeline: Sendable {
     }
   }
 
+  // MARK: From sessions
+
+  /// Hands a batch to the appender; waits while too much is queued.
+  func submit(_ batch: Batch) throws(StoreError) {
+    try checkFailure()
+    progress.withLock { $0.sessions[batch.session]?.submitted += 1 }
+    do { try appender.submit(batch) } catch { throw StoreError(error) }
+  }
+
+  /// Hands a finished staged transaction to the appender.
+  func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) {
+    try checkFailure()
+    stagedSessions.withLock { $0[ObjectIdentifier(staged)] = session }
+    progress.withLock { $0.sessions[session]?.submitted += 1 }
+    do { try appender.submit(staged: staged) } catch { throw StoreError(error) }
+  }
+
+  /// Writing stops with the first failure of any role.
+  private func checkFailure() throws(StoreError) {
+    if let failure = progress.withLock({ $0.failure }) { throw failure }
+  }
+
   // MARK: From the appender
 
   /// Moves the durable watermark, then hands the items on. On the appender's thread.
@@ -127,14 +155,16 @@ final class Pipeline: Sendable {
     var next: [DurableItem] = []
     var resolutions = 0
     for item in items {
-      switch item {
+      switch item.content {
       case .batch(let batch): next.append(.batch(batch))
-      case .staged(let range, let session): next.append(.transaction(range, session: session))
+      case .staged(let staged):
+        guard let range = item.positions else { continue }
+        let session = stagedSessions.withLock { $0.removeValue(forKey: ObjectIdentifier(staged)) }
+        next.append(.transaction(range, session: session ?? 0))
       case .resolution: resolutions += 1
       }
     }
     if resolutions > 0 { generations.update { $0.resolutionsDurable += resolutions } }
-    applier.submit(next)
     progress.update { progress in
       for item in next {
         progress.durable = item.lastPosition
@@ -146,8 +176,10 @@ final class Pipeline: Sendable {
         progress.sessions[session]?.durable += 1
         progress.sessions[session]?.lastPosition = item.lastPosition
       }
-      progress.work += 1
     }
+    // Behind the watermark: what a session waits for next is never ahead of what it has been told.
+    applier.submit(next)
+    signalWork()
   }
 
   // MARK: From the applier
@@ -195,7 +227,7 @@ final class Pipeline: Sendable {
   }
 
   func generationFlushed(upTo position: UInt64) {
-    generations.update { $0.frozen.removeFirst() }
+    generations.update { generations in _ = generations.frozen.removeFirst() }
     progress.update { $0.flushed = max($0.flushed, position) }
   }
 

@@ -20,16 +20,12 @@ struct Replay {
         .corrupt, "the shards hold position \(highest) but the log ends at \(last): log files are missing")
     }
     let projected = projectedPosition ?? last
-    do {
+    try convertingErrors {
       let recorded = try collect(after: min(lowest, projected), upTo: last)
       for (position, resolution) in recorded where position > projected {
         pipeline.projectorQueue.remember(position, resolution)
       }
       try apply(after: lowest, upTo: last, flushed: highest, projected: projected, recorded)
-    } catch let error as LogError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
     }
     pipeline.catalog.update { $0 = resolver.catalog }
     pipeline.progress.update { progress in

@@ -54,9 +54,9 @@ final class Resolver {
     var index: UInt32 = 0
     var isRejected = false
     takeMarks(at: 0)
-    let before = batch.isAllOrNothing ? catalog : nil
+    let before = batch.flags.contains(.allOrNothing) ? catalog : nil
     while let command = commands.next() {
-      if command.startsStatement && !batch.isAllOrNothing {
+      if command.startsStatement && !batch.flags.contains(.allOrNothing) {
         takeMarks(at: index)
         isRejected = false
       }
@@ -184,8 +184,8 @@ final class Resolver {
     }
     currentTable = nil
     outcome.catalogChanged = true
-    engines[0].append(
-      key: command.key, position: position, kind: change.operation == .drop ? .tombstone : .put, value: command.value)
+    // A drop is kept too: it tells the highest table id given out so far.
+    engines[0].append(key: command.key, position: position, kind: .put, value: command.value)
     if let dropped { outcome.droppedTables.append((dropped.id, position)) }
     return nil
   }

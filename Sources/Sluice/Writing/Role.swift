@@ -14,7 +14,10 @@ protocol Role: AnyObject, Sendable {
 final class RoleThread: Sendable {
   private let thread: Thread
 
-  init(_ role: any Role, progress: Monitor<Progress>) throws(SystemError) {
+  /// `onFailure` is called with what `step` throws; the thread ends then.
+  init(
+    _ role: any Role, progress: Monitor<Progress>, onFailure: @escaping @Sendable (StoreError) -> Void
+  ) throws(SystemError) {
     thread = try Thread(name: "sluice-\(role.name)") {
       var seen: UInt64 = 0
       while true {
@@ -22,13 +25,10 @@ final class RoleThread: Sendable {
           state.isStopping || state.work != seen ? state.work : nil
         }
         seen = work
-        do {
+        do throws(StoreError) {
           while try role.step() {}
         } catch {
-          progress.update { state in
-            if state.failure == nil { state.failure = error }
-          }
-          return
+          return onFailure(error)
         }
         if progress.withLock({ $0.isStopping && $0.work == seen }) { return }
       }

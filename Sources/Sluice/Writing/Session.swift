@@ -18,9 +18,12 @@ public final class Session {
   let store: StoreCore
   let id: UInt64
   var builder = BatchBuilder(capacity: Session.batchBytes + (64 << 10))
+  /// Where the builder stands when it is empty.
+  let emptyMark: BatchBuilder.Mark
   var row = RowBuilder()
   var key = ByteBuffer()
   let evaluator: Evaluator
+  let lastRowid = LastRowid()
   /// The catalog as this session sees it: the shared one, and its own changes inside a transaction.
   var catalog: Catalog
   var plan: InsertPlan?
@@ -44,7 +47,8 @@ public final class Session {
     self.store = store
     acknowledgement = store.options.acknowledgement
     catalog = store.pipeline.catalog.withLock { $0 }
-    evaluator = try Evaluator()
+    emptyMark = builder.mark()
+    evaluator = try Evaluator(lastRowid: lastRowid)
     id = store.pipeline.progress.withLock { progress in
       let id = (progress.sessions.keys.max() ?? 0) + 1
       progress.sessions[id] = SessionProgress()
@@ -56,7 +60,7 @@ public final class Session {
   deinit {
     // An open transaction ends with its session, undone. The staged file has no adoption record: the next opening would
     // remove it too.
-    transaction?.staged?.discard()
+    do { try transaction?.staged?.discard() } catch {}
     store.pipeline.progress.update { $0.sessions[id] = nil }
   }
 
@@ -68,25 +72,20 @@ public final class Session {
   /// Hands what was encoded so far to the appender. Nothing inside a transaction: that waits for COMMIT.
   func sendBatch() throws(StoreError) {
     guard transaction == nil, !builder.isEmpty else { return }
-    try send(seal())
+    try store.pipeline.submit(seal())
   }
 
   func seal() -> Batch {
     builder.seal(
-      timeMicroseconds: store.options.clock.wallMicroseconds(), isAllOrNothing: stopAtFirstError && inTransaction,
-      session: id)
-  }
-
-  func send(_ batch: Batch) throws(StoreError) {
-    store.pipeline.progress.withLock { $0.sessions[id]?.submitted += 1 }
-    do { try store.pipeline.appender.submit(batch) } catch { throw StoreError(error) }
+      timeMicroseconds: store.options.clock.wallMicroseconds(),
+      flags: stopAtFirstError && inTransaction ? .allOrNothing : [], session: id)
   }
 
   /// Called at the end of each statement: sends or stages when enough has come together.
   func statementEnded() throws(StoreError) {
     if transaction == nil {
       if stopAtFirstError {
-        try sendBatch()
+        try waitApplied()
       } else if builder.size >= Self.batchBytes {
         try sendBatch()
       }
@@ -98,14 +97,10 @@ public final class Session {
   /// Moves the transaction's encoded rows to its staged segment.
   func stage() throws(StoreError) {
     guard !builder.isEmpty else { return }
-    do {
-      let staged = try transaction?.staged ?? store.pipeline.log.stage(session: id)
+    try convertingErrors {
+      let staged = try transaction?.staged ?? store.pipeline.log.stage()
       transaction?.staged = staged
       try staged.append(seal())
-    } catch let error as LogError {
-      throw StoreError(error)
-    } catch {
-      throw error as! StoreError
     }
   }
 
@@ -129,7 +124,9 @@ public final class Session {
     try waitApplied()
   }
 
+  /// Sends what is pending and waits until its outcome is known.
   func waitApplied() throws(StoreError) {
+    try sendBatch()
     let id = id
     try store.pipeline.wait { $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil }
     refreshCatalog()
@@ -139,7 +136,7 @@ public final class Session {
   func waitProjected() throws(StoreError) {
     try waitApplied()
     let id = id
-    try store.pipeline.wait { progress in
+    try store.pipeline.wait { progress -> Void? in
       guard let session = progress.sessions[id] else { return nil }
       return progress.projected >= session.lastPosition ? () : nil
     }
@@ -147,13 +144,25 @@ public final class Session {
 
   /// Takes the errors of statements that were accepted earlier and rejected when applied, in their order.
   public func takeRejections() -> [StoreError] {
-    let rejections = store.pipeline.progress.withLock { progress in
+    let id = id
+    let rejections = store.pipeline.progress.withLock { progress -> [Rejection] in
       defer { progress.sessions[id]?.rejections = [] }
       return progress.sessions[id]?.rejections ?? []
     }
-    return rejections.map {
-      StoreError(.conflict, $0.message, line: $0.line, sqliteCode: $0.sqliteCode)
+    return rejections.map { StoreError($0) }
+  }
+
+  /// Rejections that nobody has taken yet.
+  var rejectionCount: Int { store.pipeline.progress.withLock { $0.sessions[id]?.rejections.count ?? 0 } }
+
+  /// Takes the rejection that came after the first `count`, if there is one.
+  func takeRejection(after count: Int) -> StoreError? {
+    let id = id
+    let rejection = store.pipeline.progress.withLock { progress -> Rejection? in
+      guard let session = progress.sessions[id], session.rejections.count > count else { return nil }
+      return progress.sessions[id]?.rejections.remove(at: count)
     }
+    return rejection.map { StoreError($0) }
   }
 
   /// Takes the shared catalog when it has changed. Inside a transaction the session keeps the one it has.
@@ -192,7 +201,13 @@ public final class Session {
   /// The statement that creates a table, view or index as Sluice keeps it, without a semicolon; nil when there is none.
   public func createStatement(_ name: String) -> String? {
     refreshCatalog()
-    if let table = catalog.table(name) { return Printer.print(table.definition, shardKey: true) }
+    if let table = catalog.table(name) { return SluiceSQL.print(table.definition, shardKey: true) }
     return catalog.objects[folded(name)]?.sql
+  }
+}
+
+extension StoreError {
+  fileprivate init(_ rejection: Rejection) {
+    self.init(.conflict, rejection.message, line: rejection.line, sqliteCode: rejection.sqliteCode)
   }
 }

@@ -1,0 +1,83 @@
+// Errors of the modules below become StoreErrors here, and nowhere else.
+import SluiceLSM
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// Runs `body` and converts what it throws.
+func convertingErrors<R>(_ body: () throws -> R) throws(StoreError) -> R {
+  do { return try body() } catch { throw StoreError(converting: error) }
+}
+
+extension StoreError {
+  init(converting error: any Error) {
+    switch error {
+    case let error as StoreError: self = error
+    case let error as SystemError: self.init(error)
+    case let error as LogError: self.init(error)
+    case let error as EngineError: self.init(error)
+    case let error as SQLError: self.init(error)
+    case let error as SQLiteError: self.init(error)
+    default: self.init(.internal, "\(error)")
+    }
+  }
+
+  init(_ error: SystemError) {
+    let sentence =
+      switch error.reason {
+      case .diskFull: "the disk is full"
+      case .readOnly: "the file system is read-only"
+      case .noPermission: "permission is denied"
+      default: "the operating system refused"
+      }
+    self.init(.unavailable, "\(sentence): \(error)", sqliteCode: error.reason == .diskFull ? 13 : 10)
+  }
+
+  init(_ error: LogError) {
+    switch error.kind {
+    case .corrupt: self.init(.corrupt, error.description, sqliteCode: 11)
+    case .unsupported: self.init(.unsupported, error.description)
+    case .poisoned: self.init(.unavailable, error.description, sqliteCode: 10)
+    default:
+      if let cause = error.cause {
+        self.init(cause)
+        message = "\(error.message): \(message)"
+      } else {
+        self.init(.unavailable, error.description, sqliteCode: 10)
+      }
+    }
+  }
+
+  init(_ error: EngineError) {
+    switch error.kind {
+    case .corrupt: self.init(.corrupt, error.description, sqliteCode: 11)
+    default:
+      if let cause = error.cause {
+        self.init(cause)
+        message = "shard \(error.shard): \(message)"
+      } else {
+        self.init(.unavailable, error.description, sqliteCode: 10)
+      }
+    }
+  }
+
+  /// An error of a statement's text.
+  init(_ error: SQLError) {
+    let kind: Kind = error.kind == .unsupported ? .unsupported : .invalid
+    self.init(
+      kind, error.message, offset: error.offset < 0 ? nil : error.offset, isParse: true, sqliteCode: 1)
+  }
+
+  init(_ error: SQLiteError) {
+    let kind: Kind =
+      switch error.kind {
+      case .corrupt: .corrupt
+      case .constraint: .conflict
+      case .busy: .overloaded
+      case .full, .io, .unwritable: .unavailable
+      default: .invalid
+      }
+    self.init(kind, error.message, offset: error.offset < 0 ? nil : error.offset, sqliteCode: error.primaryCode)
+  }
+}

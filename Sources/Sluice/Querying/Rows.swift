@@ -1,0 +1,103 @@
+// What a statement returns. Unsafe by nature (borrowed text): named in the tidy test.
+import SluiceSQLite
+import SluiceSystem
+
+/// What became of a statement.
+public enum Outcome {
+  /// It returns no rows.
+  case done
+  /// It returns these rows; they are computed as they are taken.
+  case rows(Rows)
+}
+
+/// Rows of a query, taken one after another. Belongs to the session's thread; the session's next statement ends it.
+public final class Rows {
+  private enum Source {
+    case statement(SluiceSQLite.Statement)
+    case values([[Value]])
+  }
+
+  private let source: Source
+  private var index = -1
+  private var scratch = ByteBuffer()
+  /// Names of the result columns.
+  public let columnNames: [String]
+
+  init(_ statement: SluiceSQLite.Statement) {
+    source = .statement(statement)
+    columnNames = statement.columnNames
+  }
+
+  init(columns: [String], values: [[Value]]) {
+    source = .values(values)
+    columnNames = columns
+  }
+
+  /// Number of columns of each row.
+  public var columnCount: Int { columnNames.count }
+
+  /// Goes on to the next row; false when there is none. Throws what SQLite says when computing it fails.
+  public func next() throws(StoreError) -> Bool {
+    switch source {
+    case .statement(let statement):
+      do { return try statement.step() } catch { throw StoreError(error) }
+    case .values(let rows):
+      index += 1
+      return index < rows.count
+    }
+  }
+
+  /// A column's storage class, `index` from 0.
+  public func type(_ column: Int) -> ColumnType {
+    switch source {
+    case .statement(let statement): return statement.columnType(column)
+    case .values(let rows):
+      switch rows[index][column] {
+      case .null: return .null
+      case .integer: return .integer
+      case .real: return .real
+      case .text: return .text
+      case .blob: return .blob
+      }
+    }
+  }
+
+  public func isNull(_ column: Int) -> Bool { type(column) == .null }
+
+  /// A column as text in SQLite's conversion (blobs: their bytes; NULL: nothing). Valid until the next call.
+  public func text(_ column: Int) -> UnsafeRawBufferPointer {
+    switch source {
+    case .statement(let statement): return statement.text(column)
+    case .values(let rows):
+      scratch.removeAll()
+      switch rows[index][column] {
+      case .null: break
+      case .integer(let number): scratch.append(Array(String(number).utf8))
+      case .real(let number): scratch.append(Array(String(number).utf8))
+      case .text(let bytes), .blob(let bytes): scratch.append(bytes)
+      }
+      return scratch.bytes
+    }
+  }
+
+  /// A column as a real: a number that is none is converted as SQLite does, NULL is 0.
+  public func real(_ column: Int) -> Double {
+    switch source {
+    case .statement(let statement): return statement.double(column)
+    case .values(let rows):
+      switch rows[index][column] {
+      case .real(let number): return number
+      case .integer(let number): return Double(number)
+      default: return 0
+      }
+    }
+  }
+
+  /// A column as a value.
+  public func value(_ column: Int) -> Value {
+    switch source {
+    case .statement(let statement): statement.value(column)
+    case .values(let rows): rows[index][column]
+    }
+  }
+}

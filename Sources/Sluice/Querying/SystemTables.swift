@@ -1,0 +1,69 @@
+// The store's own state as tables: `SHOW SHARDS` is `SELECT * FROM sluice_shards`.
+import SluiceLSM
+import SluiceLog
+import SluiceSQLite
+import SluiceSystem
+
+enum SystemTables {
+  static func register(on connection: Connection, store: StoreCore) throws(SQLiteError) {
+    try connection.register(
+      table: "sluice_shards",
+      columns: [
+        "shard INTEGER", "slots INTEGER", "memtable_entries INTEGER", "pinned_bytes INTEGER", "frozen INTEGER",
+        "tables INTEGER", "table_entries INTEGER", "table_bytes INTEGER", "levels INTEGER", "flushed_position INTEGER",
+        "flush_bytes INTEGER", "compaction_bytes INTEGER", "debt_bytes INTEGER",
+      ]
+    ) { shards(store) }
+    try connection.register(
+      table: "sluice_queue",
+      columns: [
+        "durable INTEGER", "applied INTEGER", "flushed INTEGER", "projected INTEGER",
+        "appender_bytes INTEGER", "applier_bytes INTEGER", "projector_bytes INTEGER", "generation_bytes INTEGER",
+        "frozen_generations INTEGER", "log_segments INTEGER", "state TEXT",
+      ]
+    ) { [queue(store)] }
+    try connection.register(
+      table: "sluice_projections",
+      columns: ["name TEXT", "kind TEXT", "position INTEGER", "lag INTEGER", "state TEXT"]
+    ) { projections(store) }
+  }
+
+  private static func text(_ string: String) -> Value { .text(Array(string.utf8)) }
+  private static func number<T: BinaryInteger>(_ number: T) -> Value { .integer(Int64(clamping: number)) }
+
+  private static func shards(_ store: StoreCore) -> [[Value]] {
+    store.pipeline.engines.enumerated().map { shard, engine in
+      let statistics = engine.statistics()
+      return [
+        number(shard), number(store.identity.shardOfSlot.count { Int($0) == shard }),
+        number(statistics.memtableEntries), number(statistics.pinnedBytes), number(statistics.frozenMemtables),
+        number(statistics.tables), number(statistics.tableEntries), number(statistics.tableBytes),
+        number(statistics.levels.count), number(engine.flushedPosition), number(statistics.flushedBytes),
+        number(statistics.compactedBytes), number(statistics.debtBytes),
+      ]
+    }
+  }
+
+  private static func queue(_ store: StoreCore) -> [Value] {
+    let pipeline = store.pipeline
+    let progress = pipeline.progress.withLock { $0 }
+    let generations = pipeline.generationState
+    return [
+      number(progress.durable), number(progress.applied), number(progress.flushed),
+      number(progress.projected), number(pipeline.appender.queuedBytes), number(pipeline.applier.queuedBytes),
+      number(pipeline.projectorQueue.backlog.sizeBytes), number(generations.sizeBytes),
+      number(generations.frozenCount), number(pipeline.log.segmentCount),
+      text(progress.failure.map { "failed: \($0.message)" } ?? "open"),
+    ]
+  }
+
+  private static func projections(_ store: StoreCore) -> [[Value]] {
+    let progress = store.pipeline.progress.withLock { $0 }
+    let catalog = store.pipeline.catalog.withLock { $0 }
+    let lag = progress.applied - min(progress.projected, progress.applied)
+    let state = progress.failure != nil ? "stopped" : lag == 0 ? "current" : "behind"
+    return catalog.tables.values.map(\.name).sorted().map {
+      [text($0), text("mirror"), number(progress.projected), number(lag), text(state)]
+    }
+  }
+}

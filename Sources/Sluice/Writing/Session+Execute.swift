@@ -1,0 +1,263 @@
+// One complete statement of any kind. INSERTs go the row path, SELECTs to SQLite, definitions through the log.
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+extension Session {
+  /// Executes one complete statement, with or without its semicolon. `line` is the line on which it begins.
+  ///
+  /// Throws what is wrong with the statement itself; what is found only when its rows are applied comes by
+  /// `takeRejections()`. Rows are computed as they are taken; the next statement ends them.
+  public func execute(_ text: UnsafeRawBufferPointer, line: Int = 1) throws(StoreError) -> Outcome {
+    do throws(StoreError) {
+      guard isText(text) else { throw badText(text) }
+      let statement: SluiceSQL.Statement
+      do { statement = try parseStatement(text) } catch { throw StoreError(error) }
+      refreshCatalog()
+      return try run(statement, text, line: line)
+    } catch { throw error.at(line: line) }
+  }
+
+  /// The same for a statement in a string.
+  public func execute(_ text: String) throws(StoreError) -> Outcome {
+    var text = text
+    let result: Result<Outcome, StoreError> = text.withUTF8 { bytes in
+      do throws(StoreError) { return .success(try execute(UnsafeRawBufferPointer(bytes))) } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+
+  private func badText(_ text: UnsafeRawBufferPointer) -> StoreError {
+    let hasNUL = text.contains(0)
+    // The longest good prefix shows where the trouble is.
+    var good = 0
+    var bad = text.count
+    while good < bad {
+      let middle = (good + bad + 1) / 2
+      if isText(UnsafeRawBufferPointer(rebasing: text[..<middle])) { good = middle } else { bad = middle - 1 }
+    }
+    while good < text.count, text[good] != 0, text[good] < 0x80 { good += 1 }
+    return StoreError(
+      .invalid,
+      hasNUL && good < text.count && text[good] == 0
+        ? "a NUL byte stands in the statement" : "the statement is not valid UTF-8", offset: good, isParse: true,
+      sqliteCode: 1)
+  }
+
+  private func run(
+    _ statement: SluiceSQL.Statement, _ text: UnsafeRawBufferPointer, line: Int
+  ) throws(StoreError) -> Outcome {
+    switch statement {
+    case .insert(let header): try insertStatement(header, text, line: line)
+    case .select: return try query(text)
+    case .begin:
+      guard transaction == nil else {
+        throw StoreError(.invalid, "cannot start a transaction within a transaction", sqliteCode: 1)
+      }
+      try sendBatch()
+      transaction = Transaction()
+    case .commit: try commit()
+    case .rollback: try rollback()
+    case .createTable(let definition): try createTable(definition, line: line)
+    case .dropTable(let drop): try self.drop(.table, drop, line: line)
+    case .createIndex(let index): try createIndex(index, line: line)
+    case .createView(let view): try createView(view, line: line)
+    case .dropIndex(let drop): try self.drop(.index, drop, line: line)
+    case .dropView(let drop): try self.drop(.view, drop, line: line)
+    case .setSequence(let table, let value): try setSequence(table, value, line: line)
+    // Sequences are counted by Sluice itself, and a dump sets each one it needs right behind this.
+    case .clearSequences: break
+    case .pragma(let pragma): return try execute(pragma, text)
+    case .show(let target): return try show(target)
+    case .set(let name, let value): try set(name, value)
+    case .explain(let queryPlan, let offset, let inner):
+      return try explain(queryPlan: queryPlan, inner, UnsafeRawBufferPointer(rebasing: text[offset...]), text)
+    // Space and statistics of projections.db are the projector's concern; the shards have none of either.
+    case .analyze, .vacuum, .reindex: break
+    case .refused(let sentence): throw StoreError(.unsupported, sentence, isParse: true, sqliteCode: 1)
+    }
+    return .done
+  }
+
+  // MARK: INSERT
+
+  private func insertStatement(
+    _ header: InsertHeader, _ text: UnsafeRawBufferPointer, line: Int
+  ) throws(StoreError) {
+    if header.form == .defaultValues {
+      try insertDefaults(header, line: line)
+    } else {
+      guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self),
+        try insert(base, base + text.count, line: line, isWhole: true) != nil
+      else { throw StoreError(.invalid, "incomplete input", isParse: true, sqliteCode: 1) }
+    }
+    try statementEnded()
+  }
+
+  private func insertDefaults(_ header: InsertHeader, line: Int) throws(StoreError) {
+    let plan: InsertPlan
+    do {
+      plan = try InsertPlan(orAction: header.orAction, columns: [], prefix: [], table: try table(of: header))
+    } catch { throw StoreError(error) }
+    row.begin(plan.shape)
+    let mark = builder.mark()
+    do { _ = try add(plan, isFirst: true, line: line) } catch {
+      builder.rollback(to: mark)
+      throw error
+    }
+  }
+
+  // MARK: Transactions
+
+  private func commit() throws(StoreError) {
+    guard let open = transaction else {
+      throw StoreError(.invalid, "cannot commit - no transaction is active", sqliteCode: 1)
+    }
+    if let staged = open.staged {
+      try stage()
+      transaction = nil
+      do { try staged.finish() } catch { throw StoreError(error) }
+      try store.pipeline.submit(staged, session: id)
+    } else if !builder.isEmpty {
+      let batch = seal()
+      transaction = nil
+      try store.pipeline.submit(batch)
+    }
+    transaction = nil
+    if open.hasCatalogChanges || stopAtFirstError { try waitApplied() }
+    plan = nil
+    refreshCatalog()
+  }
+
+  private func rollback() throws(StoreError) {
+    guard transaction != nil else {
+      throw StoreError(.invalid, "cannot rollback - no transaction is active", sqliteCode: 1)
+    }
+    try abandonTransaction()
+  }
+
+  /// Undoes the open transaction, if there is one.
+  func abandonTransaction() throws(StoreError) {
+    guard let open = transaction else { return }
+    transaction = nil
+    builder.rollback(to: emptyMark)
+    plan = nil
+    if open.hasCatalogChanges { catalog = store.pipeline.catalog.withLock { $0 } }
+    refreshCatalog()
+    if let staged = open.staged {
+      do { try staged.discard() } catch { throw StoreError(error) }
+    }
+  }
+
+  // MARK: Definitions
+
+  private func createTable(_ definition: CreateTable, line: Int) throws(StoreError) {
+    try checkName(definition.name)
+    if let obstacle = catalog.obstacle(to: definition.name, .table) {
+      if definition.ifNotExists, catalog.table(definition.name) != nil { return }
+      throw StoreError(.invalid, obstacle, isParse: true, sqliteCode: 1)
+    }
+    do { try evaluator.validate(definition) } catch {
+      throw StoreError(.invalid, error.message, isParse: true, sqliteCode: 1)
+    }
+    try change(
+      CatalogChange(
+        operation: .create, object: .table, lenient: definition.ifNotExists, tableID: store.newTableID(),
+        name: definition.name, definition: SluiceSQL.print(definition, shardKey: true)), line: line)
+  }
+
+  private func checkName(_ name: String) throws(StoreError) {
+    let folded = folded(name)
+    if folded.hasPrefix("sqlite_") || folded.hasPrefix("sluice_") {
+      throw StoreError(.invalid, "object name reserved for internal use: \(name)", isParse: true, sqliteCode: 1)
+    }
+  }
+
+  private func createIndex(_ index: CreateIndex, line: Int) throws(StoreError) {
+    try checkName(index.name)
+    guard !index.isUnique else {
+      throw StoreError(
+        .unsupported, "CREATE UNIQUE INDEX is not supported: only a primary key that holds the shard key is unique",
+        isParse: true, sqliteCode: 1)
+    }
+    if catalog.exists(.index, folded(index.name)), index.ifNotExists { return }
+    do { try evaluator.validate(index.text, in: catalog) } catch {
+      throw StoreError(.invalid, error.message, isParse: true, sqliteCode: 1)
+    }
+    if let obstacle = catalog.obstacle(to: index.name, .index) {
+      throw StoreError(.invalid, obstacle, isParse: true, sqliteCode: 1)
+    }
+    try change(
+      CatalogChange(
+        operation: .create, object: .index, lenient: index.ifNotExists, name: index.name, owner: index.table,
+        definition: index.text), line: line)
+  }
+
+  private func createView(_ view: CreateView, line: Int) throws(StoreError) {
+    try checkName(view.name)
+    if let obstacle = catalog.obstacle(to: view.name, .view) {
+      if view.ifNotExists { return }
+      throw StoreError(.invalid, obstacle, isParse: true, sqliteCode: 1)
+    }
+    do { try evaluator.validate(view.text, in: catalog) } catch {
+      throw StoreError(.invalid, error.message, isParse: true, sqliteCode: 1)
+    }
+    try change(
+      CatalogChange(
+        operation: .create, object: .view, lenient: view.ifNotExists, name: view.name, definition: view.text),
+      line: line)
+  }
+
+  private func drop(_ kind: CatalogChange.ObjectKind, _ drop: Drop, line: Int) throws(StoreError) {
+    if !catalog.exists(kind, folded(drop.name)) {
+      if drop.ifExists { return }
+      let noun = ["table", "index", "view"][Int(kind.rawValue) - 1]
+      throw StoreError(.invalid, "no such \(noun): \(drop.name)", isParse: true, sqliteCode: 1)
+    }
+    try change(
+      CatalogChange(
+        operation: .drop, object: kind, lenient: drop.ifExists, tableID: store.lastTableID, name: drop.name),
+      line: line)
+  }
+
+  private func setSequence(_ table: String, _ value: Int64, line: Int) throws(StoreError) {
+    guard let known = catalog.table(table) else { return }
+    try change(
+      CatalogChange(operation: .setSequence, object: .table, sequence: value, name: known.name), line: line)
+  }
+
+  /// Puts a change of the catalog into the log. Inside a transaction the session sees it at once and others at COMMIT;
+  /// else it is applied when this returns.
+  private func change(_ change: CatalogChange, line: Int) throws(StoreError) {
+    plan = nil
+    if transaction != nil {
+      let effect: Catalog.Effect
+      do { effect = try catalog.apply(change) } catch { throw StoreError(error) }
+      if case .refused(let message) = effect { throw StoreError(.invalid, message, isParse: true, sqliteCode: 1) }
+      transaction?.hasCatalogChanges = true
+    } else {
+      try sendBatch()
+    }
+    var rejectionsBefore = 0
+    if transaction == nil {
+      try waitApplied()
+      rejectionsBefore = rejectionCount
+    }
+    let key = change.key
+    let value = change.encoded()
+    key.withUnsafeBytes { key in
+      value.withUnsafeBytes { value in
+        builder.append(kind: .catalog, startsStatement: true, slot: 0, line: line, key: key, value: value)
+      }
+    }
+    try statementEnded()
+    if transaction == nil {
+      try sendBatch()
+      try waitApplied()
+      if let rejection = takeRejection(after: rejectionsBefore) { throw rejection }
+    }
+  }
+}

@@ -1,0 +1,199 @@
+// Statements that read: SELECT, PRAGMA, SHOW, EXPLAIN; and SET.
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+extension Session {
+  /// SELECT, VALUES, WITH: SQLite answers from projections.db, once that holds what this session wrote.
+  func query(_ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+    if transaction != nil, transaction?.staged != nil || !builder.isEmpty {
+      throw StoreError(
+        .unsupported,
+        "SELECT inside a transaction that has written is not supported: the rows are not readable before COMMIT",
+        isParse: true, sqliteCode: 1)
+    }
+    try waitProjected()
+    return try run(String(decoding: text, as: UTF8.self))
+  }
+
+  private func run(_ sql: String) throws(StoreError) -> Outcome {
+    do {
+      let statement = try queryConnection().prepare(sql)
+      guard statement.isReadOnly else {
+        throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
+      }
+      guard statement.parameterCount == 0 else {
+        throw StoreError(.unsupported, "parameters are not supported: nothing is bound to them", isParse: true)
+      }
+      return .rows(Rows(statement))
+    } catch let error as SQLiteError {
+      var failure = StoreError(error)
+      failure.isParse = true
+      throw failure
+    } catch {
+      throw error as! StoreError
+    }
+  }
+
+  // MARK: PRAGMA
+
+  /// Settings of a SQLite file that change nothing about what a statement means; Sluice has its own in their place.
+  private static let withoutEffect: Set<String> = [
+    "analysis_limit", "auto_vacuum", "automatic_index", "busy_timeout", "cache_size", "cache_spill", "cell_size_check",
+    "checkpoint_fullfsync", "fullfsync", "incremental_vacuum", "journal_size_limit", "locking_mode", "mmap_size",
+    "optimize", "page_size", "recursive_triggers", "reverse_unordered_selects", "secure_delete", "shrink_memory",
+    "soft_heap_limit", "hard_heap_limit", "synchronous", "temp_store", "threads", "wal_autocheckpoint",
+    "wal_checkpoint", "encoding", "legacy_alter_table", "legacy_file_format", "trusted_schema", "defer_foreign_keys",
+    "writable_schema", "ignore_check_constraints", "max_page_count",
+  ]
+
+  /// Pragmas that only report.
+  private static let reporting: Set<String> = [
+    "collation_list", "compile_options", "database_list", "foreign_key_check", "foreign_key_list", "freelist_count",
+    "function_list", "index_info", "index_list", "index_xinfo", "integrity_check", "module_list", "page_count",
+    "pragma_list", "quick_check", "table_info", "table_list", "table_xinfo", "data_version",
+  ]
+
+  func execute(_ pragma: Pragma, _ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+    let name = folded(pragma.name)
+    if Self.reporting.contains(name) { return try query(text) }
+    switch name {
+    case "journal_mode": return .rows(Rows(columns: ["journal_mode"], values: [[.text(Array("wal".utf8))]]))
+    case "foreign_keys":
+      guard let argument = pragma.argument.map(folded) else {
+        return .rows(Rows(columns: ["foreign_keys"], values: [[.integer(0)]]))
+      }
+      guard ["0", "off", "no", "false"].contains(argument) else {
+        throw refusedPragma("foreign keys are kept in the definition of a table but not enforced")
+      }
+      return .done
+    case "ignore_check_constraints", "writable_schema":
+      guard let argument = pragma.argument.map(folded), !["0", "off", "no", "false"].contains(argument) else {
+        return .done
+      }
+      throw refusedPragma("PRAGMA \(name) cannot be turned on")
+    case "user_version", "application_id", "schema_version":
+      guard pragma.argument == nil else { throw refusedPragma("PRAGMA \(name) cannot be set: a store keeps none") }
+      return .rows(Rows(columns: [name], values: [[.integer(0)]]))
+    case "encoding":
+      if let argument = pragma.argument.map(folded), argument != "utf-8", argument != "utf8" {
+        throw refusedPragma("a store's encoding is UTF-8")
+      }
+      return pragma.argument == nil ? try query(text) : .done
+    default:
+      // A setting without effect reports its value as SQLite does; an unknown pragma is nothing, as in SQLite.
+      if Self.withoutEffect.contains(name), pragma.argument == nil { return try query(text) }
+      return .done
+    }
+  }
+
+  private func refusedPragma(_ sentence: String) -> StoreError {
+    StoreError(.unsupported, sentence, isParse: true, sqliteCode: 1)
+  }
+
+  // MARK: SHOW and SET
+
+  func show(_ target: ShowTarget) throws(StoreError) -> Outcome {
+    switch target {
+    case .shards: return try run("SELECT * FROM sluice_shards")
+    case .queue: return try run("SELECT * FROM sluice_queue")
+    case .projections: return try run("SELECT * FROM sluice_projections")
+    case .tables:
+      return .rows(Rows(columns: ["name"], values: tableNames().map { [.text(Array($0.utf8))] }))
+    case .setting("ack"):
+      return .rows(Rows(columns: ["ack"], values: [[.text(Array(acknowledgement.rawValue.utf8))]]))
+    case .setting(let name):
+      throw StoreError(
+        .invalid, "no such setting: \(name); SHOW knows SHARDS, QUEUE, PROJECTIONS, TABLES and ack", isParse: true,
+        sqliteCode: 1)
+    }
+  }
+
+  func set(_ name: String, _ value: SettingValue) throws(StoreError) {
+    guard folded(name) == "ack" else {
+      throw StoreError(.invalid, "no such setting: \(name); SET knows ack", isParse: true, sqliteCode: 1)
+    }
+    let word: String
+    switch value {
+    case .word(let text), .text(let text): word = folded(text)
+    case .integer, .real: word = ""
+    }
+    guard let level = AcknowledgementLevel(rawValue: word) else {
+      throw StoreError(
+        .invalid, "ack is one of \(AcknowledgementLevel.allCases.map(\.rawValue).joined(separator: ", "))",
+        isParse: true, sqliteCode: 1)
+    }
+    try acknowledge()
+    acknowledgement = level
+  }
+
+  // MARK: EXPLAIN
+
+  func explain(
+    queryPlan: Bool, _ statement: SluiceSQL.Statement, _ inner: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer
+  ) throws(StoreError) -> Outcome {
+    switch statement {
+    case .select: return try query(text)
+    case .insert(let header): return try explainInsert(header, inner)
+    default:
+      throw StoreError(
+        .unsupported, "EXPLAIN is for SELECT and INSERT", isParse: true, sqliteCode: 1)
+    }
+  }
+
+  /// Where each row of an INSERT would go: it is encoded into a batch of its own, which is read and forgotten.
+  private func explainInsert(_ header: InsertHeader, _ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+    guard header.form == .values, let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else {
+      throw StoreError(.unsupported, "EXPLAIN INSERT … DEFAULT VALUES is not supported", isParse: true)
+    }
+    let counter = catalog.table(header.table)?.highestKey
+    let before = counter?.current
+    let batch = encodeAside(base, base + text.count)
+    if let counter, let before { counter.restore(before) }
+    defer { plan = nil }
+    guard let batch = try batch.get(), let plan else {
+      throw StoreError(.invalid, "incomplete input", isParse: true, sqliteCode: 1)
+    }
+    return .rows(
+      Rows(
+        columns: ["row", "table", "placed_by", "slot", "shard"],
+        values: placements(batch, plan)))
+  }
+
+  /// Encodes an INSERT as if it were to be written, into a builder that stands in for the session's; nil when the
+  /// statement is not complete or leaves all of its rows out.
+  private func encodeAside(
+    _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+  ) -> Result<Batch?, StoreError> {
+    var aside = BatchBuilder(capacity: 4096)
+    swap(&aside, &builder)
+    let result: Result<Batch?, StoreError>
+    do throws(StoreError) {
+      let isComplete = try insert(start, end, line: 1, isWhole: true) != nil
+      result = .success(
+        isComplete && !builder.isEmpty
+          ? builder.seal(timeMicroseconds: store.options.clock.wallMicroseconds(), session: id) : nil)
+    } catch {
+      result = .failure(error)
+    }
+    swap(&aside, &builder)
+    return result
+  }
+
+  private func placements(_ batch: Batch, _ plan: InsertPlan) -> [[Value]] {
+    let names = plan.placing.map { plan.table.definition.columns[$0].name }.joined(separator: ", ")
+    var rows: [[Value]] = []
+    var commands = batch.commands()
+    while let command = commands.next() {
+      let isPlaced = !plan.placing.isEmpty
+      let slot: Value = isPlaced ? .integer(Int64(command.slot)) : .null
+      let shard: Value = isPlaced ? .integer(Int64(store.router.shard(slot: command.slot))) : .null
+      rows.append([
+        .integer(Int64(rows.count + 1)), .text(Array(plan.table.name.utf8)),
+        .text(Array((isPlaced ? names : "position (256 in a row to a slot)").utf8)), slot, shard,
+      ])
+    }
+    return rows
+  }
+}

@@ -1,0 +1,55 @@
+// The slow branches of the row path: keys that are given out, defaults that are computed, NULLs that are refused or
+// replaced, CHECK constraints.
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+extension Session {
+  /// A column left out whose default is an expression: SQLite evaluates it for this row.
+  @inline(never)
+  func setDefault(_ plan: InsertPlan, _ column: Int) throws(StoreError) {
+    do {
+      row.set(column: column, try evaluator.defaultValue(plan.table.definition.columns[column]))
+    } catch { throw StoreError(error) }
+  }
+
+  /// Gives the next number to a NULL in an INTEGER PRIMARY KEY column; anything else but an integer is refused there.
+  @inline(never)
+  func giveRowid(_ plan: InsertPlan, isNull: Bool) throws(StoreError) {
+    guard isNull else { throw StoreError(.invalid, "datatype mismatch", sqliteCode: 20) }
+    let next = try plan.table.highestKey.next { () throws(StoreError) in
+      // What this session wrote is counted already; what others stored is found in the shards.
+      try store.highestStoredKey(plan.table)
+    }
+    guard let next else { throw StoreError(.unavailable, "database or disk is full", sqliteCode: 13) }
+    row.set(column: plan.rowidColumn, .integer(next))
+    lastRowid.value = next
+  }
+
+  /// NULL in a column that must not have it: OR REPLACE takes the default where there is one, OR IGNORE leaves the row
+  /// out (false), else it is an error, in SQLite's words.
+  @inline(never)
+  func replaceNull(_ plan: InsertPlan, _ column: Int) throws(StoreError) -> Bool {
+    let definition = plan.table.definition.columns[column]
+    if plan.orAction == .ignore { return false }
+    if plan.orAction == .replace, definition.defaultValue != nil {
+      try setDefault(plan, column)
+      if !row.cell(column: column).isNull { return true }
+    }
+    throw StoreError(
+      .conflict, "NOT NULL constraint failed: \(plan.table.name).\(definition.name)", sqliteCode: 19)
+  }
+
+  /// Lets SQLite check the row. False when OR IGNORE leaves it out.
+  @inline(never)
+  func passesChecks(_ plan: InsertPlan, _ value: UnsafeRawBufferPointer) throws(StoreError) -> Bool {
+    guard let values = RowReader(value).values() else {
+      throw StoreError(.internal, "a row that was just encoded cannot be read")
+    }
+    do { try evaluator.check(values, of: plan.table) } catch {
+      if plan.orAction == .ignore, error.kind == .constraint { return false }
+      throw StoreError(error)
+    }
+    return true
+  }
+}

@@ -1,0 +1,124 @@
+// Walks the commands of a batch. Format: Batch.swift.
+// Unsafe by nature: named in the tidy test. `flaw` checks every bound once, where a body comes from a file; `next`
+// relies on it and checks none.
+import SluiceSystem
+
+/// One command of a batch. Key and value point into the batch: valid while it lives.
+public struct Command {
+  /// Counted from 0 in the batch: the command's position is the batch's first plus this.
+  public let index: Int
+  let tag: UInt8
+  public let kind: CommandKind
+  /// Whether it is the first of its statement.
+  public var startsStatement: Bool { tag & CommandTag.startsStatement != 0 }
+  public let slot: UInt16
+  /// Line of the script its statement begins on.
+  public let line: Int
+  public let key: UnsafeRawBufferPointer
+  public let value: UnsafeRawBufferPointer
+  /// Where the command begins in the body, in bytes.
+  public let offset: Int
+  /// Where its slot stands in the body.
+  let slotOffset: Int
+}
+
+/// Hands out the commands of a batch front to back, a few ns each, without allocation.
+public struct CommandReader {
+  private let batch: Batch
+  private let base: UnsafeRawPointer
+  private let end: Int
+  private var offset = 0
+  private var index = 0
+  private var line: Int
+
+  init(_ batch: Batch) {
+    self.batch = batch
+    base = batch.body.baseAddress.unsafelyUnwrapped
+    end = batch.body.count
+    line = batch.firstLine
+  }
+
+  /// The next command; nil behind the last.
+  @inline(__always)
+  public mutating func next() -> Command? {
+    guard offset < end else { return nil }
+    let start = offset
+    let size = Int(truncatingIfNeeded: loadVarint())
+    let commandEnd = offset &+ size
+    let tag = base.load(fromByteOffset: offset, as: UInt8.self)
+    let slotOffset = offset &+ 1
+    let slot = UInt16(littleEndian: base.loadUnaligned(fromByteOffset: slotOffset, as: UInt16.self))
+    offset &+= 3
+    if tag & CommandTag.startsStatement != 0 { line &+= unzigzag(loadVarint()) }
+    let keySize = Int(truncatingIfNeeded: loadVarint())
+    let keyOffset = offset
+    offset = commandEnd
+    guard let kind = CommandKind(rawValue: tag & CommandTag.kindMask) else {
+      invariantBroken(tag)
+    }
+    defer { index &+= 1 }
+    return Command(
+      index: index, tag: tag, kind: kind, slot: slot, line: line,
+      key: UnsafeRawBufferPointer(start: base + keyOffset, count: keySize),
+      value: UnsafeRawBufferPointer(
+        start: base + keyOffset + keySize, count: commandEnd &- keyOffset &- keySize),
+      offset: start, slotOffset: slotOffset)
+  }
+
+  @inline(__always)
+  private mutating func loadVarint() -> UInt64 {
+    var byte = base.load(fromByteOffset: offset, as: UInt8.self)
+    offset &+= 1
+    if byte < 0x80 { return UInt64(byte) }
+    var value = UInt64(byte & 0x7f)
+    var shift: UInt64 = 7
+    while byte >= 0x80 {
+      byte = base.load(fromByteOffset: offset, as: UInt8.self)
+      offset &+= 1
+      value |= UInt64(byte & 0x7f) << shift
+      shift &+= 7
+    }
+    return value
+  }
+
+  @inline(never)
+  private func invariantBroken(_ tag: UInt8) -> Never {
+    fatalError("invariant: command \(index) has tag \(tag) in a body that was checked")
+  }
+
+  /// Why `body` is not what `header` says, or nil when every command of it can be read. One walk.
+  static func flaw(in body: UnsafeRawBufferPointer, _ header: RecordHeader) -> String? {
+    var reader = ByteReader(body)
+    var count: UInt32 = 0
+    var positions = false
+    while reader.remaining > 0 {
+      let offset = reader.offset
+      let command = reader.readSized()
+      guard !reader.failed, let tag = tagOfSoundCommand(command) else {
+        return "command \(count) at offset \(offset) of the body is malformed"
+      }
+      if tag & (CommandTag.positionKey | CommandTag.positionSlot) != 0 { positions = true }
+      count &+= 1
+      if count > header.commandCount { break }
+    }
+    if count != header.commandCount { return "header says \(header.commandCount) commands, the body has others" }
+    if positions != BatchFlags(rawValue: header.flags).contains(.hasPositionKeys) {
+      return "header and body disagree about keys by position"
+    }
+    return nil
+  }
+
+  private static func tagOfSoundCommand(_ command: UnsafeRawBufferPointer) -> UInt8? {
+    var reader = ByteReader(command)
+    let tag = reader.readByte()
+    let slot = reader.readLittleEndian(UInt16.self)
+    if tag & CommandTag.startsStatement != 0 { _ = reader.readVarint() }
+    let keySize = reader.readVarint()
+    guard !reader.failed, tag & CommandTag.unknown == 0, CommandKind(rawValue: tag & CommandTag.kindMask) != nil,
+      slot < slotCount, keySize <= UInt64(BatchLimits.keySizeBytes), keySize <= UInt64(reader.remaining),
+      tag & CommandTag.positionKey == 0 || keySize >= 8,
+      reader.remaining - Int(keySize) <= BatchLimits.valueSizeBytes
+    else { return nil }
+    return tag
+  }
+}

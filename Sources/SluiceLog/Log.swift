@@ -1,0 +1,231 @@
+// The commit log: queue, write-ahead log of the engines and event store in one.
+// Unsafe by nature: named in the tidy test.
+//
+// One thread writes (append, sync, adopt, close); any thread reads. What a reader may see is kept in `shared`: the
+// segments with their durable sizes, and the durable position. It moves only after a sync, so a reader never
+// sees what a power cut could take back. `@unchecked Sendable` rests on that division.
+//
+// A failed write or sync is never repeated: the kernel may have dropped the pages it could not write and call the next
+// fsync a success. The log is poisoned instead: the unsynced end of the segment is cut off, and later writes throw.
+//
+// Adoption of a staged segment: its bytes and name are durable before. (1) The adoption record is appended to the
+// current segment and synced: this is the commit point. (2) The current segment is sealed. (3) The staged file is
+// renamed, the directory synced. Recovery repeats (2) and (3) when (1) is durable, and else removes the staged file.
+import SluiceSystem
+
+/// A store's log.
+public final class Log: @unchecked Sendable {
+  struct Shared {
+    var segments: [Segment]
+    var durablePosition: UInt64
+  }
+
+  let fileSystem: any FileSystem
+  let directory: String
+  private let storeID: UInt64
+  private let clock: any Clock
+  private let shared: Monitor<Shared>
+
+  private var current: SegmentWriter?
+  private var nextPosition: UInt64
+  private var poison: LogError?
+  /// Small records gather here to be written at once.
+  private var gathered = ByteBuffer(capacity: 64 << 10)
+
+  /// Opens the log in `directory`, which is created when missing, and brings it to order after a crash
+  /// (LogRecovery.swift). Everything found is durable when this returns. Throws `corrupt` when what was durable does
+  /// not verify. Cost: reads the last segment, and of the others only the names.
+  public static func open(
+    fileSystem: any FileSystem, directory: String, storeID: UInt64, clock: any Clock
+  ) throws(LogError) -> Log {
+    var recovery = LogRecovery(fileSystem: fileSystem, directory: directory, storeID: storeID)
+    try recovery.run()
+    return Log(recovery, clock)
+  }
+
+  private init(_ recovery: LogRecovery, _ clock: any Clock) {
+    fileSystem = recovery.fileSystem
+    directory = recovery.directory
+    storeID = recovery.storeID
+    self.clock = clock
+    current = recovery.current
+    nextPosition = recovery.lastPosition + 1
+    shared = Monitor(Shared(segments: recovery.segments, durablePosition: recovery.lastPosition))
+  }
+
+  /// The last durable position; 0 when there is none. Any thread.
+  public var lastPosition: UInt64 { shared.withLock { $0.durablePosition } }
+
+  /// The first position that is still kept. Any thread.
+  public var firstPosition: UInt64 { shared.withLock { $0.segments.first?.firstPosition ?? 1 } }
+
+  /// Number of segments. Any thread.
+  public var segmentCount: Int { shared.withLock { $0.segments.count } }
+
+  /// A reader of the records with positions above `position`, up to `last`, with the resolutions among and right behind
+  /// them. A batch that reaches above `position` is returned whole. Any thread. Throws `invalid` when the range is
+  /// not durable or no longer kept.
+  public func reader(after position: UInt64, upTo last: UInt64) throws(LogError) -> LogReader {
+    let (segments, durable) = shared.withLock { ($0.segments, $0.durablePosition) }
+    if last > durable || position > last {
+      throw LogError(kind: .invalid, message: "positions \(position) to \(last) of a log that ends at \(durable)")
+    }
+    if let first = segments.first?.firstPosition, position + 1 < first {
+      throw LogError(kind: .invalid, message: "position \(position + 1) is gone: the log begins at \(first)")
+    }
+    return LogReader(fileSystem, segments, storeID: storeID, after: position, upTo: last)
+  }
+
+  /// A new staged segment for a large transaction. Any thread.
+  public func stage() throws(LogError) -> StagedSegment {
+    try StagedSegment(fileSystem, directory: directory, storeID: storeID, serial: clock.random())
+  }
+
+  // MARK: writing, one thread
+
+  /// Numbers the batches, then writes them and the resolutions. Durable after `sync`. Small records are gathered, large
+  /// ones written from where they are. Any error poisons the log.
+  public func append(_ batches: [Batch], _ resolutions: [Resolution]) throws(LogError) {
+    if batches.isEmpty && resolutions.isEmpty { return }
+    do throws(LogError) {
+      let batchBytes = batches.reduce(0) { $0 + $1.size }
+      let writer = try writer(for: UInt64(resolutions.reduce(batchBytes) { $0 + $1.sizeBound }))
+      for batch in batches { try append(batch, to: writer) }
+      for resolution in resolutions { try append(resolution, to: writer) }
+      try flush(to: writer)
+    } catch { throw fail(error) }
+  }
+
+  /// Makes everything appended durable (one fdatasync) and visible to readers. An error poisons the log.
+  public func sync() throws(LogError) {
+    if let poison { throw poison }
+    guard let current, current.end > current.syncedEnd else { return }
+    do throws(LogError) { try current.sync() } catch { throw fail(error) }
+    publish(limit: current.end)
+  }
+
+  /// Makes a finished staged segment the next part of the log, durably; returns the positions of its commands. What was
+  /// appended before becomes durable with it. An error poisons the log, but for `invalid`: an unfinished or
+  /// empty segment is refused and nothing happened.
+  public func adopt(_ staged: StagedSegment) throws(LogError) -> ClosedRange<UInt64> {
+    if let poison { throw poison }
+    guard staged.isFinished, staged.commandCount > 0 else {
+      throw LogError(kind: .invalid, message: "\(staged.path) is not finished, or empty")
+    }
+    let adoption = Adoption(
+      serial: staged.serial, firstPosition: nextPosition, commandCount: staged.commandCount, size: staged.size,
+      checksum: staged.recordsChecksum)
+    do throws(LogError) {
+      let writer = try writer(for: UInt64(RecordHeader.size + Adoption.bodySize + 8))
+      var header = RecordHeader(kind: RecordKind.adoption)
+      header.firstPosition = nextPosition
+      header.durableOffset = writer.syncedEnd
+      appendRecord(to: &gathered, header, seed: writer.seed) { adoption.encode(into: &$0) }
+      try flush(to: writer)
+      try writer.sync()
+      try sealCurrent()
+      let path = directory + "/" + SegmentName.adopted(first: nextPosition).text
+      try Self.rename(fileSystem, staged.path, to: path, in: directory)
+      let positions = nextPosition...(nextPosition + staged.commandCount - 1)
+      nextPosition = positions.upperBound + 1
+      shared.update {
+        $0.segments.append(Segment(path: path, firstPosition: positions.lowerBound, adopted: true, limit: nil))
+        $0.durablePosition = positions.upperBound
+      }
+      return positions
+    } catch { throw fail(error) }
+  }
+
+  /// Closes the files. What was not synced may be lost. The log cannot be written afterwards.
+  public func close() {
+    current?.file.close()
+    current = nil
+    if poison == nil { poison = LogError(kind: .poisoned, message: "the log in \(directory) is closed") }
+  }
+
+  static func rename(
+    _ fileSystem: any FileSystem, _ source: String, to target: String, in directory: String
+  ) throws(LogError) {
+    do {
+      try fileSystem.rename(source, to: target)
+      try fileSystem.syncDirectory(directory)
+    } catch { throw LogError("rename \(source) to \(target)", error) }
+  }
+
+  /// The segment a group of `size` bytes goes to. A segment without a command is never sealed for its size, so that no
+  /// two normal segments have the same first position.
+  private func writer(for size: UInt64) throws(LogError) -> SegmentWriter {
+    if let poison { throw poison }
+    if let current, current.end >= SegmentSizes.sealed, nextPosition > current.firstPosition { try sealCurrent() }
+    let writer: SegmentWriter
+    if let current { writer = current } else { writer = try createSegment() }
+    try writer.prepare(for: size)
+    return writer
+  }
+
+  private func createSegment() throws(LogError) -> SegmentWriter {
+    let header = SegmentHeader(
+      kind: .normal, serial: clock.random(), firstPosition: nextPosition, storeID: storeID)
+    let writer = try SegmentWriter.create(fileSystem, directory: directory, header: header)
+    current = writer
+    shared.update {
+      $0.segments.append(
+        Segment(path: writer.path, firstPosition: nextPosition, adopted: false, limit: writer.syncedEnd))
+    }
+    return writer
+  }
+
+  private func sealCurrent() throws(LogError) {
+    guard let writer = current else { return }
+    try writer.seal()
+    publish(limit: nil)
+    current = nil
+  }
+
+  private func publish(limit: UInt64?) {
+    shared.update {
+      $0.segments[$0.segments.count - 1].limit = limit
+      $0.durablePosition = nextPosition - 1
+    }
+  }
+
+  private func append(_ batch: Batch, to writer: SegmentWriter) throws(LogError) {
+    batch.assignPositions(first: nextPosition)
+    _ = batch.stamp(seed: writer.seed, durableOffset: writer.syncedEnd)
+    nextPosition += UInt64(batch.commandCount)
+    if batch.size >= directWriteSize {
+      try flush(to: writer)
+      try writer.write(batch.buffer.bytes)
+    } else {
+      gathered.append(batch.buffer.bytes)
+      if gathered.count >= gatherSize { try flush(to: writer) }
+    }
+  }
+
+  private func append(_ resolution: Resolution, to writer: SegmentWriter) throws(LogError) {
+    var header = RecordHeader(kind: RecordKind.resolution)
+    header.firstPosition = resolution.batchFirstPosition
+    header.durableOffset = writer.syncedEnd
+    appendRecord(to: &gathered, header, seed: writer.seed) { resolution.encode(into: &$0) }
+    if gathered.count >= gatherSize { try flush(to: writer) }
+  }
+
+  private func flush(to writer: SegmentWriter) throws(LogError) {
+    if gathered.count > 0 { try writer.write(gathered.bytes) }
+    gathered.removeAll()
+  }
+
+  private func fail(_ error: LogError) -> LogError {
+    if poison != nil { return error }
+    poison = LogError(
+      kind: .poisoned, message: "the log in \(directory) takes no writes until it is opened again: \(error.message)",
+      cause: error.cause)
+    current?.cutUnsynced()
+    return error
+  }
+}
+
+/// Records of this size are written from the batch's own memory, in bytes: the call costs less than the copy.
+private let directWriteSize = 128 << 10
+/// Gathered records are written when they reach this size, in bytes.
+private let gatherSize = 1 << 20

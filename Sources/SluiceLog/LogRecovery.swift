@@ -1,0 +1,238 @@
+// Brings the log's directory to order when it is opened.
+//
+// Only the last segment may be unfinished: a segment is sealed durably before the next one is created. In it the first
+// record that does not verify ends the log, and all behind it is cut off, durably, before anything is written again.
+// That is right for a torn tail: a group of records that was written when the power went, of which any sectors may be
+// there and others not. It would be wrong for damage to records that were durable. The two are told apart by
+// the records behind the bad one: each says up to which offset the segment was durable when it was written (header
+// field durableOffset). One that verifies and says that the bad place was durable proves damage, and opening stops. A
+// valid record that does not say so may belong to the same torn group. Damage to the last group of all cannot be told
+// from a torn tail: nothing was written after it that knows.
+//
+// The steps, each of which may be cut short and run again:
+//   1. Remove `.new` files: segments whose creation was not finished.
+//   2. Find the end of the last normal segment, cut the torn tail, sync: what a killed process left in the page
+//      cache becomes durable before it counts.
+//   3. When it ends with an adoption record: seal it, rename the staged file if that was not done.
+//   4. Remove staged files without an adoption record: transactions that were never committed.
+import SluiceSystem
+
+/// One run over the directory, and what it found.
+struct LogRecovery {
+  let fileSystem: any FileSystem
+  let directory: String
+  let storeID: UInt64
+  private(set) var segments: [Segment] = []
+  private(set) var lastPosition: UInt64 = 0
+  /// The segment to go on writing; nil when the next append creates one.
+  private(set) var current: SegmentWriter?
+  private var staged: [UInt64] = []
+
+  init(fileSystem: any FileSystem, directory: String, storeID: UInt64) {
+    self.fileSystem = fileSystem
+    self.directory = directory
+    self.storeID = storeID
+  }
+
+  mutating func run() throws(LogError) {
+    do {
+      if try !fileSystem.exists(directory) { try fileSystem.createDirectory(directory) }
+      // Also when it was there: who created it may have been killed before its name was durable.
+      let slash = directory.lastIndex(of: "/")
+      try fileSystem.syncDirectory(slash.map { $0 == directory.startIndex ? "/" : String(directory[..<$0]) } ?? ".")
+      try listFiles()
+    } catch { throw LogError("open the log in \(directory)", error) }
+    segments.sort(by: Segment.precedes)
+    guard let index = segments.lastIndex(where: { !$0.adopted }) else {
+      if let orphan = segments.first { throw .corrupt(orphan.path, 0, "the segment that adopted it is missing") }
+      return try removeStaged(but: nil)
+    }
+    let tail = try scanTail(segments[index])
+    lastPosition = tail.nextPosition - 1
+    if let adoption = tail.adoption {
+      try complete(adoption, tail, after: index)
+    } else {
+      guard index == segments.count - 1 else {
+        throw .corrupt(segments[index + 1].path, 0, "no adoption record leads to it")
+      }
+      segments[index].limit = tail.end
+      current = tail.writer
+      try removeStaged(but: nil)
+    }
+  }
+
+  private func scanTail(_ segment: Segment) throws(LogError) -> Tail {
+    let file: any File
+    do { file = try fileSystem.open(segment.path, .write) } catch {
+      throw LogError("open the segment \(segment.path)", error)
+    }
+    do throws(LogError) {
+      var scan = try TailScan(file, segment, storeID: storeID)
+      return try scan.run()
+    } catch {
+      file.close()
+      throw error
+    }
+  }
+
+  private mutating func listFiles() throws(SystemError) {
+    for name in try fileSystem.list(directory) {
+      let path = directory + "/" + name
+      switch SegmentName(name) {
+      case .normal(let first): segments.append(Segment(path: path, firstPosition: first, adopted: false, limit: nil))
+      case .adopted(let first): segments.append(Segment(path: path, firstPosition: first, adopted: true, limit: nil))
+      case .staged(let serial): staged.append(serial)
+      case .new: try fileSystem.remove(path)
+      case nil: continue
+      }
+    }
+  }
+
+  /// The last normal segment ends with `adoption`: its file must be there, under the one name or the other.
+  private mutating func complete(_ adoption: Adoption, _ tail: Tail, after index: Int) throws(LogError) {
+    try tail.writer.seal()
+    let path = directory + "/" + SegmentName.adopted(first: adoption.firstPosition).text
+    let stagedPath = directory + "/" + SegmentName.staged(serial: adoption.serial).text
+    let known = index + 1 < segments.count
+    if known {
+      guard segments[index + 1].path == path, index + 2 == segments.count else {
+        throw .corrupt(segments[segments.count - 1].path, 0, "no adoption record leads to it")
+      }
+    } else if !staged.contains(adoption.serial) {
+      throw .corrupt(path, 0, "the segment adopted at position \(adoption.firstPosition) is missing")
+    }
+    try AdoptedCheck(fileSystem, path: known ? path : stagedPath, storeID: storeID).run(adoption, whole: !known)
+    if !known {
+      try Log.rename(fileSystem, stagedPath, to: path, in: directory)
+      segments.append(Segment(path: path, firstPosition: adoption.firstPosition, adopted: true, limit: nil))
+    }
+    lastPosition = adoption.firstPosition + adoption.commandCount - 1
+    try removeStaged(but: adoption.serial)
+  }
+
+  /// Also makes the directory durable as it stands: what a killed process renamed must not come back.
+  private func removeStaged(but adopted: UInt64?) throws(LogError) {
+    do {
+      for serial in staged where serial != adopted {
+        try fileSystem.remove(directory + "/" + SegmentName.staged(serial: serial).text)
+      }
+      try fileSystem.syncDirectory(directory)
+    } catch { throw LogError("remove staged segments in \(directory)", error) }
+  }
+}
+
+/// The end of the last normal segment, durable and cut.
+private struct Tail {
+  let writer: SegmentWriter
+  let end: UInt64
+  let nextPosition: UInt64
+  let adoption: Adoption?
+}
+
+/// Finds the end of a segment.
+private struct TailScan {
+  private let segment: Segment
+  private let file: any File
+  private let scanner: SegmentScanner
+  private var nextPosition: UInt64
+  private var adoption: Adoption?
+
+  init(_ file: any File, _ segment: Segment, storeID: UInt64) throws(LogError) {
+    self.file = file
+    self.segment = segment
+    nextPosition = segment.firstPosition
+    scanner = try SegmentScanner(file, path: segment.path, limit: nil)
+    if scanner.header.storeID != storeID {
+      throw .corrupt(segment.path, 0, "it belongs to store \(scanner.header.storeID), not to \(storeID)")
+    }
+    guard scanner.header.kind == .normal, scanner.header.firstPosition == segment.firstPosition,
+      segment.firstPosition > 0, segment.firstPosition <= UInt64.max / 2
+    else { throw .corrupt(segment.path, 0, "the header disagrees with the file's name") }
+  }
+
+  mutating func run() throws(LogError) -> Tail {
+    while try takeRecord() {}
+    let end = scanner.offset
+    var search = end
+    while let later = try scanner.nextHeader(from: search) {
+      if later.header.durableOffset > end {
+        throw .corrupt(
+          segment.path, end,
+          "a record that was durable does not verify: the one at \(later.offset) was written after it")
+      }
+      search = later.offset + 8
+    }
+    let isClean = try scanner.isZero(from: end)
+    do {
+      if !isClean { try file.truncate(to: end) }
+      try file.sync()
+    } catch { throw LogError("cut the torn tail of \(segment.path) at \(end)", error) }
+    return Tail(
+      writer: SegmentWriter(
+        file: file, path: segment.path, header: scanner.header, end: end, size: isClean ? scanner.limit : end),
+      end: end, nextPosition: nextPosition, adoption: adoption)
+  }
+
+  /// Takes in the record at the scanner's place; false when the records end there.
+  private mutating func takeRecord() throws(LogError) -> Bool {
+    switch try scanner.look() {
+    case .end, .unverified: return false
+    case .senseless(let reason): throw .corrupt(segment.path, scanner.offset, reason)
+    case .record(let header):
+      guard let body = try scanner.body(of: header) else { return false }
+      if adoption != nil { throw .corrupt(segment.path, scanner.offset, "a record behind an adoption record") }
+      if header.kind == RecordKind.commands {
+        guard header.firstPosition == nextPosition else {
+          throw .corrupt(
+            segment.path, scanner.offset, "position \(header.firstPosition) where \(nextPosition) should follow")
+        }
+        nextPosition += UInt64(header.commandCount)
+      } else if header.kind == RecordKind.adoption {
+        guard let adoption = Adoption.decode(body), adoption.firstPosition == nextPosition,
+          adoption.commandCount <= UInt64.max / 4
+        else { throw .corrupt(segment.path, scanner.offset, "malformed adoption record") }
+        self.adoption = adoption
+      }
+      scanner.advance(past: header)
+      return true
+    }
+  }
+}
+
+/// Compares an adopted file with its adoption record.
+private struct AdoptedCheck {
+  private let scanner: SegmentScanner
+  private let path: String
+
+  init(_ fileSystem: any FileSystem, path: String, storeID: UInt64) throws(LogError) {
+    self.path = path
+    scanner = try SegmentScanner.open(fileSystem, path: path, limit: nil)
+    guard scanner.header.storeID == storeID, scanner.header.kind == .staged else {
+      scanner.close()
+      throw .corrupt(path, 0, "it is no staged segment of store \(storeID)")
+    }
+  }
+
+  /// Compares header and size, and all records if `whole`.
+  func run(_ adoption: Adoption, whole: Bool) throws(LogError) {
+    defer { scanner.close() }
+    guard scanner.header.serial == adoption.serial, scanner.limit == adoption.size else {
+      throw .corrupt(path, 0, "it is not the segment that was adopted at position \(adoption.firstPosition)")
+    }
+    guard whole else { return }
+    var count: UInt64 = 0
+    var sums: UInt32 = 0
+    while scanner.offset < scanner.limit {
+      guard case .record(let header) = try scanner.look(), header.kind == RecordKind.commands,
+        header.firstPosition == count, try scanner.body(of: header) != nil
+      else { throw .corrupt(path, scanner.offset, "a record of an adopted segment does not verify") }
+      var sum = header.checksum.littleEndian
+      sums = withUnsafeBytes(of: &sum) { checksum($0, seed: sums) }
+      count += UInt64(header.commandCount)
+      scanner.advance(past: header)
+    }
+    guard count == adoption.commandCount, sums == adoption.checksum else {
+      throw .corrupt(path, 0, "\(count) commands are not the \(adoption.commandCount) that were adopted")
+    }
+  }
+}

@@ -1,0 +1,272 @@
+// A recursive-descent parser's tools: one token ahead, names, words, SQLite's error texts; and the choice of statement.
+
+/// Reads one statement. A semicolon may end it; nothing may follow. Throws syntax, incomplete, unsupported, invalid.
+public func parseStatement(_ text: UnsafeRawBufferPointer) throws(SQLError) -> Statement {
+  var parser = try Parser(text)
+  return try parser.statement()
+}
+
+/// The same for a Swift string.
+public func parseStatement(_ text: String) throws(SQLError) -> Statement {
+  let bytes = Array(text.utf8)
+  return try bytes.withUnsafeBytes { text in
+    Result { () throws(SQLError) in try parseStatement(text) }
+  }.get()
+}
+
+struct Parser {
+  var lexer: Lexer
+  /// The token to be read next.
+  var token: Token
+
+  init(_ text: UnsafeRawBufferPointer) throws(SQLError) {
+    lexer = Lexer(text)
+    token = lexer.next()
+  }
+
+  // MARK: Tokens
+
+  mutating func advance() { token = lexer.next() }
+
+  func at(_ kind: TokenKind) -> Bool { token.kind == kind }
+  func at(_ word: StaticString) -> Bool { lexer.isWord(token, word) }
+
+  /// The token behind the next one.
+  func peek() -> Token {
+    var ahead = lexer
+    return ahead.next()
+  }
+
+  mutating func take(_ kind: TokenKind) -> Bool {
+    guard at(kind) else { return false }
+    advance()
+    return true
+  }
+
+  mutating func take(_ word: StaticString) -> Bool {
+    guard at(word) else { return false }
+    advance()
+    return true
+  }
+
+  mutating func expect(_ kind: TokenKind) throws(SQLError) {
+    guard take(kind) else { throw unexpected() }
+  }
+
+  mutating func expect(_ word: StaticString) throws(SQLError) {
+    guard take(word) else { throw unexpected() }
+  }
+
+  func unexpected() -> SQLError { SQLError.unexpected(token, in: lexer) }
+
+  func unsupported(_ message: String) -> SQLError {
+    SQLError(.unsupported, message, offset: token.start)
+  }
+
+  func invalid(_ message: String) -> SQLError {
+    SQLError(.invalid, message, offset: token.start)
+  }
+
+  /// The statement's end: nothing, or a semicolon and nothing.
+  mutating func finish() throws(SQLError) {
+    _ = take(.semicolon)
+    guard at(.end) else { throw unexpected() }
+  }
+
+  // MARK: Names
+
+  /// A name: a bare word that is not reserved, or anything in quotes.
+  mutating func name() throws(SQLError) -> String {
+    let bytes: [UInt8]
+    switch token.kind {
+    case .word:
+      let word = lexer.text(token)
+      if Keywords.reserved.contains(word.uppercased()) { throw unexpected() }
+      bytes = Array(UnsafeBufferPointer(start: lexer.base + token.start, count: token.size))
+    case .quotedName, .string: bytes = lexer.unquoted(token)
+    default: throw unexpected()
+    }
+    guard let name = String(validating: bytes, as: UTF8.self) else {
+      throw SQLError(.syntax, "a name is not UTF-8", offset: token.start)
+    }
+    advance()
+    return name
+  }
+
+  /// `[main.]name`; any other schema is refused.
+  mutating func qualifiedName() throws(SQLError) -> String {
+    let start = token
+    let first = try name()
+    guard take(.dot) else { return first }
+    let second = try name()
+    if sameName(first, "main") { return second }
+    throw schemaRefused(first, start)
+  }
+
+  private func schemaRefused(_ schema: String, _ start: Token) -> SQLError {
+    sameName(schema, "temp")
+      ? SQLError(.unsupported, "the schema temp is not supported: a store has no temporary tables", offset: start.start)
+      : SQLError(.invalid, "unknown database \(schema)", offset: start.start)
+  }
+
+  /// `(name, …)`.
+  mutating func nameList() throws(SQLError) -> [String] {
+    try placedNameList().names
+  }
+
+  /// `(name, …)`, and where each name stands.
+  mutating func placedNameList() throws(SQLError) -> (names: [String], offsets: [Int]) {
+    try expect(.leftParen)
+    var names: [String] = []
+    var offsets: [Int] = []
+    repeat {
+      offsets.append(token.start)
+      names.append(try name())
+    } while take(.comma)
+    try expect(.rightParen)
+    return (names, offsets)
+  }
+
+  mutating func ifNotExists() throws(SQLError) -> Bool {
+    guard take("IF") else { return false }
+    try expect("NOT")
+    try expect("EXISTS")
+    return true
+  }
+
+  mutating func ifExists() throws(SQLError) -> Bool {
+    guard take("IF") else { return false }
+    try expect("EXISTS")
+    return true
+  }
+
+  // MARK: Text kept for SQLite
+
+  /// The text of a parenthesised run, without its parentheses: comments become spaces, the rest stays as written.
+  mutating func parenthesised() throws(SQLError) -> String {
+    try expect(.leftParen)
+    let start = token.start
+    var last = start
+    var depth = 0
+    while true {
+      switch token.kind {
+      case .end, .illegal, .semicolon: throw unexpected()
+      case .leftParen: depth += 1
+      case .rightParen:
+        if depth == 0 {
+          guard last > start else { throw unexpected() }
+          let text = try keptText(start..<last)
+          advance()
+          return text
+        }
+        depth -= 1
+      default: break
+      }
+      last = token.end
+      advance()
+    }
+  }
+
+  /// The text of a range as it is kept: as written, or with single spaces between tokens where comments stand in it.
+  func keptText(_ range: Range<Int>) throws(SQLError) -> String {
+    guard
+      let text = String(
+        validating: UnsafeBufferPointer(start: lexer.base + range.lowerBound, count: range.count), as: UTF8.self)
+    else { throw SQLError(.syntax, "the text is not UTF-8", offset: range.lowerBound) }
+    var cursor = Lexer(base: lexer.base, count: range.upperBound)
+    cursor.offset = range.lowerBound
+    var words = ""
+    var hasComment = false
+    var last = range.lowerBound
+    while true {
+      let token = cursor.next()
+      let isGapBlank = (last..<token.start).allSatisfy { isSpace(lexer.base[$0]) }
+      if !isGapBlank { hasComment = true }
+      if token.kind == .end { return hasComment ? words : text }
+      if token.start > last, !words.isEmpty { words += " " }
+      words += lexer.text(token)
+      last = token.end
+    }
+  }
+}
+
+// MARK: The choice of statement
+
+extension Parser {
+  mutating func statement() throws(SQLError) -> Statement {
+    guard at(.word) else { throw unexpected() }
+    if at("INSERT") || at("REPLACE") { return try insert() }
+    if at("CREATE") { return try create() }
+    if at("DROP") { return try drop() }
+    if at("SELECT") || at("VALUES") { return .select }
+    if at("WITH") { return try with() }
+    if at("EXPLAIN") { return try explain() }
+    if at("DELETE") { return try delete() }
+    if at("PRAGMA") { return try pragma() }
+    if at("SHOW") { return try show() }
+    if at("SET") { return try set() }
+    if at("BEGIN") || at("COMMIT") || at("END") || at("ROLLBACK") { return try transaction() }
+    if at("ANALYZE") || at("REINDEX") || at("VACUUM") { return try maintenance() }
+    if let sentence = refusal() { return .refused(sentence) }
+    throw unexpected()
+  }
+
+  /// The sentence for a statement that Sluice refuses by its first word.
+  private func refusal() -> String? {
+    if at("UPDATE") { return "UPDATE is not supported: write the new row with INSERT OR REPLACE" }
+    if at("ALTER") { return "ALTER TABLE is not supported: create a new table and load it" }
+    if at("SAVEPOINT") || at("RELEASE") {
+      return "\(lexer.text(token).uppercased()) is not supported: a transaction has no savepoints"
+    }
+    if at("ATTACH") || at("DETACH") {
+      return "\(lexer.text(token).uppercased()) is not supported: a store is one database"
+    }
+    return nil
+  }
+
+  /// WITH … SELECT is a query; before any other verb WITH is refused.
+  private mutating func with() throws(SQLError) -> Statement {
+    let start = self
+    var depth = 0
+    while true {
+      advance()
+      switch token.kind {
+      case .end, .semicolon: throw unexpected()
+      case .illegal: throw unexpected()
+      case .leftParen: depth += 1
+      case .rightParen: depth -= 1
+      case .word where depth == 0:
+        if at("SELECT") || at("VALUES") { return .select }
+        if at("INSERT") || at("REPLACE") || at("UPDATE") || at("DELETE") {
+          return .refused("WITH before \(lexer.text(token).uppercased()) is not supported")
+        }
+      default: break
+      }
+      if depth < 0 { throw start.unexpected() }
+    }
+  }
+
+  private mutating func explain() throws(SQLError) -> Statement {
+    advance()
+    var queryPlan = false
+    if at("QUERY"), lexer.isWord(peek(), "PLAN") {
+      queryPlan = true
+      advance()
+      advance()
+    }
+    if at("EXPLAIN") { throw unexpected() }
+    let offset = token.start
+    let inner = try statement()
+    return .explain(queryPlan: queryPlan, innerOffset: offset, statement: inner)
+  }
+
+  /// `DELETE FROM sqlite_sequence;` is what `.dump` writes; any other DELETE is refused.
+  private mutating func delete() throws(SQLError) -> Statement {
+    advance()
+    try expect("FROM")
+    let table = try qualifiedName()
+    _ = take(.semicolon)
+    if sameName(table, "sqlite_sequence"), at(.end) { return .clearSequences }
+    return .refused("DELETE is not supported: rows of \(table) stay until the table is dropped")
+  }
+}

@@ -1,0 +1,82 @@
+// From the command line to the exit status: open the store, run what was asked, leave tidily.
+import Glibc
+import Sluice
+
+/// One run of the process.
+struct Launch {
+  let command: SluiceCommand
+
+  /// The exit status: 0 only when everything was done and acknowledged.
+  func run() -> Int32 {
+    let path = command.store ?? ""
+    let store: Store
+    do throws(StoreError) {
+      store = try Store.open(path: path, options: command.storeOptions)
+    } catch {
+      complain("unable to open store \"\(path)\": \(error.message)")
+      return 1
+    }
+    let console = Console()
+    var summary: Shell.Summary
+    do throws(StoreError) {
+      summary = try runShell(on: store, console: console)
+    } catch {
+      complain(error.message)
+      return 1
+    }
+    console.flush()
+    do throws(StoreError) {
+      try store.close(drain: !command.noDrain)
+    } catch {
+      summary.errorCount += 1
+      if error.message != summary.lastFailure {
+        console.complaining().write(ErrorReport.line(error.message))
+      }
+    }
+    if let reason = console.outputFailure {
+      summary.errorCount += 1
+      console.complaining().write(ErrorReport.line("cannot write the output: \(reason)"))
+    }
+    console.flush()
+    if console.isAbandoned { dieByBrokenPipe() }
+    return summary.exitStatus ?? (summary.errorCount > 0 ? 1 : 0)
+  }
+
+  /// The session ends with this function, and an open transaction with it: before the store is closed.
+  private func runShell(on store: Store, console: Console) throws(StoreError) -> Shell.Summary {
+    let shell = Shell(
+      session: try store.makeSession(), console: console, settings: command.settings, storePath: command.store ?? "")
+    runInput(shell)
+    if let sentence = console.endRedirection() { shell.complain(sentence) }
+    return shell.summary
+  }
+
+  private func runInput(_ shell: Shell) {
+    for text in command.cmd where !shell.isStopping {
+      if !shell.runArgument(text), shell.settings.stopsAtFirstError { return }
+    }
+    guard command.sql.isEmpty else {
+      for text in command.sql {
+        if shell.isStopping || !shell.runArgument(text) { return }
+      }
+      return
+    }
+    if !command.batch, command.interactive || isatty(0) == 1 {
+      Terminal(shell: shell).run()
+    } else if !shell.isStopping {
+      shell.runStandardInput()
+    }
+  }
+
+  private func complain(_ message: String) {
+    let output = OutputBuffer(descriptor: 2)
+    output.write(ErrorReport.line(message))
+    output.flush()
+  }
+
+  /// Ends as a process ends whose reader has gone (`sluice … | head`), now that the store is closed.
+  private func dieByBrokenPipe() {
+    signal(SIGPIPE, SIG_DFL)
+    raise(SIGPIPE)
+  }
+}
