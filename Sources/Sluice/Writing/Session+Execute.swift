@@ -92,7 +92,7 @@ extension Session {
     } else {
       guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self),
         try insert(base, base + text.count, line: line, isWhole: true) != nil
-      else { throw StoreError(.invalid, "incomplete input", isParse: true, sqliteCode: 1) }
+      else { throw StoreError(SQLError.unfinished(text)) }
     }
     try statementEnded()
   }
