@@ -175,6 +175,7 @@ import Testing
     let session = try Session()
     session.terminal.send("\u{1b}[200~SELECT 1;\n.mode csv\nSELECT 1, 'a b';\n\u{1b}[201~\r")
     try session.terminal.expect("1\n1,\"a b\"\n")
+    try session.terminal.expect("sluice> ")
     #expect(try session.leave() == 0)
   }
 }
