@@ -25,6 +25,8 @@ public struct StoreOptions: Sendable {
 
   /// Bytes of batches that the memtables of one generation may hold before they are frozen and flushed.
   package var memtableBudgetBytes = 32 << 20
+  /// Bytes of an open transaction beyond which it is staged on disk.
+  package var stageBytes = 1 << 20
   /// Bytes of applied batches kept in memory for the projector; what does not fit it reads back from the log.
   package var projectorQueueBytes = 48 << 20
   /// Files, clock and randomness; a simulator puts its own here.

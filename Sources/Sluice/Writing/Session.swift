@@ -12,8 +12,6 @@ import SluiceSystem
 public final class Session {
   /// Bytes of encoded statements after which they go to the appender without waiting for more.
   static let batchBytes = 256 << 10
-  /// Bytes of an open transaction beyond which it is staged on disk.
-  static let stageBytes = 1 << 20
 
   let store: StoreCore
   let id: UInt64
@@ -89,7 +87,7 @@ public final class Session {
       } else if builder.size >= Self.batchBytes {
         try sendBatch()
       }
-    } else if builder.size >= Self.stageBytes, !stopAtFirstError {
+    } else if builder.size >= store.options.stageBytes, !stopAtFirstError {
       try stage()
     }
   }
