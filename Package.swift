@@ -55,6 +55,8 @@ let package = Package(
         "Sluice", "CSQLiteHost", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: hot),
+    .executableTarget(
+      name: "quickstart", dependencies: ["Sluice", "CSQLiteHost"], path: "examples/quickstart"),
     .target(name: "SluiceTesting", dependencies: ["Sluice", "SluiceSystem"]),
     .testTarget(name: "SluiceSystemTests", dependencies: ["SluiceSystem", "SluiceTesting"], exclude: ["Golden"]),
     .testTarget(name: "SluiceLogTests", dependencies: ["SluiceLog", "SluiceTesting"]),
@@ -62,6 +64,8 @@ let package = Package(
     .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"]),
+    .testTarget(name: "ExamplesTests", dependencies: ["SluiceTesting"]),
+    .testTarget(name: "DataTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "ShellTests", dependencies: ["SluiceTesting"]),
     .testTarget(
       name: "TidyTests", dependencies: ["SluiceTesting"],
