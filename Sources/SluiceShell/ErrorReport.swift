@@ -39,7 +39,8 @@ enum ErrorReport {
 
   /// At most 78 bytes of the statement around `offset` and a caret below, laid out as sqlite3 does: the offset counts
   /// bytes, white space becomes spaces, and past column 25 the words stand before the caret.
-  /// `text` begins with the statement (or inside it) and goes on to the end of its last line. Empty when the offset lies at or past the end of the text.
+  /// `text` begins with the statement (or inside it) and goes on to the end of its last line. Empty when the offset
+  /// lies at or past the end of the text.
   static func fragment(of text: [UInt8], offset: Int) -> [UInt8] {
     guard offset >= 0 else { return [] }
     var (code, caret) = (text, offset)
