@@ -62,7 +62,8 @@ func openLog(_ disk: any FileSystem, _ clock: any Clock = CountingClock()) throw
   try Log.open(fileSystem: disk, directory: "log", storeID: storeID, clock: clock)
 }
 
-/// One word for each record: `a@1-3` for a batch (`+` behind it when its transaction goes on), `!1:0,4` for a resolution.
+/// One word for each record: `a@1-3` for a batch (`+` behind it when its transaction goes on), `!1:0,4` for a
+/// resolution.
 func words(_ log: Log, after: UInt64 = 0, upTo last: UInt64? = nil) throws(LogError) -> [String] {
   let reader = try log.reader(after: after, upTo: last ?? log.lastPosition)
   var result: [String] = []
