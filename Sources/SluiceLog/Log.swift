@@ -9,8 +9,8 @@
 // fsync a success. The log is poisoned instead: the unsynced end of the segment is cut off, and later writes throw.
 //
 // Adoption of a staged segment: its bytes and name are durable before. (1) The adoption record is appended to the
-// current segment and synced: this is the commit point. (2) The current segment is sealed. (3) The staged file is
-// renamed, the directory synced. Recovery repeats (2) and (3) when (1) is durable, and else removes the staged file.
+// current segment. (2) That segment is sealed, with the sync that is the commit point. (3) The staged file is renamed,
+// the directory synced. Recovery repeats (2) and (3) when (1) is durable, and else removes the staged file.
 import SluiceSystem
 
 /// A store's log.
@@ -122,7 +122,6 @@ public final class Log: @unchecked Sendable {
       header.durableOffset = writer.syncedEnd
       appendRecord(to: &gathered, header, seed: writer.seed) { adoption.encode(into: &$0) }
       try flush(to: writer)
-      try writer.sync()
       try sealCurrent()
       let path = directory + "/" + SegmentName.adopted(first: nextPosition).text
       try Self.rename(fileSystem, staged.path, to: path, in: directory)
@@ -184,7 +183,12 @@ public final class Log: @unchecked Sendable {
 
   private func publish(limit: UInt64?) {
     shared.update {
-      $0.segments[$0.segments.count - 1].limit = limit
+      let last = $0.segments.count - 1
+      $0.segments[last].limit = limit
+      // The place behind what is durable now begins with the next position, whatever comes there.
+      if let limit, limit >= ($0.segments[last].marks.last?.offset ?? 0) + SegmentSizes.markDistance {
+        $0.segments[last].marks.append(SegmentMark(position: nextPosition, offset: limit))
+      }
       $0.durablePosition = nextPosition - 1
     }
   }

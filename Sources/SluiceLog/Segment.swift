@@ -148,11 +148,20 @@ struct Segment: Sendable {
   let adopted: Bool
   /// Bytes that are durable records, when it still grows; nil: the whole file is.
   var limit: UInt64?
+  /// Places to begin reading at, rising, about one per MiB; those of a segment that was written by an earlier process
+  /// are not known.
+  var marks: [SegmentMark] = []
 
   /// Order in the log.
   static func precedes(_ a: Segment, _ b: Segment) -> Bool {
     a.firstPosition != b.firstPosition ? a.firstPosition < b.firstPosition : !a.adopted && b.adopted
   }
+}
+
+/// The record at `offset` begins with `position`.
+struct SegmentMark: Sendable {
+  let position: UInt64
+  let offset: UInt64
 }
 
 /// Sizes of the log's files, in bytes.
@@ -161,9 +170,14 @@ enum SegmentSizes {
   static let sealed: UInt64 = 64 << 20
   /// Zeros are added when fewer than this remain.
   static let lowZeros: UInt64 = 64 << 10
-  /// Zeros added the first time; doubles up to `largestExtension`.
+  /// Groups up to this size are written over zeros. Larger ones would pay more for being written twice than for the
+  /// metadata.
+  static let smallGroup: UInt64 = 64 << 10
+  /// Zeros added the first time, and after a large group; doubles up to `largestExtension`.
   static let firstExtension: UInt64 = 256 << 10
   static let largestExtension: UInt64 = 4 << 20
+  /// Distance of marks.
+  static let markDistance: UInt64 = 1 << 20
   /// Write-back of a staged segment begins each time this many bytes were written.
   static let writeback: UInt64 = 8 << 20
 }

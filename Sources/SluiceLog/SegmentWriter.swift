@@ -50,9 +50,13 @@ final class SegmentWriter {
     } catch { throw LogError("create the segment \(path)", error) }
   }
 
-  /// Fills with zeros ahead of a group of `size` bytes. Large groups pay for metadata anyway and are just appended.
+  /// Fills with zeros ahead of a group of `size` bytes when it is a small one; large ones are just appended.
   func prepare(for size: UInt64) throws(LogError) {
-    guard size <= SegmentSizes.firstExtension, zeroedEnd < end + size + SegmentSizes.lowZeros else { return }
+    if size > SegmentSizes.smallGroup {
+      nextExtension = SegmentSizes.firstExtension
+      return
+    }
+    guard zeroedEnd < end + size + SegmentSizes.lowZeros else { return }
     let target = (max(zeroedEnd + nextExtension, end + size + SegmentSizes.lowZeros) + 4095) & ~4095
     nextExtension = min(nextExtension * 2, SegmentSizes.largestExtension)
     if zeros.count == 0 {
