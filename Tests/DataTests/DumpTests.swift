@@ -23,7 +23,8 @@ import Testing
     """
 
   private static let queries = [
-    "SELECT * FROM \"order lines\" ORDER BY id", "SELECT hex(bracketed), typeof(ticked) FROM \"order lines\" ORDER BY id",
+    "SELECT * FROM \"order lines\" ORDER BY id",
+    "SELECT hex(bracketed), typeof(ticked) FROM \"order lines\" ORDER BY id",
     "SELECT *, typeof(v) FROM parent ORDER BY code", "SELECT * FROM child ORDER BY code, n",
     "SELECT * FROM plain ORDER BY a", "SELECT * FROM both ORDER BY code, n",
     "SELECT name FROM sqlite_schema WHERE type IN ('index', 'view') AND sql NOT NULL ORDER BY name",

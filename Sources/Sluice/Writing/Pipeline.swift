@@ -144,7 +144,7 @@ final class Pipeline: Sendable {
   }
 
   /// Writing stops with the first failure of any role.
-  private func checkFailure() throws(StoreError) {
+  func checkFailure() throws(StoreError) {
     if let failure = progress.withLock({ $0.failure }) { throw failure }
   }
 

@@ -51,7 +51,9 @@ extension Session {
     _ statement: SluiceSQL.Statement, _ text: UnsafeRawBufferPointer, line: Int
   ) throws(StoreError) -> Outcome {
     switch statement {
-    case .insert(let header): try insertStatement(header, text, line: line)
+    case .insert(let header):
+      try checkTransaction()
+      try insertStatement(header, text, line: line)
     case .select: return try query(text)
     case .begin:
       guard transaction == nil else {
@@ -116,6 +118,7 @@ extension Session {
     guard let open = transaction else {
       throw StoreError(.invalid, "cannot commit - no transaction is active", sqliteCode: 1)
     }
+    try checkTransaction()
     if let staged = open.staged {
       try stage()
       transaction = nil
@@ -130,6 +133,11 @@ extension Session {
     if open.hasCatalogChanges || stopAtFirstError { try waitApplied() }
     plan = nil
     refreshCatalog()
+  }
+
+  /// A transaction whose rows could not be written can only be rolled back.
+  private func checkTransaction() throws(StoreError) {
+    if let failure = transaction?.failure { throw failure }
   }
 
   private func rollback() throws(StoreError) {

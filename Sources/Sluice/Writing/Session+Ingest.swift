@@ -10,6 +10,8 @@ extension Session {
   /// one that is not complete, one with an error. Give that to `execute`.
   public func ingest(_ bytes: UnsafeRawBufferPointer, line: inout Int) -> Int {
     guard let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return 0 }
+    // What cannot be written is for `execute` to say.
+    guard canWrite else { return 0 }
     refreshCatalog()
     let end = base + bytes.count
     var cursor = base
@@ -26,10 +28,14 @@ extension Session {
         try statementEnded()
         if stopAtFirstError, rejectionCount > 0 { return cursor - base }
       } catch {
+        // An error of the statement: it was not consumed. One of writing stays, for `execute` to say.
         return cursor - base
       }
     }
   }
+
+  /// Whether neither the store nor the open transaction has failed.
+  private var canWrite: Bool { transaction.map { $0.failure == nil } ?? !store.pipeline.hasFailed }
 
   @inline(__always)
   private func skipBlanks(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, _ line: inout Int) {

@@ -38,7 +38,8 @@ public final class Session {
     /// Where its batches go once they are too much for memory.
     var staged: StagedSegment?
     var hasCatalogChanges = false
-    var hasWritten = false
+    /// Why it can only be rolled back: its rows could not be staged.
+    var failure: StoreError?
   }
 
   init(store: StoreCore) throws(StoreError) {
@@ -69,6 +70,8 @@ public final class Session {
 
   /// Hands what was encoded so far to the appender. Nothing inside a transaction: that waits for COMMIT.
   func sendBatch() throws(StoreError) {
+    // Nobody is told that all is well once something could not be written.
+    try store.pipeline.checkFailure()
     guard transaction == nil, !builder.isEmpty else { return }
     try store.pipeline.submit(seal())
   }
@@ -95,10 +98,13 @@ public final class Session {
   /// Moves the transaction's encoded rows to its staged segment.
   func stage() throws(StoreError) {
     guard !builder.isEmpty else { return }
-    try convertingErrors {
+    do {
       let staged = try transaction?.staged ?? store.pipeline.log.stage()
       transaction?.staged = staged
       try staged.append(seal())
+    } catch {
+      transaction?.failure = StoreError(converting: error)
+      throw StoreError(converting: error)
     }
   }
 
