@@ -42,7 +42,7 @@ extension StoreError {
     default:
       if let cause = error.cause {
         self.init(cause)
-        message = "\(error.message): \(message)"
+        message = error.description
       } else {
         self.init(.unavailable, error.description, sqliteCode: 10)
       }
@@ -55,7 +55,7 @@ extension StoreError {
     default:
       if let cause = error.cause {
         self.init(cause)
-        message = "shard \(error.shard): \(message)"
+        message = error.description
       } else {
         self.init(.unavailable, error.description, sqliteCode: 10)
       }
