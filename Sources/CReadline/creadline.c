@@ -31,6 +31,11 @@ void creadline_watch_interrupts(void) {
   action.sa_handler = count_interrupt;
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
+  // Whoever started the process may have left the signal blocked.
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
   watching = 1;
 }
 
@@ -84,12 +89,19 @@ static char **complete(const char *text, int start, int end) {
   return rl_completion_matches(text, generate);
 }
 
+// Names of files stand in dot commands only.
+static char *word_breaks(void) {
+  static char in_statement[] = " \t\n\"'`<>=;|&{}()[],+-*/%!~";
+  static char in_dot_command[] = " \t\n\"'";
+  return rl_line_buffer[0] == '.' ? in_dot_command : in_statement;
+}
+
 void creadline_initialize(const char *name, void *context, creadline_completer new_completer) {
   rl_readline_name = name;
   completer = new_completer;
   completer_context = context;
   rl_attempted_completion_function = complete;
-  rl_completer_word_break_characters = " \t\n\"'`<>=;|&{}()[],+-*/%!~";
+  rl_completion_word_break_hook = word_breaks;
   rl_catch_signals = 0;
   rl_getc_function = read_key;
   rl_variable_bind("completion-ignore-case", "on");
@@ -99,7 +111,12 @@ void creadline_initialize(const char *name, void *context, creadline_completer n
   using_history();
 }
 
-char *creadline_read(const char *prompt) { return readline(prompt); }
+char *creadline_read(const char *prompt) {
+  char *line = readline(prompt);
+  // With bracketed paste readline ends the line itself when the input ends.
+  if (line == NULL && strcmp(rl_variable_value("enable-bracketed-paste"), "on") != 0) fputc('\n', rl_outstream);
+  return line;
+}
 
 int creadline_remember(const char *entry, const char *path) {
   add_history(entry);

@@ -1,5 +1,4 @@
 // Errors of the modules below become StoreErrors here, and nowhere else.
-import Glibc
 import SluiceLSM
 import SluiceLog
 import SluiceSQL
@@ -25,14 +24,14 @@ extension StoreError {
   }
 
   init(_ error: SystemError) {
-    let reason: String
-    switch error.code {
-    case ENOSPC, EDQUOT: reason = "the disk is full"
-    case EROFS: reason = "the file system is read-only"
-    case EACCES, EPERM: reason = "permission is denied"
-    default: reason = "the operating system refused"
-    }
-    self.init(.unavailable, "\(reason): \(error)", sqliteCode: error.code == ENOSPC ? 13 : 10)
+    let sentence =
+      switch error.reason {
+      case .diskFull: "the disk is full"
+      case .readOnly: "the file system is read-only"
+      case .noPermission: "permission is denied"
+      default: "the operating system refused"
+      }
+    self.init(.unavailable, "\(sentence): \(error)", sqliteCode: error.reason == .diskFull ? 13 : 10)
   }
 
   init(_ error: LogError) {
@@ -43,7 +42,7 @@ extension StoreError {
     default:
       if let cause = error.cause {
         self.init(cause)
-        message = "\(error.message): \(message)"
+        message = error.description
       } else {
         self.init(.unavailable, error.description, sqliteCode: 10)
       }
@@ -56,7 +55,7 @@ extension StoreError {
     default:
       if let cause = error.cause {
         self.init(cause)
-        message = "shard \(error.shard): \(message)"
+        message = error.description
       } else {
         self.init(.unavailable, error.description, sqliteCode: 10)
       }

@@ -7,16 +7,16 @@ public typealias StatementSplitter = SluiceSQL.StatementSplitter
 
 /// A write-scaling store in a directory.
 ///
-/// One process at a time opens a store. Its read models lie in `projections.db`, an ordinary SQLite file that any number of
-/// processes may read meanwhile.
+/// One process at a time opens a store. Its read models lie in `projections.db`, an ordinary SQLite file that any
+/// number of processes may read meanwhile.
 public final class Store: Sendable {
   let core: StoreCore
 
   /// Opens the store at `path`, a directory; creates it when it is missing and `options` allow.
   ///
   /// What the log holds and the shards do not is applied before this returns; projections catch up in the background.
-  /// Throws `invalid` (not a store), `unsupported` (a newer format), `unavailable` (held by another process, unreadable)
-  /// or `corrupt`. Cost: reading the log behind the last flush, about 0.2 µs a row.
+  /// Throws `invalid` (not a store), `unsupported` (a newer format), `unavailable` (held by another process,
+  /// unreadable) or `corrupt`. Cost: reading the log behind the last flush, about 0.2 µs a row.
   public static func open(path: String, options: StoreOptions = StoreOptions()) throws(StoreError) -> Store {
     Store(try StoreOpening.open(path: path, options: options))
   }
@@ -26,8 +26,8 @@ public final class Store: Sendable {
   /// A new session. Any number of them may work at the same time, each on one thread.
   public func makeSession() throws(StoreError) -> Session { try Session(store: core) }
 
-  /// Ends the store; sessions must not be used afterwards. With `drain` (the default) the queue is applied and projected
-  /// first; without it, what is durable is left for the next opening. Throws the first failure of the pipeline, if any.
-  /// Calling it again does nothing.
+  /// Ends the store; sessions must not be used afterwards. With `drain` (the default) the queue is applied and
+  /// projected first; without it, what is durable is left for the next opening. Throws the first failure of the
+  /// pipeline, if any. Calling it again does nothing.
   public func close(drain: Bool = true) throws(StoreError) { try core.close(drain: drain) }
 }

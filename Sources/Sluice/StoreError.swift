@@ -15,7 +15,8 @@ public struct StoreError: Error, CustomStringConvertible {
     case conflict
     /// The queue is full: send again later.
     case overloaded
-    /// The store cannot be used now (held by another process, closed, disk full, poisoned log): repair, then open again.
+    /// The store cannot be used now (held by another process, closed, disk full, poisoned log): repair, then open
+    /// again.
     case unavailable
     /// Stored bytes are not what was written: restore or salvage.
     case corrupt

@@ -10,7 +10,8 @@
 //       32 4096  shard of each slot, one byte each, so that slots can move to other shards later
 //     4128    4  CRC32C of bytes 0 ..< 4128
 //
-// A reader refuses another magic ("not a store"), a higher lowest reader version ("newer format") and a wrong checksum ("corrupt").
+// A reader refuses another magic ("not a store"), a higher lowest reader version ("newer format") and a wrong
+// checksum ("corrupt").
 //
 // Worked example, 2 shards, id 0x1122334455667788, seed 1:
 //   53 4c 55 49 43 45 53 54  01 00  01 00  02 00 00 00  88 77 66 55 44 33 22 11  01 00 00 00 00 00 00 00  00 01 00 01 …

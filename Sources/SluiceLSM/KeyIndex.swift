@@ -1,6 +1,7 @@
 // A hash index over the keys of one memtable: what "must not exist" asks when keys do not rise.
 //
-// Open addressing with linear probing, 24 bytes a place, at most 70 % full. The applier writes it; once its memtable
+// Open addressing with linear probing, 24 bytes a place, at most 70 % full; the place comes from the upper half of the
+// hash, which the index keeps, so growing touches no key. The applier writes it; once its memtable
 // is frozen it never changes and anybody may read it (`@unchecked Sendable`).
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -38,7 +39,7 @@ final class KeyIndex: @unchecked Sendable {
   @inline(__always)
   private func find(_ key: UnsafeRawBufferPointer, _ hash: UInt64) -> Int? {
     let tag = Self.tag(hash, key.count)
-    var index = Int(truncatingIfNeeded: hash) & mask
+    var index = Int(truncatingIfNeeded: hash >> 32) & mask
     while true {
       let place = places + index
       if place.pointee.key == 0 { return nil }
@@ -64,8 +65,8 @@ final class KeyIndex: @unchecked Sendable {
       places[index].trailer = trailer
       return before
     }
-    if (used + 1) * 10 > (mask + 1) * 7 { grow() }
-    place(Place(key: UInt(bitPattern: key.baseAddress), tag: Self.tag(hash, key.count), trailer: trailer), hash)
+    if (used &+ 1) &* 10 > (mask &+ 1) &* 7 { grow() }
+    place(Place(key: UInt(bitPattern: key.baseAddress), tag: Self.tag(hash, key.count), trailer: trailer))
     return 0
   }
 
@@ -75,11 +76,11 @@ final class KeyIndex: @unchecked Sendable {
     if trailer == 0 { places[index] = Place(key: 1, tag: 0, trailer: 0) } else { places[index].trailer = trailer }
   }
 
-  private func place(_ new: Place, _ hash: UInt64) {
-    var index = Int(truncatingIfNeeded: hash) & mask
+  private func place(_ new: Place) {
+    var index = Int(truncatingIfNeeded: new.tag >> 32) & mask
     while places[index].key != 0 { index = (index &+ 1) & mask }
     places[index] = new
-    used += 1
+    used &+= 1
   }
 
   private func grow() {
@@ -89,11 +90,7 @@ final class KeyIndex: @unchecked Sendable {
     places = .allocate(capacity: count * 2)
     places.initialize(repeating: Place(key: 0, tag: 0, trailer: 0), count: count * 2)
     used = 0
-    for index in 0..<count where old[index].key > 1 {
-      let key = UnsafeRawBufferPointer(
-        start: UnsafeRawPointer(bitPattern: old[index].key), count: Int(old[index].tag & 0xffff_ffff))
-      place(old[index], SluiceSystem.hash(key))
-    }
+    for index in 0..<count where old[index].key > 1 { place(old[index]) }
     old.deallocate()
   }
 }

@@ -10,11 +10,15 @@ final class ActiveMemtable {
   private static let firstCapacity = 1 << 10
   private static let largestCapacity = 1 << 15
 
-  private var storage = RunStorage(capacity: firstCapacity)
+  private var storage: RunStorage
+  /// The storage's own memory: the hot path touches no reference count.
+  private var base: UnsafeMutablePointer<MemoryEntry>
+  private var capacity: Int
   /// Where the unpublished entries begin and end in `storage`.
   private var start = 0
   private var end = 0
   private var scratch = RunStorage(capacity: 0)
+  private let pool = StoragePool()
   private(set) var runs: [Run] = []
   private(set) var owners = OwnerBag()
   private(set) var index: KeyIndex?
@@ -23,6 +27,18 @@ final class ActiveMemtable {
   private(set) var entryCount = 0
   private(set) var byteCount = 0
 
+  init() {
+    storage = RunStorage(capacity: Self.firstCapacity)
+    base = storage.base
+    capacity = storage.capacity
+  }
+
+  private func use(_ new: RunStorage) {
+    storage = new
+    base = new.base
+    capacity = new.capacity
+  }
+
   /// Count of unpublished entries.
   @inline(__always) var pendingCount: Int { end &- start }
 
@@ -30,8 +46,8 @@ final class ActiveMemtable {
 
   @inline(__always)
   func append(_ entry: MemoryEntry) {
-    if end == storage.capacity { grow() }
-    (storage.base + end).initialize(to: entry)
+    if end == capacity { grow() }
+    (base + end).initialize(to: entry)
     end &+= 1
     if index != nil { noteInIndex(entry) }
   }
@@ -39,11 +55,11 @@ final class ActiveMemtable {
   @inline(never)
   private func grow() {
     let pending = pendingCount
-    var capacity = min(storage.capacity * 2, Self.largestCapacity)
-    while capacity < pending * 2 { capacity *= 2 }
-    let larger = RunStorage(capacity: capacity)
-    larger.base.initialize(from: storage.base + start, count: pending)
-    storage = larger
+    var room = min(capacity * 2, Self.largestCapacity)
+    while room < pending * 2 { room *= 2 }
+    let larger = RunStorage(capacity: room)
+    larger.base.initialize(from: base + start, count: pending)
+    use(larger)
     start = 0
     end = pending
   }
@@ -58,7 +74,7 @@ final class ActiveMemtable {
     invariant(count >= 0 && count <= pendingCount, "rollback to \(count) of \(pendingCount) entries")
     if let index {
       while before.count > count {
-        let entry = storage.base[start + before.count - 1]
+        let entry = base[start + before.count - 1]
         index.restore(entry.keyBytes, hash: hash(entry.keyBytes), trailer: before.removeLast())
       }
     }
@@ -86,7 +102,7 @@ final class ActiveMemtable {
       }
     }
     self.index = index
-    for place in start..<end { noteInIndex(storage.base[place]) }
+    for place in start..<end { noteInIndex(base[place]) }
   }
 
   /// Makes the unpublished entries a run; `owner` keeps their memory.
@@ -112,9 +128,16 @@ final class ActiveMemtable {
     } else {
       runs.append(run)
     }
-    while runs.count > 1, runs[runs.count - 1].sizeClass >= runs[runs.count - 2].sizeClass {
-      let newest = runs.removeLast()
-      runs[runs.count - 1] = Run.merge(runs[runs.count - 1], newest)
+    while runs.count > 1 {
+      let newest = runs[runs.count - 1]
+      let older = runs[runs.count - 2]
+      if newest.sizeClass < older.sizeClass { break }
+      // Rising data: full storages follow one another, and a reader finds the right one by its ends.
+      if older.count >= Self.largestCapacity / 2, precedes(older.last, newest.base) { break }
+      runs.removeLast(2)
+      runs.append(Run.merge(older, newest, into: pool.take(capacity: older.count + newest.count)))
+      pool.give(older.storage)
+      pool.give(newest.storage)
     }
   }
 
@@ -123,8 +146,9 @@ final class ActiveMemtable {
     invariant(pendingCount == 0, "freeze with \(pendingCount) unpublished entries")
     let frozen = FrozenMemtable(
       runs: runs, owners: owners, index: index, position: position, entryCount: entryCount, byteCount: byteCount)
-    storage = RunStorage(capacity: Self.firstCapacity)
+    use(RunStorage(capacity: Self.firstCapacity))
     scratch = RunStorage(capacity: 0)
+    pool.removeAll()
     start = 0
     end = 0
     runs = []
@@ -134,4 +158,30 @@ final class ActiveMemtable {
     byteCount = 0
     return frozen
   }
+}
+
+/// Storages that merging left behind, to be used again: fresh memory costs more than merging into it.
+final class StoragePool {
+  private static let largestCapacity = 1 << 16
+  private var storages: [RunStorage] = []
+
+  /// A storage that nobody else has.
+  func take(capacity: Int) -> RunStorage {
+    for index in storages.indices.reversed() {
+      let room = storages[index].capacity
+      if room >= capacity, room <= capacity * 4, isKnownUniquelyReferenced(&storages[index]) {
+        return storages.remove(at: index)
+      }
+    }
+    return RunStorage(capacity: capacity)
+  }
+
+  /// Takes in a storage that the memtable no longer needs; readers may still have it.
+  func give(_ storage: RunStorage) {
+    guard storage.capacity <= Self.largestCapacity, !storages.contains(where: { $0 === storage }) else { return }
+    storages.append(storage)
+    if storages.count > 4 { storages.removeFirst() }
+  }
+
+  func removeAll() { storages.removeAll() }
 }

@@ -95,7 +95,11 @@ struct Run: @unchecked Sendable {
 
   /// Merges two neighbours into a new run; disjoint ones are only copied.
   static func merge(_ a: Run, _ b: Run) -> Run {
-    let storage = RunStorage(capacity: a.count + b.count)
+    merge(a, b, into: RunStorage(capacity: a.count + b.count))
+  }
+
+  /// The same into a storage with room for both, which nobody reads.
+  static func merge(_ a: Run, _ b: Run, into storage: RunStorage) -> Run {
     if precedes(a.last, b.base) {
       storage.base.initialize(from: a.base, count: a.count)
       (storage.base + a.count).initialize(from: b.base, count: b.count)

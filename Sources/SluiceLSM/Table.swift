@@ -230,7 +230,8 @@ final class Table: @unchecked Sendable {
 
 /// Reads all of `buffer`; a file that ends before is corrupt.
 func readFully(
-  _ file: any File, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64, shard: Int, keyRange: String?
+  _ file: any File, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64, shard: Int,
+  keyRange: @autoclosure () -> String?
 ) throws(EngineError) {
   let count: Int
   do { count = try file.read(at: offset, into: buffer) } catch {
@@ -239,7 +240,7 @@ func readFully(
   if count < buffer.count {
     throw EngineError(
       .corrupt, "file ends \(buffer.count - count) bytes early", shard: shard, file: file.path, offset: offset,
-      keyRange: keyRange)
+      keyRange: keyRange())
   }
 }
 

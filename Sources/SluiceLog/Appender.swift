@@ -1,7 +1,7 @@
-// Group commit: all sessions' batches through one writer, one fdatasync for all that waits. While it runs the next group
-// gathers, so the group grows with the load by itself and nothing waits for a timer.
+// Group commit: all sessions' batches through one writer, one fdatasync for all that waits. While it runs the next
+// group gathers, so the group grows with the load by itself and nothing waits for a timer.
 //
-// `@unchecked Sendable`: the log is touched by the thread that calls `step` only; all else stands in the queue's monitor.
+// `@unchecked Sendable`: only the thread that calls `step` touches the log; all else stands in the queue's monitor.
 import SluiceSystem
 
 /// Something that was given to the appender, when it is durable or has failed.
@@ -56,7 +56,7 @@ public final class Appender: @unchecked Sendable {
     try enqueue(.batch(batch), size: batch.size, mayWait: true)
   }
 
-  /// Queues a finished staged segment for adoption in its turn. Throws besides `invalid` when it is unfinished or empty.
+  /// Queues a finished staged segment for adoption in its turn. Throws `invalid` also when it is unfinished or empty.
   @discardableResult
   public func submit(staged: StagedSegment) throws(LogError) -> UInt64 {
     guard staged.isFinished, staged.commandCount > 0 else {

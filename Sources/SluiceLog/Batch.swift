@@ -3,8 +3,8 @@
 //
 // A record of the log is a 64-byte header and a body, both little-endian, padded with zeros to 8 bytes:
 //
-//    0  u32  headerChecksum  CRC32C of bytes 4..<64, seeded with the CRC32C of the 8 bytes of the segment's serial: what
-//                            an earlier use of the disk left never verifies
+//    0  u32  headerChecksum  CRC32C of bytes 4..<64, seeded with the CRC32C of the 8 bytes of the segment's serial:
+//                            what an earlier use of the disk left never verifies
 //    4  u32  bodySize        at most 256 MiB; the padding is not counted
 //    8  u32  bodyChecksum    CRC32C of the body
 //   12  u8   kind            1 commands, 2 resolution, 3 adoption (Resolution.swift)
@@ -17,9 +17,9 @@
 //   32  i64  timeMicroseconds  wall clock at sealing
 //   40  u64  sourceOffset    where a broker had it; 0 = none
 //   48  u64  session         0 = none
-//   56  u64  durableOffset   the segment was known durable up to here when the record was written; 0 in a staged segment.
-//                            A record that verifies behind a broken one, and says that the broken one was durable, tells
-//                            damage from a torn tail (LogRecovery.swift)
+//   56  u64  durableOffset   the segment was known durable up to here when the record was written; 0 in a staged
+//                            segment. A record that verifies behind a broken one, and says that the broken one was
+//                            durable, tells damage from a torn tail (LogRecovery.swift)
 //
 // A command in the body of kind 1:
 //
@@ -27,8 +27,8 @@
 //   tag      u8      bits 0-3 kind; bit 4 startsStatement; bit 5 positionKey: the key's last 8 bytes are the command's
 //                    position, big-endian; bit 6 positionSlot: slot = (position >> 8) & 4095; bit 7 zero
 //   slot     u16     0...4095
-//   line     varint  only with startsStatement: zigzag of the line minus the line of the statement before (firstLine for
-//                    the first); a script that is read inside another may step back
+//   line     varint  only with startsStatement: zigzag of the line minus the line of the statement before (firstLine
+//                    for the first); a script that is read inside another may step back
 //   keySize  varint  at most 16 KiB
 //   key, value       the value is what remains: at most 64 MiB
 //
@@ -38,10 +38,10 @@
 // A reader takes nothing from a record that does not verify. A body that verifies and is malformed all the same (a size
 // past the end, an unknown kind, a set bit 7) is corruption: it was written so.
 //
-// Example (serial 0x1122334455667788): put of key 01 02 with value "ab", slot 5, line 7, as position 9, sealed at 1 µs,
-// session 3; record at offset 512 of a segment:
+// Example (serial 0x1122334455667788): put of key 01 02 with value "ab", slot 5, line 7, as position 9, sealed at
+// 1 microsecond, session 3; record at offset 512 of a segment:
 //
-//   f8 ec ab b7 09 00 00 00  1f 24 58 f1 01 00 00 00
+//   62 42 aa dd 0a 00 00 00  75 79 1f 9b 01 00 00 00
 //   09 00 00 00 00 00 00 00  01 00 00 00 07 00 00 00
 //   01 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00
 //   03 00 00 00 00 00 00 00  00 02 00 00 00 00 00 00

@@ -46,7 +46,7 @@ public struct BatchBuilder: ~Copyable {
     setFirstLine(firstLine)
   }
 
-  /// Appends one command (about 10 ns). The sizes must fit (`fits`), `slot` must be below 4,096: programmer errors trap.
+  /// Appends one command (about 10 ns). The sizes must fit (`fits`) and `slot` be below 4,096: else it traps.
   public mutating func append(
     kind: CommandKind, startsStatement: Bool, slot: UInt16, line: Int, key: UnsafeRawBufferPointer,
     value: UnsafeRawBufferPointer
@@ -97,8 +97,8 @@ public struct BatchBuilder: ~Copyable {
     hasFirstLine = mark.hasFirstLine
   }
 
-  /// Ends the batch and begins an empty one. The batch must not be empty. Hands the memory over when at least half of it
-  /// is used, else copies: small batches that a memtable keeps for long hold no more than they need.
+  /// Ends the batch and begins an empty one. The batch must not be empty. Hands the memory over when at least half
+  /// of it is used, else copies: small batches that a memtable keeps for long hold no more than they need.
   public mutating func seal(
     timeMicroseconds: Int64, flags: BatchFlags = [], session: UInt64 = 0, sourceOffset: UInt64 = 0
   ) -> Batch {

@@ -2,8 +2,8 @@
 // behind damage at the next record that verifies.
 import SluiceSystem
 
-/// One line for the header and one for each record, damaged place, and run of zeros of the segment at `path`. Throws only
-/// when the file cannot be read at all.
+/// One line for the header and one for each record, damaged place, and run of zeros of the segment at `path`. Throws
+/// only when the file cannot be read at all.
 public func describeSegment(fileSystem: any FileSystem, path: String) throws(LogError) -> [String] {
   let scanner: SegmentScanner
   do throws(LogError) { scanner = try SegmentScanner.open(fileSystem, path: path, limit: nil) } catch {
@@ -31,7 +31,7 @@ public func describeSegment(fileSystem: any FileSystem, path: String) throws(Log
       let start = scanner.offset
       try scanner.skipToNextHeader()
       let zeros = try scanner.isZero(from: start)
-      lines.append("\(start) \(zeros ? "zeros" : "bad end of records with bytes behind it, up to") \(scanner.offset)")
+      lines.append("\(start) \(zeros ? "zeros" : "bad zeros and other bytes") up to \(scanner.offset)")
     }
   }
   return lines

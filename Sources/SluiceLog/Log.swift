@@ -6,11 +6,11 @@
 // sees what a power cut could take back. `@unchecked Sendable` rests on that division.
 //
 // A failed write or sync is never repeated: the kernel may have dropped the pages it could not write and call the next
-// fsync a success. The log is poisoned instead: the unsynced end of the segment is cut off, and every later write throws.
+// fsync a success. The log is poisoned instead: the unsynced end of the segment is cut off, and later writes throw.
 //
-// Adoption of a staged segment: its bytes and name are durable before. (1) The adoption record is appended to the current
-// segment and synced: this is the commit point. (2) The current segment is sealed. (3) The staged file is
-// renamed, the directory synced. Recovery does (2) and (3) again when (1) is durable, and removes the staged file when not.
+// Adoption of a staged segment: its bytes and name are durable before. (1) The adoption record is appended to the
+// current segment. (2) That segment is sealed, with the sync that is the commit point. (3) The staged file is renamed,
+// the directory synced. Recovery repeats (2) and (3) when (1) is durable, and else removes the staged file.
 import SluiceSystem
 
 /// A store's log.
@@ -32,9 +32,9 @@ public final class Log: @unchecked Sendable {
   /// Small records gather here to be written at once.
   private var gathered = ByteBuffer(capacity: 64 << 10)
 
-  /// Opens the log in `directory`, which is created when missing, and brings it to order after a crash (LogRecovery.swift). Everything
-  /// found is durable when this returns. Throws `corrupt` when what was durable does not verify. Cost: reads the last
-  /// segment, and of the others only the names.
+  /// Opens the log in `directory`, which is created when missing, and brings it to order after a crash
+  /// (LogRecovery.swift). Everything found is durable when this returns. Throws `corrupt` when what was durable does
+  /// not verify. Cost: reads the last segment, and of the others only the names.
   public static func open(
     fileSystem: any FileSystem, directory: String, storeID: UInt64, clock: any Clock
   ) throws(LogError) -> Log {
@@ -122,7 +122,6 @@ public final class Log: @unchecked Sendable {
       header.durableOffset = writer.syncedEnd
       appendRecord(to: &gathered, header, seed: writer.seed) { adoption.encode(into: &$0) }
       try flush(to: writer)
-      try writer.sync()
       try sealCurrent()
       let path = directory + "/" + SegmentName.adopted(first: nextPosition).text
       try Self.rename(fileSystem, staged.path, to: path, in: directory)
@@ -184,7 +183,12 @@ public final class Log: @unchecked Sendable {
 
   private func publish(limit: UInt64?) {
     shared.update {
-      $0.segments[$0.segments.count - 1].limit = limit
+      let last = $0.segments.count - 1
+      $0.segments[last].limit = limit
+      // The place behind what is durable now begins with the next position, whatever comes there.
+      if let limit, limit >= ($0.segments[last].marks.last?.offset ?? 0) + SegmentSizes.markDistance {
+        $0.segments[last].marks.append(SegmentMark(position: nextPosition, offset: limit))
+      }
       $0.durablePosition = nextPosition - 1
     }
   }

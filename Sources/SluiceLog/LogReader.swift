@@ -47,8 +47,13 @@ public final class LogReader {
 
   deinit { scanner?.close() }
 
-  /// The next record, or nil at the end. Throws `corrupt` with file and offset. Cost: one read per MiB, a checksum and a
-  /// copy of the bytes.
+  /// Where in its first segment it begins, in bytes.
+  var startOffset: UInt64 {
+    segments.first?.marks.last { $0.position <= after + 1 }?.offset ?? UInt64(SegmentHeader.size)
+  }
+
+  /// The next record, or nil at the end. Throws `corrupt` with file and offset. Cost: one read per MiB, a checksum and
+  /// a copy of the bytes.
   public func next() throws(LogError) -> LogRecord? {
     while true {
       if self.scanner == nil { try openNext() }
@@ -96,7 +101,9 @@ public final class LogReader {
       scanner.close()
       throw error
     }
-    expected = next.firstPosition
+    let mark = next.marks.last { $0.position <= after + 1 }
+    if let mark, expected == nil { scanner.jump(to: mark.offset) }
+    expected = expected ?? mark?.position ?? next.firstPosition
     recordsChecksum = 0
     segment = next
     self.scanner = scanner

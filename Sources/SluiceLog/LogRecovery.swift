@@ -5,9 +5,9 @@
 // That is right for a torn tail: a group of records that was written when the power went, of which any sectors may be
 // there and others not. It would be wrong for damage to records that were durable. The two are told apart by
 // the records behind the bad one: each says up to which offset the segment was durable when it was written (header
-// field durableOffset). One that verifies and says that the bad place was durable proves damage, and opening stops. A valid
-// record that does not say so may belong to the same torn group. Damage to the last group of all cannot be told from a
-// torn tail: nothing was written after it that knows.
+// field durableOffset). One that verifies and says that the bad place was durable proves damage, and opening stops. A
+// valid record that does not say so may belong to the same torn group. Damage to the last group of all cannot be told
+// from a torn tail: nothing was written after it that knows.
 //
 // The steps, each of which may be cut short and run again:
 //   1. Remove `.new` files: segments whose creation was not finished.
@@ -36,12 +36,10 @@ struct LogRecovery {
 
   mutating func run() throws(LogError) {
     do {
-      if try !fileSystem.exists(directory) {
-        try fileSystem.createDirectory(directory)
-        if let slash = directory.lastIndex(of: "/"), slash > directory.startIndex {
-          try fileSystem.syncDirectory(String(directory[..<slash]))
-        }
-      }
+      if try !fileSystem.exists(directory) { try fileSystem.createDirectory(directory) }
+      // Also when it was there: who created it may have been killed before its name was durable.
+      let slash = directory.lastIndex(of: "/")
+      try fileSystem.syncDirectory(slash.map { $0 == directory.startIndex ? "/" : String(directory[..<$0]) } ?? ".")
       try listFiles()
     } catch { throw LogError("open the log in \(directory)", error) }
     segments.sort(by: Segment.precedes)

@@ -22,15 +22,16 @@
 //   40  u32  checksum: CRC32C of bytes 0..<40
 //   44  zeros up to 512
 //
-// Then records (Batch.swift). A header of 64 zeros ends them: the file is filled with zeros ahead of the records, so that
-// fdatasync of a small commit changes no metadata (7 k commits/s against 4.5 k). A sealed segment is cut to its records.
+// Then records (Batch.swift). A header of 64 zeros ends them: the file is filled with zeros ahead of the records, so
+// that fdatasync of a small commit changes no metadata (7 k commits/s against 4.5 k). A sealed segment is cut to its
+// records.
 //
-// Limits: sealed at 64 MiB, plus the group that crossed it. A reader refuses what it does not know: another magic or checksum is
-// corruption, a higher lowest reader version is `unsupported`.
+// Limits: sealed at 64 MiB, plus the group that crossed it. A reader refuses what it does not know: another magic or
+// checksum is corruption, a higher lowest reader version is `unsupported`.
 //
 // Example: serial 0x1122334455667788, first position 10, store 0x99:
 //   53 4c 55 49 43 45 4c 47  01 00 01 00 00 00 00 00  88 77 66 55 44 33 22 11  0a 00 00 00 00 00 00 00
-//   99 00 00 00 00 00 00 00  0a 7d 44 c8  00 … 00
+//   99 00 00 00 00 00 00 00  9f 77 33 86  00 … 00
 import SluiceSystem
 
 /// What a segment's header says.
@@ -147,11 +148,20 @@ struct Segment: Sendable {
   let adopted: Bool
   /// Bytes that are durable records, when it still grows; nil: the whole file is.
   var limit: UInt64?
+  /// Places to begin reading at, rising, about one per MiB; those of a segment that was written by an earlier process
+  /// are not known.
+  var marks: [SegmentMark] = []
 
   /// Order in the log.
   static func precedes(_ a: Segment, _ b: Segment) -> Bool {
     a.firstPosition != b.firstPosition ? a.firstPosition < b.firstPosition : !a.adopted && b.adopted
   }
+}
+
+/// The record at `offset` begins with `position`.
+struct SegmentMark: Sendable {
+  let position: UInt64
+  let offset: UInt64
 }
 
 /// Sizes of the log's files, in bytes.
@@ -160,9 +170,14 @@ enum SegmentSizes {
   static let sealed: UInt64 = 64 << 20
   /// Zeros are added when fewer than this remain.
   static let lowZeros: UInt64 = 64 << 10
-  /// Zeros added the first time; doubles up to `largestExtension`.
+  /// Groups up to this size are written over zeros. Larger ones would pay more for being written twice than for the
+  /// metadata.
+  static let smallGroup: UInt64 = 64 << 10
+  /// Zeros added the first time, and after a large group; doubles up to `largestExtension`.
   static let firstExtension: UInt64 = 256 << 10
   static let largestExtension: UInt64 = 4 << 20
+  /// Distance of marks.
+  static let markDistance: UInt64 = 1 << 20
   /// Write-back of a staged segment begins each time this many bytes were written.
   static let writeback: UInt64 = 8 << 20
 }

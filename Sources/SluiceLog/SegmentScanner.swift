@@ -78,6 +78,9 @@ final class SegmentScanner {
   /// Goes on to the record behind the one at `offset`.
   func advance(past header: RecordHeader) { offset += UInt64(header.recordSize) }
 
+  /// Goes on at `offset`, where a record begins or the limit is.
+  func jump(to offset: UInt64) { self.offset = offset }
+
   /// Goes on to the next header that verifies, or to the limit.
   func skipToNextHeader() throws(LogError) {
     offset = try nextHeader(from: (offset + 8) & ~7)?.offset ?? limit

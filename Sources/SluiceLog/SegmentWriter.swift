@@ -36,26 +36,27 @@ final class SegmentWriter {
     let newPath = directory + "/" + SegmentName.new(first: header.firstPosition).text
     let path = directory + "/" + SegmentName.normal(first: header.firstPosition).text
     do throws(SystemError) {
-      let file = try fileSystem.open(newPath, .create)
-      do throws(SystemError) {
-        var bytes = ByteBuffer(capacity: SegmentHeader.size)
-        header.encode(into: &bytes)
-        try file.write(bytes.bytes, at: 0)
-        try file.sync()
-        try fileSystem.rename(newPath, to: path)
-        try fileSystem.syncDirectory(directory)
-      } catch {
-        file.close()
-        throw error
-      }
+      let new = try fileSystem.open(newPath, .create)
+      defer { new.close() }
+      var bytes = ByteBuffer(capacity: SegmentHeader.size)
+      header.encode(into: &bytes)
+      try new.write(bytes.bytes, at: 0)
+      try new.sync()
+      try fileSystem.rename(newPath, to: path)
+      try fileSystem.syncDirectory(directory)
+      let file = try fileSystem.open(path, .write)
       let size = UInt64(SegmentHeader.size)
       return SegmentWriter(file: file, path: path, header: header, end: size, size: size)
     } catch { throw LogError("create the segment \(path)", error) }
   }
 
-  /// Fills with zeros ahead of a group of `size` bytes. Large groups pay for metadata anyway and are just appended.
+  /// Fills with zeros ahead of a group of `size` bytes when it is a small one; large ones are just appended.
   func prepare(for size: UInt64) throws(LogError) {
-    guard size <= SegmentSizes.firstExtension, zeroedEnd < end + size + SegmentSizes.lowZeros else { return }
+    if size > SegmentSizes.smallGroup {
+      nextExtension = SegmentSizes.firstExtension
+      return
+    }
+    guard zeroedEnd < end + size + SegmentSizes.lowZeros else { return }
     let target = (max(zeroedEnd + nextExtension, end + size + SegmentSizes.lowZeros) + 4095) & ~4095
     nextExtension = min(nextExtension * 2, SegmentSizes.largestExtension)
     if zeros.count == 0 {

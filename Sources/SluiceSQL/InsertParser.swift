@@ -39,7 +39,7 @@ public enum InsertParser {
   ) throws(SQLError) -> RowResult {
     var p = skipBlank(cursor, end)
     guard p < end else { return .needMore }
-    guard p.pointee == UInt8(ascii: "(") else { throw unexpected(p, end, from: cursor) }
+    guard p.pointee == UInt8(ascii: "(") else { return try noRow(end, from: cursor) }
     p += 1
     builder.begin(shape)
     let valueCount = shape.valueCount
@@ -344,13 +344,17 @@ extension InsertParser {
     throw SQLError.unexpected(token, in: lexer)
   }
 
+  /// Something else stands where a row begins; as the last bytes it may be half of a comment.
   @inline(never)
-  private static func unexpected(
-    _ p: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, from cursor: UnsafePointer<UInt8>
-  ) -> SQLError {
+  private static func noRow(
+    _ end: UnsafePointer<UInt8>, from cursor: UnsafePointer<UInt8>
+  ) throws(SQLError) -> RowResult {
     var lexer = Lexer(base: cursor, count: end - cursor)
     let token = lexer.next()
-    return SQLError.unexpected(token, in: lexer)
+    // A `-`, a `/`, or the first bytes of a byte order mark, which look like a word.
+    let mayGoOn = token.kind == .minus || token.kind == .sign || lexer.base[token.start] == 0xef
+    if token.end == lexer.count, mayGoOn { return .needMore }
+    throw SQLError.unexpected(token, in: lexer)
   }
 
   @inline(never)

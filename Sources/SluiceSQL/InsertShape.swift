@@ -2,7 +2,7 @@
 import SluiceSystem
 
 /// The way from value positions to columns, and what the columns that get no value hold.
-public struct InsertShape: Sendable {
+public final class InsertShape: Sendable {
   /// Columns of the SQL table.
   public let columnCount: Int
   /// Values that each row of the statement must have.

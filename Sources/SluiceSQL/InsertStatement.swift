@@ -39,13 +39,19 @@ extension Parser {
       if take("OR") { action = try orAction() }
     }
     try expect("INTO")
+    let tableOffset = token.start
     let table = try qualifiedName()
     if at("AS") { throw unsupported("INSERT INTO … AS is not supported") }
     var columns: [String]?
-    if at(.leftParen) { columns = try insertColumns() }
+    var columnOffsets: [Int] = []
+    if at(.leftParen) {
+      let list = try insertColumns()
+      (columns, columnOffsets) = (list.names, list.offsets)
+    }
     let form = try insertForm()
     return InsertHeader(
-      orAction: action, table: table, columns: columns, form: form, valuesOffset: token.end)
+      orAction: action, table: table, tableOffset: tableOffset, columns: columns, columnOffsets: columnOffsets,
+      form: form, valuesOffset: token.end)
   }
 
   private mutating func orAction() throws(SQLError) -> OrAction {
@@ -58,10 +64,10 @@ extension Parser {
     throw unexpected()
   }
 
-  private mutating func insertColumns() throws(SQLError) -> [String] {
-    let columns = try nameList()
-    guard columns.count <= CreateTable.maximumColumns else {
-      throw invalid("too many columns: \(columns.count), the limit is \(CreateTable.maximumColumns)")
+  private mutating func insertColumns() throws(SQLError) -> (names: [String], offsets: [Int]) {
+    let columns = try placedNameList()
+    guard columns.names.count <= CreateTable.maximumColumns else {
+      throw invalid("too many columns: \(columns.names.count), the limit is \(CreateTable.maximumColumns)")
     }
     return columns
   }

@@ -4,7 +4,7 @@
 //
 //   value                bytes
 //   NULL                 05                                      also NaN, which SQLite reads as NULL
-//   -inf ... -2^63       14 ~bits                                reals below -2^63; IEEE bits, 8 bytes big-endian, inverted
+//   -inf ... -2^63       14 ~bits                                below -2^63; IEEE bits, 8 bytes, inverted
 //   v < 0                (1F - n) ~m ~00 | (1F - n) ~m ~01 ~f    m = |v| cut to an integer, in its n = 0...8 bytes
 //   v >= 0               (20 + n) m 00   | (20 + n) m 01 f       f = IEEE bits of |v| - m, 8 bytes; 00: v is integral
 //   2^63 ... inf         2A bits                                 reals from 2^63 on

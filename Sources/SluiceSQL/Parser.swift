@@ -111,11 +111,20 @@ struct Parser {
 
   /// `(name, …)`.
   mutating func nameList() throws(SQLError) -> [String] {
+    try placedNameList().names
+  }
+
+  /// `(name, …)`, and where each name stands.
+  mutating func placedNameList() throws(SQLError) -> (names: [String], offsets: [Int]) {
     try expect(.leftParen)
     var names: [String] = []
-    repeat { names.append(try name()) } while take(.comma)
+    var offsets: [Int] = []
+    repeat {
+      offsets.append(token.start)
+      names.append(try name())
+    } while take(.comma)
     try expect(.rightParen)
-    return names
+    return (names, offsets)
   }
 
   mutating func ifNotExists() throws(SQLError) -> Bool {

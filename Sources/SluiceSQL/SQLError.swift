@@ -42,6 +42,15 @@ extension SQLError {
     SQLError(.incomplete, incompleteInput, offset: offset)
   }
 
+  /// Why a text that ends inside its statement is none: a literal or a comment that is not closed, or no more text.
+  public static func unfinished(_ text: UnsafeRawBufferPointer) -> SQLError {
+    var lexer = Lexer(text)
+    while true {
+      let token = lexer.next()
+      if token.kind == .end || token.kind == .illegal { return unexpected(token, in: lexer) }
+    }
+  }
+
   /// The parser's complaint about a token that cannot stand where it stands.
   @inline(never)
   static func unexpected(_ token: Token, in lexer: Lexer) -> SQLError {

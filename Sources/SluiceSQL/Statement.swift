@@ -101,8 +101,12 @@ public struct InsertHeader: Equatable, Sendable {
   public let orAction: OrAction
   /// The table's name as written, without quotes and schema.
   public let table: String
+  /// Where that name, or its schema, begins, in bytes from the start of the text.
+  public let tableOffset: Int
   /// The column list as written; nil: all columns in their order.
   public let columns: [String]?
+  /// Where each name of the column list stands.
+  public let columnOffsets: [Int]
   public let form: Form
   /// Size in bytes from the start of the text through the VALUES keyword.
   public let valuesOffset: Int

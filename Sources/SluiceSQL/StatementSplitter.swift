@@ -102,6 +102,8 @@ public struct StatementSplitter: Sendable {
         if !skipBlockComment(base, count) { return nil }
       }
     }
+    // A word that the last byte ends is one all the same.
+    if atEnd, case .word(let first) = place { endWord(base, count, first, atEnd) }
     return nil
   }
 
@@ -153,21 +155,30 @@ public struct StatementSplitter: Sendable {
     return false
   }
 
-  /// Behind the first words only quotes, brackets, comments, line feeds and semicolons matter.
-  @inline(__always)
+  /// Behind the first words only quotes, brackets, comments and semicolons matter. Stops in front of what may be a
+  /// comment or the end; quoted runs are passed over on the way.
   private mutating func skipPlain(_ base: UnsafePointer<UInt8>, _ count: Int) {
     var i = position
-    var feeds = 0
-    loop: while i < count {
-      switch base[i] {
-      case 0x0a: feeds &+= 1
-      case 0x22, 0x27, 0x2d, 0x2f, 0x3b, 0x5b, 0x60: break loop
+    while i < count {
+      let byte = base[i]
+      switch byte {
+      case 0x0a: lineFeeds &+= 1
+      case UInt8(ascii: "'"), UInt8(ascii: "\""), UInt8(ascii: "`"), UInt8(ascii: "["):
+        let stop = byte == UInt8(ascii: "[") ? UInt8(ascii: "]") : byte
+        position = i &+ 1
+        place = .quote(stop)
+        skip(to: stop, base, count)
+        guard place == .code else { return }
+        i = position
+        continue
+      case UInt8(ascii: "-"), UInt8(ascii: "/"), UInt8(ascii: ";"):
+        position = i
+        return
       default: break
       }
       i &+= 1
     }
     position = i
-    lineFeeds &+= feeds
   }
 
   /// The first byte of a statement: what stands in front of it is counted apart.
@@ -221,21 +232,31 @@ extension StatementSplitter {
     }
   }
 
-  /// Goes behind the next `stop` byte and back to code.
+  /// Goes behind the next `stop` byte and back to code, eight bytes at a time where nothing is in them.
   private mutating func skip(to stop: UInt8, _ base: UnsafePointer<UInt8>, _ count: Int) {
+    let stops = UInt64(stop) &* 0x0101_0101_0101_0101
     var i = position
-    var feeds = 0
     while i < count {
-      let byte = base[i]
-      i &+= 1
-      if byte == 0x0a { feeds &+= 1 }
-      if byte == stop {
-        place = .code
-        break
+      while count &- i >= 8 {
+        let word = UnsafeRawPointer(base + i).loadUnaligned(as: UInt64.self)
+        if zeroBytes(word ^ stops) | zeroBytes(word ^ 0x0a0a_0a0a_0a0a_0a0a) != 0 { break }
+        i &+= 8
+      }
+      guard i < count else { break }
+      // The byte that stopped the words is among the next eight.
+      let end = min(i &+ 8, count)
+      while i < end {
+        let byte = base[i]
+        i &+= 1
+        if byte == 0x0a { lineFeeds &+= 1 }
+        if byte == stop {
+          place = .code
+          position = i
+          return
+        }
       }
     }
     position = i
-    lineFeeds &+= feeds
   }
 
   /// False: the text ends inside the comment; its last byte is looked at again, for it may be half of `*/`.

@@ -9,7 +9,8 @@
 /// `@exclusivity(unchecked) final var`, so that a row costs no exclusivity check.
 ///
 /// A `decode` that throws ends the statement, but inside BEGIN…COMMIT the rows before it stay: SQLite keeps no
-/// statement journal for an INSERT … SELECT without constraints. So after an error the owner rolls the transaction back.
+/// statement journal for an INSERT … SELECT without constraints. So after an error the owner rolls the transaction
+/// back.
 open class DeltaTable: VirtualTable {
   /// Rows of the current batch.
   @exclusivity(unchecked) public final var rowCount = 0

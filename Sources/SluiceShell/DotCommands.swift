@@ -145,7 +145,8 @@ extension Shell {
       return fail("Error: \(sentence)")
     }
     guard !path.hasPrefix("|") else { return fail("Error: pipes are not supported by .\(command.rawValue)") }
-    return console.redirect(to: path, once: command == .once) ? .done : fail("Error: cannot open \"\(path)\"")
+    if console.redirect(to: path, once: command == .once) { return .done }
+    return fail("Error: cannot open \"\(path)\"\nError: cannot write to \"\(path)\"")
   }
 
   private func read(_ arguments: [String]) -> DotCommand.Outcome {

@@ -26,17 +26,21 @@ enum ErrorReport {
       head = error.isParse ? "Error: in prepare, " : "Error: stepping, "
     }
     var text = Array((head + error.message).utf8)
-    if let code = error.sqliteCode, code > 1 { text += Array(" (\(code))".utf8) }
+    if let code = error.sqliteCode, code > 1, code != schemaCode { text += Array(" (\(code))".utf8) }
     text.append(UInt8(ascii: "\n"))
     return text + fragment
   }
+
+  /// SQLITE_SCHEMA: SQLite adds it to a name's error when it has not read the schema before, and it says nothing more.
+  private static let schemaCode: Int32 = 17
 
   /// A complaint that belongs to no statement.
   static func line(_ message: String) -> [UInt8] { Array("Error: \(message)\n".utf8) }
 
   /// At most 78 bytes of the statement around `offset` and a caret below, laid out as sqlite3 does: the offset counts
   /// bytes, white space becomes spaces, and past column 25 the words stand before the caret.
-  /// `text` begins with the statement (or inside it) and goes on to the end of its last line. Empty when the offset lies at or past the end of the text.
+  /// `text` begins with the statement (or inside it) and goes on to the end of its last line. Empty when the offset
+  /// lies at or past the end of the text.
   static func fragment(of text: [UInt8], offset: Int) -> [UInt8] {
     guard offset >= 0 else { return [] }
     var (code, caret) = (text, offset)

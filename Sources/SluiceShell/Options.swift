@@ -99,6 +99,7 @@ struct SluiceCommand: ParsableCommand {
       settings.isHeaderChosen = true
     }
     settings.stopsAtFirstError = bail
+    settings.leavesAtOnce = noDrain
     settings.echoes = echo
     return settings
   }

@@ -91,8 +91,8 @@ struct RowPrinter {
       case .null: output.write("null")
       case .integer: output.write(rows.text(index))
       case .real:
-        let real = rows.real(index)
-        output.write(real.isFinite ? longText(real) : Array((real < 0 ? "-1e999" : "1e999").utf8))
+        let number = rows.real(index)
+        output.write(number.isFinite ? longText(number) : Array((number < 0 ? "-1e999" : "1e999").utf8))
       case .text: writeJSON(cString(rows.text(index)))
       case .blob: writeJSON(rows.text(index))
       }
@@ -105,8 +105,8 @@ struct RowPrinter {
     case .null: output.write("NULL")
     case .integer: output.write(rows.text(index))
     case .real:
-      let real = rows.real(index)
-      output.write(real.isFinite ? longText(real) : Array((real < 0 ? "-Inf" : "Inf").utf8))
+      let number = rows.real(index)
+      output.write(number.isFinite ? longText(number) : Array((number < 0 ? "-Inf" : "Inf").utf8))
     case .text: writeQuoted(cString(rows.text(index)))
     case .blob:
       output.write("X'")

@@ -111,6 +111,12 @@ final class ScriptInput {
     }
   }
 
+  /// The `size` bytes at the cursor; the line feed that ends the input is no part of a statement without semicolon.
+  func statement(size: Int) -> UnsafeRawBufferPointer {
+    let isFeedLast = size > 0 && size == unread.count && unread[size - 1] == UInt8(ascii: "\n")
+    return UnsafeRawBufferPointer(rebasing: unread[..<(isFeedLast ? size - 1 : size)])
+  }
+
   /// A copy of the statement at the cursor around `offset`, up to the end of the line on which the statement ends,
   /// with the offset of the same byte in that copy.
   func surroundings(of offset: Int, statementSize size: Int) -> (text: [UInt8], offset: Int) {
@@ -118,7 +124,7 @@ final class ScriptInput {
     while unread.count < limit, !unread.dropFirst(size).contains(UInt8(ascii: "\n")) {
       guard fill() else { break }
     }
-    let lineEnd = unread.dropFirst(size).firstIndex(of: UInt8(ascii: "\n")) ?? unread.count
+    let lineEnd = unread.dropFirst(statement(size: size).count).firstIndex(of: UInt8(ascii: "\n")) ?? unread.count
     limit = min(limit, lineEnd)
     let from = max(0, offset - ErrorReport.fragmentReach)
     return from < limit ? (Array(unread[from..<limit]), offset - from) : ([], 0)

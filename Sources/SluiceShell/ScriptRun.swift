@@ -37,7 +37,11 @@ extension Shell {
 
   /// Runs SQL, or one dot command, given on the command line; false when something in it failed.
   func runArgument(_ text: String) -> Bool {
-    if text.utf8.first == UInt8(ascii: ".") { return perform(dotCommand: Array(text.utf8), line: 1) != .failed }
+    if text.utf8.first == UInt8(ascii: ".") {
+      guard perform(dotCommand: Array(text.utf8), line: 1) == .failed else { return true }
+      countError()
+      return false
+    }
     return run(ScriptInput(text: Array(text.utf8)), from: .argument)
   }
 
@@ -67,14 +71,17 @@ extension Shell {
         }
       }
     }
-    settle(source)
+    settle(source, isLeaving: nesting == 1 && settings.leavesAtOnce)
     if input.failure != 0 { complain("cannot read the script: \(String(cString: strerror(input.failure)))") }
     return errorCount == before
   }
 
   /// Runs as many INSERTs as stand at the cursor, or the one statement there.
   private func step(_ input: ScriptInput, from source: StatementSource) {
-    let isFast = source == .script && !settings.echoes && !settings.showsTimer
+    // With -bail each statement is confirmed before the next is looked at; inside a transaction there is nothing to
+    // confirm until COMMIT.
+    let isConfirmed = settings.stopsAtFirstError && !session.inTransaction
+    let isFast = source == .script && !isConfirmed && !settings.echoes && !settings.showsTimer
     if isFast, ingest(input) { return }
     let (size, hasRead) = input.statementSize()
     if isFast, hasRead, ingest(input) { return }

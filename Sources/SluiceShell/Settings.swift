@@ -38,6 +38,9 @@ struct Settings {
   /// Whether text goes on below between words.
   var wrapsAtWords = false
   var stopsAtFirstError = false
+  /// Whether a script ends as soon as everything is acknowledged, without waiting for what becomes of it
+  /// (`--no-drain`).
+  var leavesAtOnce = false
   var echoes = false
   var showsTimer = false
 

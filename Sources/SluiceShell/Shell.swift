@@ -49,11 +49,11 @@ final class Shell {
   func execute(_ input: ScriptInput, size: Int, from source: StatementSource) {
     let line = input.line
     let stopwatch = settings.showsTimer ? Stopwatch() : nil
-    let statement = UnsafeRawBufferPointer(rebasing: input.unread[..<size])
+    let statement = input.statement(size: size)
     if settings.echoes { echo(statement) }
     let feeds = statement.reduce(0) { $0 + ($1 == UInt8(ascii: "\n") ? 1 : 0) }
     let failure = perform(statement, line: line)
-    if failure != nil || source != .script || stopwatch != nil { settle(source) }
+    if failure != nil || source != .script || stopwatch != nil || settings.stopsAtFirstError { settle(source) }
     if let failure {
       var fragment: [UInt8] = []
       if failure.isParse, let offset = failure.offset, offset >= 0, offset < size {
@@ -104,9 +104,12 @@ final class Shell {
 
   /// Waits until the fate of everything sent is known and tells what was rejected: called before anything else is
   /// printed, so that results and errors appear in the order of the statements.
-  func settle(_ source: StatementSource) {
+  /// When `isLeaving`, only until everything is acknowledged; what was rejected by then is told.
+  func settle(_ source: StatementSource, isLeaving: Bool = false) {
     var failure: StoreError?
-    do throws(StoreError) { try session.settle() } catch { failure = error }
+    do throws(StoreError) {
+      if isLeaving { try session.acknowledge() } else { try session.settle() }
+    } catch { failure = error }
     reportRejections(source)
     if let failure { report(failure, from: source, line: failure.line, fragment: []) }
   }

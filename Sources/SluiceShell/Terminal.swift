@@ -87,7 +87,6 @@ final class Terminal {
 
   /// C-d runs what stands there without its semicolon, as sqlite3 does.
   private func leaveByEndOfInput() {
-    shell.console.printing().write("\n")
     let input = ScriptInput(text: pending)
     if case .statement = input.next() { shell.execute(input, size: input.unread.count, from: .terminal) }
     if !entry.isEmpty { editor.remember(entry) }

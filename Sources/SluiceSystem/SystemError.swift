@@ -1,3 +1,6 @@
+// The one error type of the door to the machine.
+import Glibc
+
 /// A call to the operating system that failed: which call, on what, with which `errno`.
 public struct SystemError: Error, Equatable, CustomStringConvertible {
   /// The call's C name, such as `fdatasync`.
@@ -14,6 +17,23 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
     self.path = path
     self.code = code
     self.detail = detail
+  }
+
+  /// What the caller can do about it.
+  public enum Reason: Sendable {
+    case diskFull, readOnly, noPermission, notDirectory, locked, other
+  }
+
+  /// The error's class.
+  public var reason: Reason {
+    switch code {
+    case ENOSPC, EDQUOT, EFBIG: .diskFull
+    case EROFS: .readOnly
+    case EACCES, EPERM: .noPermission
+    case ENOTDIR: .notDirectory
+    case EWOULDBLOCK: .locked
+    default: .other
+    }
   }
 
   public var description: String {

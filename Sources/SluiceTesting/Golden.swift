@@ -94,10 +94,23 @@ public struct GoldenSyntaxError: Error, CustomStringConvertible {
 /// The files of `folder`, a path beside the calling test file, sorted by name. None is a test that does not test:
 /// it traps.
 public func goldenFiles(_ folder: String, filePath: String = #filePath) -> [GoldenFile] {
-  let path = (filePath as NSString).deletingLastPathComponent + "/" + folder
-  let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-  if names.isEmpty { fatalError("no golden files in \(path)") }
-  return names.sorted().map { GoldenFile(path: path + "/" + $0) }
+  files((filePath as NSString).deletingLastPathComponent + "/" + folder).map { GoldenFile(path: $0) }
+}
+
+/// The paths of the files of `folder`, a path from the package's folder such as `sql/statements`, sorted by name;
+/// hidden ones and folders are left out. None traps. The tidy test takes a file of sql/ or examples/ as run when a test
+/// names it, or reads its folder by this.
+public func packageFiles(_ folder: String) -> [String] { files(packageFolder() + "/" + folder) }
+
+private func files(_ folder: String) -> [String] {
+  var names: [String] = []
+  do { names = try FileManager.default.contentsOfDirectory(atPath: folder) } catch { print("\(folder): \(error)") }
+  let paths = names.filter { !$0.hasPrefix(".") }.sorted().map { folder + "/" + $0 }.filter { path in
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder.boolValue
+  }
+  if paths.isEmpty { fatalError("no files in \(folder)") }
+  return paths
 }
 
 /// The package's folder, from the place of this source file.

@@ -8,7 +8,7 @@
 //     for call in 1...whole.callCount {
 //       let disk = SimulatedFileSystem()
 //       disk.crash(at: call, seed: seed)
-//       _ = try? workload(disk)                                    // ends with EIO "crashed"
+//       do { try workload(disk) } catch is SystemError {}          // EIO "crashed"
 //       try check(disk.crashImage(.seeded(seed)))                  // what the next process finds
 //     }
 //

@@ -50,7 +50,7 @@ import Testing
 
   @Test func argumentsInOrder() throws {
     let ours = try ShellUnderTest().run(
-      sql: [".mode csv", "SELECT 1, 'a b'; SELECT 2", ".print x", "-- only a comment", "SELECT 3;"],
+      sql: [".mode csv", "SELECT 1, 'a b'; SELECT 2", ".print x", "/* only a comment */", "SELECT 3;"],
       ["-header", "-cmd", ".nullvalue N", "-cmd", "SELECT 0 AS z, NULL AS n"])
     #expect(
       ours.text == "z|n\n0|N\n1,'a b'\r\n1,\"a b\"\r\n2\r\n2\r\nx\n3\r\n3\r\n".replacing("1,'a b'", with: "1,\"'a b'\"")

@@ -32,9 +32,9 @@ import Testing
       """
     try ShellUnderTest().expectLikeStock(create + ".tables\n.tables t%\n.tables ?\n.tables _\n.tables LONG%\n")
     let schema = try ShellUnderTest().run(create + ".schema u\n.schema nosuch\n")
-    #expect(schema.text.hasPrefix("CREATE TABLE "))
+    #expect(schema.text.hasPrefix("CREATE TABLE u"))
     #expect(schema.text.hasSuffix(";\n"))
-    #expect(schema.text.split(separator: "\n").count == 1)
+    #expect(schema.text.split(separator: "CREATE").count == 1)
   }
 
   @Test func files() throws {
@@ -93,7 +93,7 @@ import Testing
       let filler = "--" + String(repeating: "x", count: (1 << 20) - 3 - shift) + "\n"
       let ours = try ShellUnderTest().run(filler + body)
       #expect(ours.text == expected.text)
-      let moved = expected.errorText.replacing("near line 4", with: "near line 5")
+      let moved = expected.errorText.replacing("near line 5", with: "near line 6")
       #expect(ours.errorText == moved)
     }
   }

@@ -157,7 +157,7 @@ import Testing
     #expect(try session.ask("SELECT count(customers.cust\t) FROM customers;") == "0\n")
     #expect(try session.ask("SELECT count(*)", prompt: "   ...> ") == "")
     #expect(try session.ask("FROM customers WHERE customer_n\t> 0;") == "0\n")
-    #expect(try session.ask(".he\tof\t").isEmpty)
+    #expect(try session.ask(".hea\tof\t").isEmpty)
     #expect(try session.ask(".mo\tjs\t").isEmpty)
     #expect(try session.ask("SELECT 1 AS a;") == "[{\"a\":1}]\n")
     #expect(try session.leave() == 0)
@@ -175,6 +175,7 @@ import Testing
     let session = try Session()
     session.terminal.send("\u{1b}[200~SELECT 1;\n.mode csv\nSELECT 1, 'a b';\n\u{1b}[201~\r")
     try session.terminal.expect("1\n1,\"a b\"\n")
+    try session.terminal.expect("sluice> ")
     #expect(try session.leave() == 0)
   }
 }

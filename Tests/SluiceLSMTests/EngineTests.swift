@@ -277,3 +277,19 @@ import Testing
   engine.close()
   #expect(try openEngine(disk).snapshot(at: 16).rows().count == 16)
 }
+
+@Test func tombstonesAreNotMovedToTheBottom() throws {
+  let engine = try openEngine(SimulatedFileSystem())
+  engine.sizes.small = 0
+  for run in UInt64(1)...4 {
+    // Disjoint runs: all could be moved, but the third has nothing to hide any more.
+    engine.apply([run == 3 ? delete(run, makeKey(1, run)) : put(run, makeKey(1, run), [1])])
+    engine.freeze(at: run)
+    try engine.flushAll()
+  }
+  #expect(engine.statistics().tombstones == 1)
+  try engine.compactAll()
+  #expect(engine.statistics().tombstones == 0)
+  #expect(engine.statistics().tableEntries == 3)
+  #expect(try engine.snapshot(at: 4).rows().map(\.position) == [1, 2, 4])
+}

@@ -111,7 +111,7 @@ extension Session {
 
 extension Store {
   var lastPosition: UInt64 { core.pipeline.log.lastPosition }
-  var progress: Progress { core.pipeline.progress.withLock { $0 } }
+  var progress: Sluice.Progress { core.pipeline.progress.withLock { $0 } }
 
   /// Rows of all SQL tables as the shards hold them, by table and key. A key on two shards is recorded as an issue.
   func liveContents(_ comment: Comment? = nil) throws -> Contents {

@@ -1,4 +1,5 @@
-// What SQL tables, indexes and views exist. A value: readers keep the one they have, the applier puts a new one in place.
+// What SQL tables, indexes and views exist. A value: readers keep the one they have, the applier puts a new one in
+// place.
 import SluiceSQL
 import SluiceSystem
 import Synchronization
@@ -22,6 +23,11 @@ final class SQLTable: Sendable {
 
   /// Columns whose values place a row: the shard key, else the primary key; empty: the row's position.
   var placingColumns: [Int] { definition.shardKey ?? definition.primaryKey }
+
+  /// Whether `name` is one of SQLite's names for the INTEGER PRIMARY KEY column.
+  func acceptsRowid(_ name: String) -> Bool {
+    definition.isRowidAlias && ["rowid", "oid", "_rowid_"].contains(folded(name))
+  }
 
   /// SQLite's sentence for a duplicate.
   var duplicateMessage: String {

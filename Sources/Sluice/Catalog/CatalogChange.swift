@@ -1,14 +1,15 @@
 // A change of the catalog, as it stands in the log (a command of kind `catalog`) and in shard 0 (under reserved keys).
 //
-// Key in the log and in shard 0:  4 bytes 0 (table id 0 is reserved), 1 byte: 0 object, 1 sequence; then the object's name in
-// ASCII lower case, UTF-8.
+// Key in the log and in shard 0:  4 bytes 0 (table id 0 is reserved), 1 byte: 0 object, 1 sequence; then the object's
+// name in ASCII lower case, UTF-8.
 // Value:
 //   offset size
 //        0    1  operation: 1 create, 2 drop, 3 set sequence
 //        1    1  kind of object: 1 table, 2 index, 3 view
 //        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error)
 //        3    1  zero
-//        4    4  table id of a created table; for a drop the highest id given out so far, so that none is ever used again; else 0
+//        4    4  table id of a created table; for a drop the highest id given out so far, so that none is ever used
+//                again; else 0
 //        8    8  sequence: highest key ever given out, for operation 3
 //       16    -  name as written: varint size, UTF-8
 //        -    -  owner: name of the SQL table that an index belongs to: varint size, UTF-8

@@ -1,5 +1,6 @@
-// SQLite as the evaluator of everything that is not a plain literal: expressions in VALUES, defaults, conversions between
-// storage classes, CHECK constraints, and the words of its error messages. One private in-memory database per session.
+// SQLite as the evaluator of everything that is not a plain literal: expressions in VALUES, defaults, conversions
+// between storage classes, CHECK constraints, and the words of its error messages. One private in-memory database per
+// session.
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem

@@ -1,5 +1,5 @@
-// Everything about `INSERT INTO t(…) VALUES` that is the same for each row: worked out once, kept while the next statements
-// begin with the same bytes. Unsafe by nature: named in the tidy test.
+// Everything about `INSERT INTO t(…) VALUES` that is the same for each row: worked out once, kept while the next
+// statements begin with the same bytes. Unsafe by nature: named in the tidy test.
 import SluiceLog
 import SluiceSQL
 import SluiceSystem

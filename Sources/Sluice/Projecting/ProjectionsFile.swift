@@ -1,5 +1,5 @@
-// projections.db: an ordinary SQLite file in WAL mode. Beside the mirrors it holds two small tables of its own, written in
-// the same transactions as the rows they speak of:
+// projections.db: an ordinary SQLite file in WAL mode. Beside the mirrors it holds two small tables of its own,
+// written in the same transactions as the rows they speak of:
 //
 //   sluice_checkpoint(store_id, position)     one row: which store, and the last position that the file holds
 //   sluice_catalog(name, kind, …)             what was mirrored, so that changes after the checkpoint can be followed
@@ -17,11 +17,12 @@ final class ProjectionsFile {
   private(set) var catalog = Catalog()
   private let storeID: UInt64
 
-  /// Pages of the write-ahead log beyond which they are copied into the file (32 MiB of 4 KiB pages): large enough that a
-  /// page of a bulk load is copied once, small enough to stay in the page cache.
+  /// Pages of the write-ahead log beyond which they are copied into the file (32 MiB of 4 KiB pages): large enough
+  /// that a page of a bulk load is copied once, small enough to stay in the page cache.
   static let checkpointPages = 8_192
 
-  /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or before.
+  /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or
+  /// before.
   static func open(_ path: String, storeID: UInt64, last: UInt64) throws(StoreError) -> ProjectionsFile {
     do {
       let file = try ProjectionsFile(path, storeID: storeID)

@@ -1,5 +1,5 @@
-// The projector: brings applied batches into projections.db, rows and checkpoint in one SQLite transaction, so that each
-// is there exactly once. It takes batches from memory, or from the log where memory had no room for them; the
+// The projector: brings applied batches into projections.db, rows and checkpoint in one SQLite transaction, so that
+// each is there exactly once. It takes batches from memory, or from the log where memory had no room for them; the
 // transaction grows with the backlog.
 import SluiceLSM
 import SluiceLog
@@ -139,6 +139,8 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   private func project(_ item: ProjectorItem) throws {
+    var lastID: UInt32 = 0
+    var lastMirror: Mirror?
     var commands = item.batch.commands()
     var position = item.batch.firstPosition
     var skip = item.noEffect[...]
@@ -150,10 +152,15 @@ final class Projector: Role, @unchecked Sendable {
       }
       if command.kind == .catalog {
         try projectCatalog(command)
+        lastMirror = nil
         continue
       }
       let id = command.key.loadUnaligned(as: UInt32.self).bigEndian
-      if let mirror = try mirror(id) { mirror.add(key: command.key, row: command.value, position: position) }
+      if id != lastID || lastMirror == nil {
+        lastID = id
+        lastMirror = try mirror(id)
+      }
+      lastMirror?.add(key: command.key, row: command.value, position: position)
     }
   }
 
@@ -186,6 +193,8 @@ final class Projector: Role, @unchecked Sendable {
       do { try file.connection.execute("ROLLBACK") } catch { throw StoreError(error) }
     }
     mirrors = [:]
+    // Beforehand, so that closing the last connection locks readers out for a moment only.
+    do { _ = try file.connection.checkpoint(.passive) } catch { throw StoreError(error) }
     file.connection.close()
   }
 }

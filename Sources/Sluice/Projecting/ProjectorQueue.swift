@@ -1,5 +1,5 @@
-// Applied batches on their way to the projector. Bounded in bytes: what does not fit is left out, and the projector reads
-// it back from the log. So a slow projector costs neither memory nor a standstill of the writers.
+// Applied batches on their way to the projector. Bounded in bytes: what does not fit is left out, and the projector
+// reads it back from the log. So a slow projector costs neither memory nor a standstill of the writers.
 import SluiceLog
 import SluiceSystem
 

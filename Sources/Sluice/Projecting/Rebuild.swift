@@ -1,5 +1,6 @@
-// Making projections.db anew: from the shards themselves, at one position, in one SQLite transaction. Rows of all shards
-// are merged in key order, so that SQLite fills its pages once and in order. Unsafe by nature: named in the tidy test.
+// Making projections.db anew: from the shards themselves, at one position, in one SQLite transaction. Rows of all
+// shards are merged in key order, so that SQLite fills its pages once and in order. Unsafe by nature: named in the
+// tidy test.
 import SluiceLSM
 import SluiceSQL
 import SluiceSQLite

@@ -53,7 +53,9 @@ final class Applier: Role, @unchecked Sendable {
   func submit(_ items: [DurableItem]) {
     let isThreaded = pipeline.options.threaded
     queue.wait { queue -> Void? in
-      if isThreaded && queue.sizeBytes > Self.queueLimitBytes && !pipeline.hasFailed { return nil }
+      // Nobody applies any more after a failure: what is durable waits for the next opening.
+      if pipeline.hasFailed { return () }
+      if isThreaded && queue.sizeBytes > Self.queueLimitBytes { return nil }
       queue.items += items
       queue.sizeBytes += items.reduce(0) { $0 + $1.sizeBytes }
       return ()
@@ -77,18 +79,22 @@ final class Applier: Role, @unchecked Sendable {
         let rejections = try apply(batch, transactionEnd: true)
         finish(item, session: batch.session, rejections)
       case .transaction(let range, let session):
-        finish(item, session: session, try applyTransaction(range))
+        guard let rejections = try applyTransaction(range) else { return false }
+        finish(item, session: session, rejections)
       }
     }
     return !items.isEmpty
   }
 
-  /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole.
-  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> [Rejection] {
+  /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole. Nil when
+  /// the store is left before its end.
+  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> [Rejection]? {
     try convertingErrors {
       var rejections: [Rejection] = []
       let reader = try pipeline.log.reader(after: range.lowerBound - 1, upTo: range.upperBound)
       while let record = try reader.next() {
+        // Who leaves without draining leaves the rest to the next opening.
+        if pipeline.progress.withLock({ $0.isAbandoning }) { return nil }
         if case .commands(let batch, let transactionEnd) = record {
           rejections += try apply(batch, transactionEnd: transactionEnd)
         }

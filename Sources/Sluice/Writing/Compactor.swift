@@ -1,4 +1,5 @@
-// The compactor: flushes frozen memtables of all shards, moves the flushed position, then compacts, one piece at a time.
+// The compactor: flushes frozen memtables of all shards, moves the flushed position, then compacts, one piece at a
+// time.
 import SluiceLSM
 import SluiceSystem
 

@@ -64,7 +64,8 @@ final class Pipeline: Sendable {
     }
     guard options.threaded else { return }
     do {
-      let threads = try ([applier] + others).map { role throws(SystemError) in try RoleThread(role, progress: progress)
+      let threads = try ([applier] + others).map { role throws(SystemError) in
+        try RoleThread(role, progress: progress) { [self] error in fail(error) }
       }
       let appenderThread = try Thread(name: "sluice-appender") { appender.run() }
       roles.withLock {
@@ -129,15 +130,22 @@ final class Pipeline: Sendable {
 
   /// Hands a batch to the appender; waits while too much is queued.
   func submit(_ batch: Batch) throws(StoreError) {
+    try checkFailure()
     progress.withLock { $0.sessions[batch.session]?.submitted += 1 }
     do { try appender.submit(batch) } catch { throw StoreError(error) }
   }
 
   /// Hands a finished staged transaction to the appender.
   func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) {
+    try checkFailure()
     stagedSessions.withLock { $0[ObjectIdentifier(staged)] = session }
     progress.withLock { $0.sessions[session]?.submitted += 1 }
     do { try appender.submit(staged: staged) } catch { throw StoreError(error) }
+  }
+
+  /// Writing stops with the first failure of any role.
+  func checkFailure() throws(StoreError) {
+    if let failure = progress.withLock({ $0.failure }) { throw failure }
   }
 
   // MARK: From the appender

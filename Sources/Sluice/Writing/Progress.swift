@@ -1,5 +1,5 @@
-// How far the pipeline has come: the watermarks of contract 1, what each session still waits for, and the first failure.
-// One monitor for all of it: it is touched once per batch, never per row.
+// How far the pipeline has come: the watermarks of contract 1, what each session still waits for, and the first
+// failure. One monitor for all of it: it is touched once per batch, never per row.
 import SluiceSystem
 
 /// A statement that was acknowledged as written and rejected when it was applied.

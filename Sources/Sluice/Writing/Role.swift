@@ -1,5 +1,5 @@
-// A role is a loop of the pipeline (applier, projector, compactor). It works in steps, so that a thread can run it and a
-// simulator can drive it.
+// A role is a loop of the pipeline (applier, projector, compactor). It works in steps, so that a thread can run it
+// and a simulator can drive it.
 import SluiceSystem
 
 /// One loop of the pipeline.
@@ -14,7 +14,10 @@ protocol Role: AnyObject, Sendable {
 final class RoleThread: Sendable {
   private let thread: Thread
 
-  init(_ role: any Role, progress: Monitor<Progress>) throws(SystemError) {
+  /// `onFailure` is called with what `step` throws; the thread ends then.
+  init(
+    _ role: any Role, progress: Monitor<Progress>, onFailure: @escaping @Sendable (StoreError) -> Void
+  ) throws(SystemError) {
     thread = try Thread(name: "sluice-\(role.name)") {
       var seen: UInt64 = 0
       while true {
@@ -25,10 +28,7 @@ final class RoleThread: Sendable {
         do throws(StoreError) {
           while try role.step() {}
         } catch {
-          progress.update { state in
-            if state.failure == nil { state.failure = error }
-          }
-          return
+          return onFailure(error)
         }
         if progress.withLock({ $0.isStopping && $0.work == seen }) { return }
       }

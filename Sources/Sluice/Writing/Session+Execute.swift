@@ -51,7 +51,9 @@ extension Session {
     _ statement: SluiceSQL.Statement, _ text: UnsafeRawBufferPointer, line: Int
   ) throws(StoreError) -> Outcome {
     switch statement {
-    case .insert(let header): try insertStatement(header, text, line: line)
+    case .insert(let header):
+      try checkTransaction()
+      try insertStatement(header, text, line: line)
     case .select: return try query(text)
     case .begin:
       guard transaction == nil else {
@@ -92,7 +94,7 @@ extension Session {
     } else {
       guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self),
         try insert(base, base + text.count, line: line, isWhole: true) != nil
-      else { throw StoreError(.invalid, "incomplete input", isParse: true, sqliteCode: 1) }
+      else { throw StoreError(SQLError.unfinished(text)) }
     }
     try statementEnded()
   }
@@ -116,6 +118,7 @@ extension Session {
     guard let open = transaction else {
       throw StoreError(.invalid, "cannot commit - no transaction is active", sqliteCode: 1)
     }
+    try checkTransaction()
     if let staged = open.staged {
       try stage()
       transaction = nil
@@ -130,6 +133,11 @@ extension Session {
     if open.hasCatalogChanges || stopAtFirstError { try waitApplied() }
     plan = nil
     refreshCatalog()
+  }
+
+  /// A transaction whose rows could not be written can only be rolled back.
+  private func checkTransaction() throws(StoreError) {
+    if let failure = transaction?.failure { throw failure }
   }
 
   private func rollback() throws(StoreError) {

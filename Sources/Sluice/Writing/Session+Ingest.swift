@@ -5,11 +5,13 @@ import SluiceSQL
 import SluiceSystem
 
 extension Session {
-  /// Consumes whole plain INSERT statements from the start of `bytes`, as many as it can, and returns how many bytes that
-  /// were; `line` moves on by the lines consumed. It stops in front of anything else: another kind of statement, one that is
-  /// not complete, one with an error. Give that to `execute`.
+  /// Consumes whole plain INSERT statements from the start of `bytes`, as many as it can, and returns how many bytes
+  /// that were; `line` moves on by the lines consumed. It stops in front of anything else: another kind of statement,
+  /// one that is not complete, one with an error. Give that to `execute`.
   public func ingest(_ bytes: UnsafeRawBufferPointer, line: inout Int) -> Int {
     guard let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return 0 }
+    // What cannot be written is for `execute` to say.
+    guard canWrite else { return 0 }
     refreshCatalog()
     let end = base + bytes.count
     var cursor = base
@@ -24,11 +26,16 @@ extension Session {
         line = startLine + countLines(start, next)
         cursor = next
         try statementEnded()
+        if stopAtFirstError, rejectionCount > 0 { return cursor - base }
       } catch {
+        // An error of the statement: it was not consumed. One of writing stays, for `execute` to say.
         return cursor - base
       }
     }
   }
+
+  /// Whether neither the store nor the open transaction has failed.
+  private var canWrite: Bool { transaction.map { $0.failure == nil } ?? !store.pipeline.hasFailed }
 
   @inline(__always)
   private func skipBlanks(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, _ line: inout Int) {
@@ -47,8 +54,8 @@ extension Session {
     countByte(0x0a, UnsafeRawBufferPointer(start: start, count: end - start))
   }
 
-  /// One INSERT that begins at `start`: all of its rows, or none. Returns where it ends, behind its `;`; nil when the text
-  /// ends first. `isWhole`: the text is one whole statement, and its end is the statement's end.
+  /// One INSERT that begins at `start`: all of its rows, or none. Returns where it ends, behind its `;`; nil when the
+  /// text ends first. `isWhole`: the text is one whole statement, and its end is the statement's end.
   func insert(
     _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, line: Int, isWhole: Bool = false
   ) throws(StoreError) -> UnsafePointer<UInt8>? {
@@ -113,9 +120,19 @@ extension Session {
   func table(of header: InsertHeader) throws(SQLError) -> SQLTable {
     guard let table = catalog.table(header.table) else {
       if catalog.objects[folded(header.table)]?.kind == .view {
-        throw SQLError(.invalid, "cannot modify \(header.table) because it is a view")
+        throw SQLError(
+          .invalid, "cannot modify \(header.table) because it is a view", offset: header.tableOffset)
       }
-      throw SQLError(.invalid, "no such table: \(header.table)")
+      if folded(header.table).hasPrefix("sqlite_stat") {
+        throw SQLError(
+          .unsupported, "\(header.table) holds statistics of SQLite's planner, and a store keeps none",
+          offset: header.tableOffset)
+      }
+      throw SQLError(.invalid, "no such table: \(header.table)", offset: header.tableOffset)
+    }
+    for (name, offset) in zip(header.columns ?? [], header.columnOffsets)
+    where table.definition.columnIndex(name) == nil && !table.acceptsRowid(name) {
+      throw SQLError(.invalid, "table \(table.name) has no column named \(name)", offset: offset)
     }
     return table
   }
@@ -159,7 +176,8 @@ extension Session {
     return true
   }
 
-  /// Slot of a shard key that is not the whole primary key; its encoding stands behind the key in the buffer for a moment.
+  /// Slot of a shard key that is not the whole primary key; its encoding stands behind the key in the buffer for a
+  /// moment.
   @inline(__always)
   private func placingSlot(_ plan: InsertPlan) -> UInt16 {
     let start = key.count

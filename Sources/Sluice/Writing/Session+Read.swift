@@ -152,9 +152,7 @@ extension Session {
     let batch = encodeAside(base, base + text.count)
     if let counter, let before { counter.restore(before) }
     defer { plan = nil }
-    guard let batch = try batch.get(), let plan else {
-      throw StoreError(.invalid, "incomplete input", isParse: true, sqliteCode: 1)
-    }
+    guard let batch = try batch.get(), let plan else { throw StoreError(SQLError.unfinished(text)) }
     return .rows(
       Rows(
         columns: ["row", "table", "placed_by", "slot", "shard"],

@@ -46,7 +46,10 @@ extension Session {
     guard let values = RowReader(value).values() else {
       throw StoreError(.internal, "a row that was just encoded cannot be read")
     }
-    do { try evaluator.check(values, of: plan.table) } catch { throw StoreError(error) }
+    do { try evaluator.check(values, of: plan.table) } catch {
+      if plan.orAction == .ignore, error.kind == .constraint { return false }
+      throw StoreError(error)
+    }
     return true
   }
 }

@@ -1,5 +1,5 @@
-// One client's conversation: statements in, in order; outcomes out, in order. The row path is in Session+Ingest.swift, all
-// other statements in Session+Execute.swift.
+// One client's conversation: statements in, in order; outcomes out, in order. The row path is in
+// Session+Ingest.swift, all other statements in Session+Execute.swift.
 import SluiceLog
 import SluiceSQL
 import SluiceSQLite
@@ -7,8 +7,8 @@ import SluiceSystem
 
 /// Executes statements one after another. Used by one thread at a time; a store gives out as many as wanted.
 ///
-/// INSERTs are pipelined: they are encoded, handed to the queue, and acknowledged by `settle()`. What was rejected when it
-/// was applied (a duplicate key) comes back through `takeRejections()` with the line of its statement.
+/// INSERTs are pipelined: they are encoded, handed to the queue, and acknowledged by `settle()`. What was rejected
+/// when it was applied (a duplicate key) comes back through `takeRejections()` with the line of its statement.
 public final class Session {
   /// Bytes of encoded statements after which they go to the appender without waiting for more.
   static let batchBytes = 256 << 10
@@ -38,7 +38,8 @@ public final class Session {
     /// Where its batches go once they are too much for memory.
     var staged: StagedSegment?
     var hasCatalogChanges = false
-    var hasWritten = false
+    /// Why it can only be rolled back: its rows could not be staged.
+    var failure: StoreError?
   }
 
   init(store: StoreCore) throws(StoreError) {
@@ -69,6 +70,8 @@ public final class Session {
 
   /// Hands what was encoded so far to the appender. Nothing inside a transaction: that waits for COMMIT.
   func sendBatch() throws(StoreError) {
+    // Nobody is told that all is well once something could not be written.
+    try store.pipeline.checkFailure()
     guard transaction == nil, !builder.isEmpty else { return }
     try store.pipeline.submit(seal())
   }
@@ -83,7 +86,7 @@ public final class Session {
   func statementEnded() throws(StoreError) {
     if transaction == nil {
       if stopAtFirstError {
-        try sendBatch()
+        try waitApplied()
       } else if builder.size >= Self.batchBytes {
         try sendBatch()
       }
@@ -95,10 +98,13 @@ public final class Session {
   /// Moves the transaction's encoded rows to its staged segment.
   func stage() throws(StoreError) {
     guard !builder.isEmpty else { return }
-    try convertingErrors {
+    do {
       let staged = try transaction?.staged ?? store.pipeline.log.stage()
       transaction?.staged = staged
       try staged.append(seal())
+    } catch {
+      transaction?.failure = StoreError(converting: error)
+      throw StoreError(converting: error)
     }
   }
 

@@ -1,0 +1,82 @@
+// What the README shows is what happens: its console session is run command by command, and its two commands are there.
+import Foundation
+import SluiceTesting
+import Testing
+
+@Suite struct ReadmeTests {
+  private let readme = String(
+    decoding: FileManager.default.contents(atPath: packageFolder() + "/README.md") ?? Data(), as: UTF8.self)
+
+  /// Lines `$ command` and what follows each until the next.
+  private func session() throws -> [(command: String, output: String)] {
+    let start = try #require(readme.range(of: "```console\n"))
+    let end = try #require(readme.range(of: "```", range: start.upperBound..<readme.endIndex))
+    var steps: [(command: String, output: String)] = []
+    for line in readme[start.upperBound..<end.lowerBound].split(separator: "\n") {
+      if line.hasPrefix("$ ") {
+        steps.append((String(line.dropFirst(2)), ""))
+      } else {
+        steps[steps.count - 1].output += line + "\n"
+      }
+    }
+    return steps
+  }
+
+  @Test func theSessionHappensAsShown() throws {
+    let folder = TemporaryFolder()
+    try FileManager.default.copyItem(atPath: packageFolder() + "/sql/tour.sql", toPath: folder.file("tour.sql"))
+    let programs = (builtProduct("sluice") as NSString).deletingLastPathComponent
+    let steps = try session()
+    #expect(steps.count == 5)
+    for step in steps {
+      let result = try runProcess(
+        "/bin/bash", ["-c", "cd '\(folder.path)' && PATH='\(programs)':\"$PATH\" && { \(step.command); } 2>&1"])
+      #expect(result.text == step.output, "\(step.command)")
+    }
+  }
+
+  /// The first of README's two commands, with the binary that is built already.
+  @Test func theMainJobRuns() throws {
+    let folder = TemporaryFolder()
+    let examples = packageFolder() + "/examples"
+    let command = try #require(readme.split(separator: "\n").first { $0.contains("examples/flights.sql") })
+    #expect(command.contains("sluice flights.sluice < examples/flights.sql"))
+    #expect(command.contains("sqlite3 flights.sluice/projections.db < examples/delays.sql"))
+    let load = try runProcess(builtProduct("sluice"), [folder.file("f.sluice")], inputFile: examples + "/flights.sql")
+    #expect(load.errorText == "")
+    #expect(load.text == "")
+    #expect(load.status == 0)
+    let ask = try runProcess(
+      "/bin/bash", ["-c", "sqlite3 '\(folder.file("f.sluice"))/projections.db' < '\(examples)/delays.sql'"])
+    #expect(
+      ask.text == """
+        carrier  flights  mean_delay  worst
+        -------  -------  ----------  -----
+        B6       920      10.8        252  
+        UA       888      9.0         379  
+        DL       709      2.4         327  
+        EV       702      23.5        379  
+        AA       533      9.5         337  
+
+        """)
+  }
+
+  @Test func theQuickstartRuns() throws {
+    let folder = TemporaryFolder()
+    for _ in 0..<2 {
+      let result = try runProcess(builtProduct("quickstart"), [folder.file("quickstart.sluice")])
+      #expect(result.errorText == "")
+      #expect(result.text == "attic 3 23.5\n")
+    }
+  }
+
+  @Test func theExtensionLoadsInPython() throws {
+    let library = builtProduct("libsluice0.so")
+    guard FileManager.default.fileExists(atPath: library) else {
+      Issue.record("libsluice0.so is not built: run swift build first")
+      return
+    }
+    let result = try runProcess("/usr/bin/python3", [packageFolder() + "/examples/extension.py", library])
+    #expect(result.text.hasPrefix("sluice 0."), "\(result.errorText)")
+  }
+}
