@@ -17,9 +17,10 @@ private final class CrashWatch: @unchecked Sendable {
   private let projections: String
   private let scratch = Scratch()
   var run: WorkloadRun?
-  /// Steps acknowledged before the run's store was opened for the first time: none.
   private(set) var callCount = 0
   private(set) var crashCount = 0
+  /// The calls seen.
+  private(set) var kinds: [String] = []
   private var copiedAt = -1
   private let part: Int
   private let parts: Int
@@ -35,6 +36,7 @@ private final class CrashWatch: @unchecked Sendable {
   /// Around syncs and renames every kind of crash; elsewhere one kind, in turn.
   func willCall(_ call: String) {
     callCount += 1
+    kinds.append(call)
     if let run, run.acknowledged % 16 == 9, copiedAt != run.acknowledged {
       copiedAt = run.acknowledged
       copyDatabase(projections, to: scratch.file("older.db"))
@@ -46,7 +48,7 @@ private final class CrashWatch: @unchecked Sendable {
       crashCount += 1
       let variant = (callCount / parts + index) % 4
       let comment: Comment =
-        "call \(callCount), before \(call), \(mode), projections \(variant), part \(part): \(repeatCommand(seed, "CrashTests"))"
+        "call \(callCount), before \(call), \(mode), projections \(variant), part \(part): \(repeatCommand(seed, "SluiceTests.CrashTests"))"
       do { try crash(mode, variant, comment) } catch { Issue.record("\(error); \(comment)") }
     }
   }
@@ -80,7 +82,7 @@ private final class CrashWatch: @unchecked Sendable {
     let watch = CrashWatch(
       seed: seed, disk: bench.disk, projections: bench.projections, part: part, of: Self.parts)
     let hooked = HookedFileSystem(bench.disk) { if watch.run != nil { watch.willCall($0) } }
-    let comment: Comment = "without a crash: \(repeatCommand(seed, "CrashTests"))"
+    let comment: Comment = "without a crash: \(repeatCommand(seed, "SluiceTests.CrashTests"))"
     let run = try WorkloadRun(
       Workload(seed: seed, count: 90), options: simulatedOptions(hooked, projections: bench.projections), least: 0,
       comment: comment)
@@ -89,6 +91,9 @@ private final class CrashWatch: @unchecked Sendable {
     try run.compare()
     watch.run = nil
     try run.closeAndCompareFile()
-    print("calls \(watch.callCount) crashes \(watch.crashCount) part \(part)")
+    #expect(watch.crashCount > 80, "the workload is too small; \(comment)")
+    for kind in ["create shop/shards", "remove shop/shards", "rename shop/log/staged", "remove shop/log/staged"] {
+      #expect(watch.kinds.contains { $0.hasPrefix(kind) }, "the workload never does \(kind); \(comment)")
+    }
   }
 }
