@@ -56,8 +56,11 @@ final class KeyCounter: Sendable {
   /// The highest key so far.
   var current: Int64 { highest.load(ordering: .relaxed) }
 
-  /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written.
-  func restore(_ key: Int64) { highest.store(key, ordering: .relaxed) }
+  /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written;
+  /// nothing when others have moved on from `reached`, which is what `current` was afterwards.
+  func restore(_ key: Int64, from reached: Int64) {
+    _ = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
+  }
 
   /// The next key; `stored` finds the highest stored one the first time. Nil when the last integer is taken.
   func next<E: Error>(stored: () throws(E) -> Int64?) throws(E) -> Int64? {
