@@ -30,7 +30,7 @@ enum DurableItem: Sendable {
 /// `@unchecked Sendable`: the resolver belongs to the thread that calls `step`; all else stands in the queue's monitor.
 final class Applier: Role, @unchecked Sendable {
   let name = "applier"
-  /// Durable bytes that may wait to be applied before the appender waits.
+  /// Durable bytes that may wait to be applied before sessions wait.
   static let queueLimitBytes = 16 << 20
   /// Frozen memtables that may wait to be flushed before the applier waits.
   static let frozenLimit = 2
@@ -49,23 +49,29 @@ final class Applier: Role, @unchecked Sendable {
     self.resolver = resolver
   }
 
-  /// Takes over durable items, in log order; waits while too much is queued. Called by the appender only.
+  /// Takes over durable items, in log order. Called by the appender only, and never makes it wait: the applier itself may
+  /// be waiting for a resolution that the appender has to write.
   func submit(_ items: [DurableItem]) {
-    let isThreaded = pipeline.options.threaded
-    queue.wait { queue -> Void? in
-      // Nobody applies any more after a failure: what is durable waits for the next opening.
-      if pipeline.hasFailed { return () }
-      if isThreaded && queue.sizeBytes > Self.queueLimitBytes { return nil }
+    // Nobody applies any more after a failure: what is durable waits for the next opening.
+    if pipeline.hasFailed { return }
+    queue.withLock { queue in
       queue.items += items
       queue.sizeBytes += items.reduce(0) { $0 + $1.sizeBytes }
-      return ()
+    }
+  }
+
+  /// Waits while too much is queued. Called by sessions, before they hand over more.
+  func waitForRoom() {
+    guard pipeline.options.threaded else { return }
+    queue.wait { [pipeline] queue -> Void? in
+      queue.sizeBytes <= Self.queueLimitBytes || pipeline.hasFailed ? () : nil
     }
   }
 
   /// Bytes that are durable and not applied yet.
   var queuedBytes: Int { queue.withLock { $0.sizeBytes } }
 
-  /// Lets a waiting appender look again (after a failure).
+  /// Lets waiting sessions look again (after a failure).
   func wake() { queue.update { _ in } }
 
   func step() throws(StoreError) -> Bool {

@@ -11,9 +11,11 @@ final class Compactor: Role {
   init(pipeline: Pipeline) { self.pipeline = pipeline }
 
   func step() throws(StoreError) -> Bool {
+    let progress = pipeline.progress.withLock { $0 }
+    if progress.isAbandoning { return false }
     if try flush() { return true }
     // Leaving does not wait for merges: the next process goes on with them.
-    if pipeline.progress.withLock({ $0.isStopping }) { return false }
+    if progress.isStopping { return false }
     for engine in pipeline.engines {
       do { if try engine.compact() { return true } } catch { throw StoreError(error) }
     }

@@ -130,6 +130,7 @@ final class Pipeline: Sendable {
 
   /// Hands a batch to the appender; waits while too much is queued.
   func submit(_ batch: Batch) throws(StoreError) {
+    applier.waitForRoom()
     try checkFailure()
     progress.withLock { $0.sessions[batch.session]?.submitted += 1 }
     do { try appender.submit(batch) } catch { throw StoreError(error) }
