@@ -62,8 +62,9 @@ final class KeyCounter: Sendable {
     _ = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
   }
 
-  /// The next key; `stored` finds the highest stored one the first time. Nil when the last integer is taken.
-  func next<E: Error>(stored: () throws(E) -> Int64?) throws(E) -> Int64? {
+  /// The next key, 1 when there is none yet and `least` or above; `stored` finds the highest stored one the first time.
+  /// Nil when the last integer is taken.
+  func next<E: Error>(least: Int64 = 1, stored: () throws(E) -> Int64?) throws(E) -> Int64? {
     if !loaded.load(ordering: .acquiring) {
       if let key = try stored() { raise(to: key) }
       loaded.store(true, ordering: .releasing)
@@ -71,7 +72,7 @@ final class KeyCounter: Sendable {
     var current = highest.load(ordering: .relaxed)
     while true {
       if current == Int64.max { return nil }
-      let following = max(current, 0) + 1
+      let following = current == Int64.min ? 1 : max(current + 1, least)
       let (exchanged, original) = highest.compareExchange(
         expected: current, desired: following, ordering: .relaxed)
       if exchanged { return following }

@@ -64,7 +64,8 @@ struct Replay {
       } else {
         try resolve(batch, known, projected: projected)
       }
-      try pipeline.countGeneration(batch)
+      // Below it a generation cannot end: some shard has already been flushed further.
+      if batch.lastPosition >= flushed { try pipeline.countGeneration(batch) }
     }
   }
 
