@@ -97,7 +97,9 @@ import Testing
     let bench = Bench()
     let images = Monitor<[SimulatedFileSystem]>([])
     let hooked = HookedFileSystem(bench.disk) { call in
-      if call.hasPrefix("create shop/shards/001") { images.update { $0.append(bench.disk.crashImage(.keepNothing)) } }
+      if call.hasPrefix("create shop/shards/001"), call.hasSuffix(".table") {
+        images.update { $0.append(bench.disk.crashImage(.keepNothing)) }
+      }
     }
     let store = try Store.open(path: "shop", options: simulatedOptions(hooked, projections: bench.projections))
     let session = try store.makeSession()

@@ -37,7 +37,42 @@ import Testing
       try session.run("INSERT INTO t VALUES(1)")
       try session.settle()
     }
-    #expect(error != nil)
+    #expect(error?.kind == .unavailable)
+    #expect(storeError { try session.settle() }?.message.contains("is closed") == true)
+    #expect(storeError { _ = try store.makeSession().run("CREATE TABLE u(id)") }?.kind == .unavailable)
+  }
+
+  /// Nothing of a closed store stays in memory: its parts know one another only while it is open.
+  @Test(arguments: [true, false])
+  func closedStoreIsGivenBack(_ threaded: Bool) throws {
+    let bench = Bench()
+    weak var core: StoreCore?
+    weak var pipeline: Pipeline?
+    do {
+      let store = try bench.open { $0.threaded = threaded }
+      core = store.core
+      pipeline = store.core.pipeline
+      try store.makeSession().run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+      try store.close()
+    }
+    #expect(core == nil)
+    #expect(pipeline == nil)
+  }
+
+  /// The number behind the highest, as in SQLite; with AUTOINCREMENT from 1. A row that is left out takes none.
+  @Test func numbersThatARowLeavesOut() throws {
+    let bench = Bench()
+    let store = try bench.open()
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v NOT NULL)")
+    try session.run("CREATE TABLE a(id INTEGER PRIMARY KEY AUTOINCREMENT, v)")
+    for table in ["t", "a"] { try session.run("INSERT INTO \(table) VALUES(-5, 1), (NULL, 2)") }
+    #expect(storeError { try session.run("INSERT INTO t(v) VALUES(NULL)") } != nil)
+    try session.run("INSERT OR IGNORE INTO t(id, v) VALUES(NULL, NULL), (700, NULL)")
+    try session.run("INSERT INTO t(v) VALUES(3)")
+    #expect(try session.run("SELECT id FROM t ORDER BY id") == [[.integer(-5)], [.integer(-4)], [.integer(-3)]])
+    #expect(try session.run("SELECT id FROM a ORDER BY id") == [[.integer(-5)], [.integer(1)]])
+    try store.close()
   }
 
   @Test func indexGoesWithItsTableForGood() throws {
