@@ -179,7 +179,9 @@ private func count(_ session: Session) throws -> Int64 {
       let failure = StoreError(converting: error)
       #expect([.corrupt, .invalid, .unsupported].contains(failure.kind), "\(failure); \(comment)")
       let name = String(path.split(separator: "/").last!)
-      #expect(failure.message.contains(name), "\(failure); \(comment)")
+      // Damage to the last group of the log looks like a torn tail; that it was none the shards tell.
+      let isTail = name.hasSuffix(".log") && failure.message.contains("but the log ends at")
+      #expect(failure.message.contains(name) || isTail, "\(failure); \(comment)")
       return true
     }
   }

@@ -1,7 +1,8 @@
 // The oracle: random scripts through a session and through SQLite; the same rows and the same sentences must come out.
 //
-// Kept out, because Sluice differs there on purpose: numbers of an INTEGER PRIMARY KEY after a rejected statement (they are
-// given out before it is known) or after a CHECK under OR IGNORE, and NULL in other primary keys (WITHOUT ROWID is the same).
+// Kept out, because Sluice differs there on purpose: numbers of an INTEGER PRIMARY KEY after a rejected statement (they
+// are given out before that is known) or after a CHECK under OR IGNORE, NULL in other primary keys (so they are made
+// WITHOUT ROWID), the order of the errors of a statement that has several.
 import SluiceSQLite
 import SluiceSystem
 import SluiceTesting
@@ -119,6 +120,10 @@ private struct ScriptMaker {
     var script: [String] = []
     func differs(_ statement: String, _ found: String?, _ expected: String?) -> Bool {
       if found == expected { return false }
+      // Rows are checked before keys: of a statement with several rows the error of a later row may come first.
+      if let found, let expected, expected.hasPrefix("UNIQUE"), !found.hasPrefix("UNIQUE"), statement.contains("(") {
+        return false
+      }
       Issue.record("\(statement)\nSluice: \(found ?? "no error")\nSQLite: \(expected ?? "no error")\n\(comment)")
       return true
     }
