@@ -28,6 +28,7 @@ import Testing
     let store = try Store.open(path: scratch.file("shop"), options: options)
     try store.makeSession().run("CREATE TABLE own(s INTEGER, n INTEGER, v TEXT, PRIMARY KEY(s, n), SHARD KEY(n))")
     try store.makeSession().run("CREATE TABLE shared(n INTEGER PRIMARY KEY, s INTEGER)")
+    #expect(try store.makeSession().run("SELECT count(*) FROM own, shared") == [[.integer(0)]])
     let outcome = Monitor(Outcome())
     let reader = try startReader(scratch.file("shop/projections.db"), outcome)
     let writers = try (0..<Self.sessionCount).map { number in

@@ -1,6 +1,6 @@
-// Crash everywhere: at each file call of a workload the machine stops, and what the next process finds must be the model:
-// everything acknowledged, statements and transactions whole, order kept; shards, SELECT and projections.db alike, whatever
-// became of projections.db itself. Then the rest of the workload is written on top.
+// Crash everywhere: at each file call of a workload the machine stops, and what the next process finds must be the
+// model: everything acknowledged, statements and transactions whole, order kept; shards, SELECT and projections.db
+// alike, whatever became of projections.db itself. Then the rest of the workload is written on top.
 import Foundation
 import SluiceSystem
 import SluiceTesting
@@ -48,7 +48,10 @@ private final class CrashWatch: @unchecked Sendable {
       crashCount += 1
       let variant = (callCount / parts + index) % 4
       let comment: Comment =
-        "call \(callCount), before \(call), \(mode), projections \(variant), part \(part): \(repeatCommand(seed, "SluiceTests.CrashTests"))"
+        """
+        call \(callCount), before \(call), \(mode), projections \(variant), part \(part): \
+        \(repeatCommand(seed, "SluiceTests.CrashTests"))
+        """
       do { try crash(mode, variant, comment) } catch { Issue.record("\(error); \(comment)") }
     }
   }

@@ -1,5 +1,5 @@
-// Faults: the disk refuses, fills up or lies. Writing stops with a clear error, nothing that was acknowledged is lost, and a
-// damaged file is named instead of believed.
+// Faults: the disk refuses, fills up or lies. Writing stops with a clear error, nothing that was acknowledged is lost,
+// and a damaged file is named instead of believed.
 import SluiceSystem
 import SluiceTesting
 import Testing

@@ -91,8 +91,8 @@ import Testing
     #expect(error?.kind == .corrupt && error?.message.contains("log files are missing") == true)
   }
 
-  /// A power cut between the flushes of two shards, then an opening with a smaller budget: generations of the replay end
-  /// elsewhere than those before.
+  /// A power cut between the flushes of two shards, then an opening with a smaller budget: generations of the replay
+  /// end elsewhere than those before.
   @Test func smallerBudgetAfterAFlushThatEndedHalfWay() throws {
     let bench = Bench()
     let images = Monitor<[SimulatedFileSystem]>([])

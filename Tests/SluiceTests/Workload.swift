@@ -1,4 +1,4 @@
-// A seeded workload with everything a store can be told, and the model of what must come of it: sorted dictionaries that
+// A seeded workload with everything a store can be told, and the model of what must come of it: dictionaries that
 // change statement by statement, with the position of every row. The model knows no log, no shard and no SQLite.
 import SluiceSystem
 import SluiceTesting
