@@ -57,7 +57,11 @@ final class KeyCounter: Sendable {
   var current: Int64 { highest.load(ordering: .relaxed) }
 
   /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written.
-  func restore(_ key: Int64) { highest.store(key, ordering: .relaxed) }
+  func restore(_ key: Int64) {
+    // Before the first key the stored ones were not looked at yet.
+    if key == Int64.min { loaded.store(false, ordering: .relaxed) }
+    highest.store(key, ordering: .relaxed)
+  }
 
   /// The next key; `stored` finds the highest stored one the first time. Nil when the last integer is taken.
   func next<E: Error>(stored: () throws(E) -> Int64?) throws(E) -> Int64? {
