@@ -1,9 +1,9 @@
-// Crash everywhere: a workload with everything in it is run on a simulated disk and stopped at each of its file calls; what
-// the disk may then hold is opened again. Everything acknowledged must be there, nothing half, in order; the shards, the
-// session's SELECT and projections.db must agree; and writing goes on.
+// Crash everywhere: a workload with everything in it is run on a simulated disk and stopped at each of its file
+// calls; what the disk may then hold is opened again. Everything acknowledged must be there, nothing half, in order;
+// the shards, the session's SELECT and projections.db must agree; and writing goes on.
 //
-// The model is SQLite: the contents after each unit (a statement or a whole transaction) are what SQLite holds after it.
-// What is found after a crash must equal the contents after some unit, not before the last acknowledged one.
+// The model is SQLite: the contents after each unit (a statement or a whole transaction) are what SQLite holds after
+// it. What is found after a crash must equal the contents after some unit, not before the last acknowledged one.
 import Foundation
 import SluiceSQLite
 import SluiceSystem
@@ -119,7 +119,8 @@ private struct Run {
   var acknowledged = 0
 }
 
-/// Runs units from `first` on until the end or the first failure of the disk. `atSettled` is called when all is projected.
+/// Runs units from `first` on until the end or the first failure of the disk. `atSettled` is called when all is
+/// projected.
 private func execute(
   _ units: ArraySlice<Unit>, on store: Store, _ run: inout Run, atSettled: (Int) -> Void = { _ in }
 ) {
