@@ -89,12 +89,13 @@ final class StoreCore: Sendable {
     for engine in pipeline.engines { engine.close() }
     pipeline.log.close()
     lock.release()
+    pipeline.fail(StoreError(.unavailable, "the store at \(path) is closed"))
     if let failure { throw failure }
   }
 
-  /// Waits until all that is durable is projected, while the memtables are flushed beside it.
+  /// Waits until all that was handed over is projected, while the memtables are flushed beside it.
   private func drain() throws(StoreError) {
-    let target = try pipeline.wait { $0.applied == $0.durable ? $0.durable : nil }
+    let target = try pipeline.wait { $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil }
     if pipeline.generationState.sizeBytes > 0 { try pipeline.freeze(at: target) }
     pipeline.signalWork()
     try pipeline.wait { $0.projected >= target ? () : nil }

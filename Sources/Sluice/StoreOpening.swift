@@ -121,23 +121,31 @@ enum StoreOpening {
   /// The catalog as of the flushed position: shard 0 keeps it under table id 0.
   private static func loadCatalog(_ engine: Engine) throws -> Catalog {
     var catalog = Catalog()
-    var objects: [CatalogChange] = []
-    var sequences: [CatalogChange] = []
+    var tables: [(change: CatalogChange, position: UInt64)] = []
+    var others: [(change: CatalogChange, position: UInt64)] = []
     let iterator = engine.snapshot(at: EngineLimits.position).iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
     while try iterator.next() {
       guard let change = CatalogChange.decode(iterator.current.value) else {
         throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
       }
       switch change.operation {
-      case .create: objects.append(change)
+      case .create where change.object == .table: tables.append((change, iterator.current.position))
+      case .create, .setSequence: others.append((change, iterator.current.position))
       case .drop: catalog.noteTableID(change)
-      case .setSequence: sequences.append(change)
       }
     }
-    // Tables before what is made of them.
-    for change in objects where change.object == .table { _ = try catalog.apply(change) }
-    for change in objects where change.object != .table { _ = try catalog.apply(change) }
-    for change in sequences { _ = try catalog.apply(change) }
+    var created: [String: UInt64] = [:]
+    for (change, position) in tables {
+      _ = try catalog.apply(change)
+      created[folded(change.name)] = position
+    }
+    // An index or a sequence belongs to the table that stood under its name then. When that was dropped, and perhaps
+    // another one created, it went with it, although nothing was written about itself.
+    for (change, position) in others {
+      let owner = change.operation == .setSequence ? change.name : change.object == .index ? change.owner : nil
+      if let owner, created[folded(owner)].map({ $0 > position }) ?? true { continue }
+      _ = try catalog.apply(change)
+    }
     return catalog
   }
 }

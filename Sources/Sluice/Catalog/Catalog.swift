@@ -56,15 +56,17 @@ final class KeyCounter: Sendable {
   /// The highest key so far.
   var current: Int64 { highest.load(ordering: .relaxed) }
 
-  /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written.
-  func restore(_ key: Int64) {
+  /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written;
+  /// nothing when others have moved on from `reached`, which is what `current` was afterwards.
+  func restore(_ key: Int64, from reached: Int64) {
+    let (exchanged, _) = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
     // Before the first key the stored ones were not looked at yet.
-    if key == Int64.min { loaded.store(false, ordering: .relaxed) }
-    highest.store(key, ordering: .relaxed)
+    if exchanged, key == Int64.min { loaded.store(false, ordering: .releasing) }
   }
 
-  /// The next key; `stored` finds the highest stored one the first time. Nil when the last integer is taken.
-  func next<E: Error>(stored: () throws(E) -> Int64?) throws(E) -> Int64? {
+  /// The next key, 1 when there is none yet and `least` or above; `stored` finds the highest stored one the first time.
+  /// Nil when the last integer is taken.
+  func next<E: Error>(least: Int64 = 1, stored: () throws(E) -> Int64?) throws(E) -> Int64? {
     if !loaded.load(ordering: .acquiring) {
       if let key = try stored() { raise(to: key) }
       loaded.store(true, ordering: .releasing)
@@ -72,7 +74,7 @@ final class KeyCounter: Sendable {
     var current = highest.load(ordering: .relaxed)
     while true {
       if current == Int64.max { return nil }
-      let following = max(current, 0) + 1
+      let following = current == Int64.min ? 1 : max(current + 1, least)
       let (exchanged, original) = highest.compareExchange(
         expected: current, desired: following, ordering: .relaxed)
       if exchanged { return following }

@@ -48,9 +48,10 @@ enum SystemTables {
     let pipeline = store.pipeline
     let progress = pipeline.progress.withLock { $0 }
     let generations = pipeline.generationState
+    let queued = pipeline.queuedBytes
     return [
       number(progress.durable), number(progress.applied), number(progress.flushed),
-      number(progress.projected), number(pipeline.appender.queuedBytes), number(pipeline.applier.queuedBytes),
+      number(progress.projected), number(queued.appender), number(queued.applier),
       number(pipeline.projectorQueue.backlog.sizeBytes), number(generations.sizeBytes),
       number(generations.frozenCount), number(pipeline.log.segmentCount),
       text(progress.failure.map { "failed: \($0.message)" } ?? "open"),

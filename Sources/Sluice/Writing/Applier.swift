@@ -123,6 +123,7 @@ final class Applier: Role, @unchecked Sendable {
     pipeline.progress.update { progress in
       progress.applied = item.lastPosition
       progress.work += 1
+      progress.resolved += 1
       progress.sessions[session]?.resolved += 1
       progress.sessions[session]?.rejections += rejections
     }

@@ -47,8 +47,11 @@ final class Pipeline: Sendable {
     self.projectorQueue = projectorQueue
   }
 
-  var appender: Appender { roles.withLock { $0.appender! } }
-  var applier: Applier { roles.withLock { $0.applier! } }
+  /// Bytes that wait to be written, and to be applied.
+  var queuedBytes: (appender: Int, applier: Int) {
+    let (appender, applier) = roles.withLock { ($0.appender, $0.applier) }
+    return (appender?.queuedBytes ?? 0, applier?.queuedBytes ?? 0)
+  }
   var hasFailed: Bool { progress.withLock { $0.failure != nil } }
 
   /// Puts the roles to work: on threads of their own, or driven by whoever waits.
@@ -85,6 +88,8 @@ final class Pipeline: Sendable {
       $0.work += 1
     }
     for thread in threads { thread.join() }
+    // They hold this object, and it them.
+    roles.withLock { $0 = Roles() }
   }
 
   func fail(_ error: StoreError) {
@@ -113,7 +118,8 @@ final class Pipeline: Sendable {
 
   /// Without threads: steps every role in turn until `isDone`. Nothing left to do before that is a defect.
   func drive(until isDone: (Progress) -> Bool) throws(StoreError) {
-    let (appender, all) = roles.withLock { ($0.appender!, $0.all) }
+    let (appender, all) = roles.withLock { ($0.appender, $0.all) }
+    guard let appender else { return }
     while !progress.withLock({ isDone($0) || $0.failure != nil }) {
       var didWork = appender.step()
       for role in all {
@@ -130,18 +136,27 @@ final class Pipeline: Sendable {
 
   /// Hands a batch to the appender; waits while too much is queued.
   func submit(_ batch: Batch) throws(StoreError) {
-    applier.waitForRoom()
-    try checkFailure()
-    progress.withLock { $0.sessions[batch.session]?.submitted += 1 }
+    roles.withLock { $0.applier }?.waitForRoom()
+    let appender = try beginSubmitting(batch.session)
     do { try appender.submit(batch) } catch { throw StoreError(error) }
   }
 
   /// Hands a finished staged transaction to the appender.
   func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) {
-    try checkFailure()
+    let appender = try beginSubmitting(session)
     stagedSessions.withLock { $0[ObjectIdentifier(staged)] = session }
-    progress.withLock { $0.sessions[session]?.submitted += 1 }
     do { try appender.submit(staged: staged) } catch { throw StoreError(error) }
+  }
+
+  /// Counts an item before the appender has it, so that nobody finds everything resolved while it is on its way.
+  private func beginSubmitting(_ session: UInt64) throws(StoreError) -> Appender {
+    try checkFailure()
+    guard let appender = roles.withLock({ $0.appender }) else { throw StoreError(.unavailable, "the store is closed") }
+    progress.withLock {
+      $0.submitted += 1
+      $0.sessions[session]?.submitted += 1
+    }
+    return appender
   }
 
   /// Writing stops with the first failure of any role.
@@ -179,7 +194,7 @@ final class Pipeline: Sendable {
       }
     }
     // Behind the watermark: what a session waits for next is never ahead of what it has been told.
-    applier.submit(next)
+    roles.withLock { $0.applier }?.submit(next)
     signalWork()
   }
 
@@ -189,8 +204,14 @@ final class Pipeline: Sendable {
   func record(_ batch: Batch, _ noEffect: [(index: UInt32, reason: UInt8)]) throws(StoreError) {
     generations.withLock { $0.resolutionsSubmitted += 1 }
     do {
-      try appender.submit(resolution: Resolution(batchFirstPosition: batch.firstPosition, rejected: noEffect))
-    } catch { throw StoreError(error) }
+      let resolution = Resolution(batchFirstPosition: batch.firstPosition, rejected: noEffect)
+      try roles.withLock { $0.appender }?.submit(resolution: resolution)
+    } catch {
+      // Left without draining, the appender has ended. The generation is never flushed then, and the next opening
+      // resolves the batch again.
+      if error.kind == .invalid, progress.withLock({ $0.isAbandoning }) { return }
+      throw StoreError(error)
+    }
   }
 
   /// Counts a batch's memory; at the budget, all shards freeze their memtables at the same position.

@@ -26,6 +26,12 @@ struct Progress: Sendable {
   var flushed: UInt64 = 0
   var projected: UInt64 = 0
   var sessions: [UInt64: SessionProgress] = [:]
+  /// The last session id given out. Ids are never used again: what a session that has ended left on its way must not
+  /// be counted for another one.
+  var lastSession: UInt64 = 0
+  /// Items of all sessions, also of those that have ended.
+  var submitted = 0
+  var resolved = 0
   /// The first failure of a role. Writing stops with it; what is durable stays so.
   var failure: StoreError?
   /// Counts calls to roles that may have work now; a role sleeps until it moves.

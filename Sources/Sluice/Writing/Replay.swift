@@ -17,7 +17,9 @@ struct Replay {
     let highest = flushed.max() ?? 0
     guard highest <= last else {
       throw StoreError(
-        .corrupt, "the shards hold position \(highest) but the log ends at \(last): log files are missing")
+        .corrupt,
+        "the shards hold position \(highest) but the log ends at \(last): log files are missing, or the last is damaged"
+      )
     }
     let projected = projectedPosition ?? last
     try convertingErrors {
@@ -64,7 +66,8 @@ struct Replay {
       } else {
         try resolve(batch, known, projected: projected)
       }
-      try pipeline.countGeneration(batch)
+      // Below it a generation cannot end: some shard has already been flushed further.
+      if batch.lastPosition >= flushed { try pipeline.countGeneration(batch) }
     }
   }
 

@@ -71,6 +71,7 @@ final class Resolver {
           reject(from: statementStart, at: index, reason, &outcome)
           if let before {
             catalog = before
+            currentTable = nil
             outcome.catalogChanged = false
             outcome.droppedTables = []
           }

@@ -149,20 +149,15 @@ extension Session {
   @inline(__always)
   func add(_ plan: InsertPlan, isFirst: Bool, line: Int) throws(StoreError) -> Bool {
     for column in plan.computedDefaults { try setDefault(plan, column) }
-    if plan.rowidColumn >= 0 {
-      let cell = row.cell(column: plan.rowidColumn)
-      if cell.storageClass == .integer {
-        lastRowid.value = cell.integer
-        plan.table.highestKey.raise(to: lastRowid.value)
-      } else {
-        try giveRowid(plan, isNull: cell.isNull)
-      }
-    }
+    let needsRowid = plan.rowidColumn >= 0 ? try checkRowid(row.cell(column: plan.rowidColumn)) : false
     for column in plan.notNull where row.cell(column: column).isNull {
       if try !replaceNull(plan, column) { return false }
     }
+    // Not before: a row that is left out takes no number.
+    if needsRowid { try giveRowid(plan) }
     let value = row.finish(plan.shape)
     if plan.needsCheck, try !passesChecks(plan, value) { return false }
+    if plan.rowidColumn >= 0 { noteRowid(plan) }
     key.removeAll()
     if plan.isStream {
       guard builder.fits(keySize: 12, valueSize: value.count) else { throw tooBig(12, value.count) }

@@ -147,7 +147,7 @@ extension Session {
     let counter = catalog.table(header.table)?.highestKey
     let before = counter?.current
     let batch = encodeAside(base, base + text.count)
-    if let counter, let before { counter.restore(before) }
+    if let counter, let before { counter.restore(before, from: counter.current) }
     defer { plan = nil }
     guard let batch = try batch.get(), let plan else { throw StoreError(SQLError.unfinished(text)) }
     return .rows(

@@ -13,23 +13,38 @@ extension Session {
     } catch { throw StoreError(error) }
   }
 
-  /// Gives the next number to a NULL in an INTEGER PRIMARY KEY column; anything else but an integer is refused there.
+  /// Whether an INTEGER PRIMARY KEY cell is NULL, to be given a number; anything else but an integer is refused.
+  @inline(__always)
+  func checkRowid(_ cell: SluiceSQL.Cell) throws(StoreError) -> Bool {
+    if cell.storageClass == .integer { return false }
+    guard cell.isNull else { throw StoreError(.invalid, "datatype mismatch", sqliteCode: 20) }
+    return true
+  }
+
+  /// Takes note of the INTEGER PRIMARY KEY of a row that will be written.
+  @inline(__always)
+  func noteRowid(_ plan: InsertPlan) {
+    lastRowid.value = row.cell(column: plan.rowidColumn).integer
+    plan.table.highestKey.raise(to: lastRowid.value)
+  }
+
+  /// Gives the next number to a NULL in an INTEGER PRIMARY KEY column.
   @inline(never)
-  func giveRowid(_ plan: InsertPlan, isNull: Bool) throws(StoreError) {
-    guard isNull else { throw StoreError(.invalid, "datatype mismatch", sqliteCode: 20) }
-    let next = try plan.table.highestKey.next { () throws(StoreError) in
+  func giveRowid(_ plan: InsertPlan) throws(StoreError) {
+    // AUTOINCREMENT counts from 1; without it the number behind the highest is next, whatever its sign.
+    let least: Int64 = plan.table.definition.autoIncrement ? 1 : .min
+    let next = try plan.table.highestKey.next(least: least) { () throws(StoreError) in
       // What this session wrote is counted already; what others stored is found in the shards.
       try store.highestStoredKey(plan.table)
     }
     guard let next else { throw StoreError(.unavailable, "database or disk is full", sqliteCode: 13) }
     row.set(column: plan.rowidColumn, .integer(next))
-    lastRowid.value = next
   }
 
   /// Forgets keys given out for what was not written, as SQLite does, unless another session may have been given higher
   /// ones since.
   func takeBack(_ counter: KeyCounter, to key: Int64) {
-    if store.pipeline.progress.withLock({ $0.sessions.count }) == 1 { counter.restore(key) }
+    if store.pipeline.progress.withLock({ $0.sessions.count }) == 1 { counter.restore(key, from: counter.current) }
   }
 
   /// NULL in a column that must not have it: OR REPLACE takes the default where there is one, OR IGNORE leaves the row

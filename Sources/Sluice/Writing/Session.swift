@@ -51,7 +51,8 @@ public final class Session {
     emptyMark = builder.mark()
     evaluator = try Evaluator(lastRowid: lastRowid)
     id = store.pipeline.progress.withLock { progress in
-      let id = (progress.sessions.keys.max() ?? 0) + 1
+      progress.lastSession += 1
+      let id = progress.lastSession
       progress.sessions[id] = SessionProgress()
       progress.sessions[id]?.lastPosition = progress.durable
       return id

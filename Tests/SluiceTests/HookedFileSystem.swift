@@ -1,0 +1,85 @@
+// A file system that calls back before each call that changes something: there a test may take what a power cut would
+// leave just then. One run of a workload so shows all of its crashes.
+import SluiceSystem
+
+/// Wraps a file system. The hook runs on the thread of the call, with the call in words.
+final class HookedFileSystem: FileSystem {
+  private let base: any FileSystem
+  private let hook: @Sendable (String) -> Void
+
+  init(_ base: any FileSystem, hook: @escaping @Sendable (String) -> Void) {
+    self.base = base
+    self.hook = hook
+  }
+
+  func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any File {
+    if mode == .create { hook("create \(path)") }
+    return HookedFile(try base.open(path, mode), hook)
+  }
+
+  func createDirectory(_ path: String) throws(SystemError) {
+    hook("create directory \(path)")
+    try base.createDirectory(path)
+  }
+
+  func list(_ path: String) throws(SystemError) -> [String] { try base.list(path) }
+
+  func exists(_ path: String) throws(SystemError) -> Bool { try base.exists(path) }
+
+  func rename(_ source: String, to target: String) throws(SystemError) {
+    hook("rename \(source) -> \(target)")
+    try base.rename(source, to: target)
+  }
+
+  func remove(_ path: String) throws(SystemError) {
+    hook("remove \(path)")
+    try base.remove(path)
+  }
+
+  func syncDirectory(_ path: String) throws(SystemError) {
+    hook("sync directory \(path)")
+    try base.syncDirectory(path)
+  }
+
+  func lock(_ path: String, holder: String) throws(SystemError) -> any FileLock {
+    hook("lock \(path)")
+    return try base.lock(path, holder: holder)
+  }
+}
+
+private final class HookedFile: File {
+  private let base: any File
+  private let hook: @Sendable (String) -> Void
+
+  init(_ base: any File, _ hook: @escaping @Sendable (String) -> Void) {
+    self.base = base
+    self.hook = hook
+  }
+
+  var path: String { base.path }
+
+  func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+    try base.read(at: offset, into: buffer)
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemError) {
+    hook("write \(path) \(offset)+\(bytes.count)")
+    try base.write(bytes, at: offset)
+  }
+
+  func sync() throws(SystemError) {
+    hook("sync \(path)")
+    try base.sync()
+  }
+
+  func startWriteback(at offset: UInt64, size: UInt64) { base.startWriteback(at: offset, size: size) }
+
+  func truncate(to size: UInt64) throws(SystemError) {
+    hook("truncate \(path) \(size)")
+    try base.truncate(to: size)
+  }
+
+  func size() throws(SystemError) -> UInt64 { try base.size() }
+
+  func close() { base.close() }
+}

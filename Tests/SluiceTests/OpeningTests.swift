@@ -1,0 +1,126 @@
+// Opening: who may, what is refused and in which words, and what replay must find.
+import SluiceLog
+import SluiceSQLite
+import SluiceSystem
+import SluiceTesting
+import Testing
+
+@testable import Sluice
+
+@Suite struct OpeningTests {
+  @Test func heldStoreIsRefusedNamingTheHolder() throws {
+    let scratch = Scratch()
+    let store = try Store.open(path: scratch.file("shop"))
+    let error = storeError { _ = try Store.open(path: scratch.file("shop")) }
+    #expect(error?.kind == .unavailable)
+    #expect(error?.message.contains("in use by process \(processIdentifier())") == true, "\(error!)")
+    try store.close()
+    try Store.open(path: scratch.file("shop")).close()
+  }
+
+  @Test func newerFormatIsRefused() throws {
+    let bench = Bench()
+    try bench.open().close()
+    var bytes = try #require(bench.disk.content("shop/store"))
+    bytes[10] = 2
+    try bench.disk.setContent("shop/store", bytes)
+    let error = storeError { _ = try bench.open() }
+    #expect(error?.kind == .unsupported)
+    #expect(error?.message.contains("newer format") == true, "\(error.map { "\($0)" } ?? "opened")")
+  }
+
+  @Test func whatIsNoStoreIsRefused() throws {
+    let bench = Bench()
+    try bench.disk.createDirectory("shop")
+    try bench.disk.setContent("shop/letter.txt", [1, 2, 3])
+    let folder = storeError { _ = try bench.open() }
+    #expect(folder?.kind == .invalid)
+    #expect(folder?.message.contains("not a Sluice store") == true)
+    #expect(try bench.disk.list("shop") == ["letter.txt"], "nothing was put into a foreign folder")
+    let scratch = Scratch()
+    try RealFileSystem().open(scratch.file("file"), .create).close()
+    let file = storeError { _ = try Store.open(path: scratch.file("file")) }
+    #expect(file?.kind == .invalid && file?.message.contains("it is a file") == true)
+    var options = StoreOptions()
+    options.createIfMissing = false
+    #expect(storeError { _ = try Store.open(path: scratch.file("none"), options: options) }?.kind == .invalid)
+  }
+
+  /// Replay computes each outcome again and compares: a resolution that says otherwise is corruption.
+  @Test func replayComparesResolutions() throws {
+    let bench = Bench()
+    let store = try bench.open { $0.memtableBudgetBytes = 1 << 20 }
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    for id in [1, 2, 2, 3] {
+      try session.run("INSERT INTO t VALUES(\(id))")
+      try session.settle()
+    }
+    #expect(session.takeRejections().count == 1)
+    let identity = store.core.identity
+    try store.close(drain: false)
+    func tampered(_ rejected: [(index: UInt32, reason: UInt8)], at position: UInt64) throws -> StoreError? {
+      let image = Bench(disk: bench.disk.crashImage(.keepAll))
+      let log = try Log.open(
+        fileSystem: image.disk, directory: "shop/log", storeID: identity.storeID, clock: SimulatedClock(seed: 9))
+      try log.append([], [Resolution(batchFirstPosition: position, rejected: rejected)])
+      try log.sync()
+      log.close()
+      return storeError { try image.open().close() }
+    }
+    #expect(try tampered([(0, 1)], at: 4) == nil, "the same outcome again")
+    for (rejected, position) in [([(index: UInt32(0), reason: UInt8(1))], UInt64(2)), ([], 4), ([(0, 2)], 4)] {
+      let error = try tampered(rejected, at: position)
+      #expect(error?.kind == .corrupt)
+      #expect(error?.message.contains("positions \(position) to \(position)") == true)
+    }
+  }
+
+  /// The log behind what the shards hold is gone: no prefix of it may pass for the whole.
+  @Test func missingLogIsCorruption() throws {
+    let bench = Bench()
+    let store = try bench.open()
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    try session.run("INSERT INTO t VALUES(1)")
+    try store.core.pipeline.wait { $0.durable == $0.applied ? () : nil }
+    try session.settle()
+    try store.close()
+    for name in try bench.disk.list("shop/log") { try bench.disk.remove("shop/log/" + name) }
+    let error = storeError { _ = try bench.open() }
+    #expect(error?.kind == .corrupt && error?.message.contains("log files are missing") == true)
+  }
+
+  /// A power cut between the flushes of two shards, then an opening with a smaller budget: generations of the replay
+  /// end elsewhere than those before.
+  @Test func smallerBudgetAfterAFlushThatEndedHalfWay() throws {
+    let bench = Bench()
+    let images = Monitor<[SimulatedFileSystem]>([])
+    let hooked = HookedFileSystem(bench.disk) { call in
+      if call.hasPrefix("create shop/shards/001"), call.hasSuffix(".table") {
+        images.update { $0.append(bench.disk.crashImage(.keepNothing)) }
+      }
+    }
+    let store = try Store.open(path: "shop", options: simulatedOptions(hooked, projections: bench.projections))
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+    try session.run("CREATE TABLE gone(id INTEGER PRIMARY KEY)")
+    try session.run("INSERT INTO gone VALUES(1), (2), (3), (4), (5), (6), (7), (8)")
+    try session.run("DROP TABLE gone")
+    for id in 0..<60 {
+      try session.run("INSERT INTO t VALUES(\(id), '\(String(repeating: "v", count: 150))')")
+      try session.settle()
+    }
+    try store.close()
+    let taken = images.withLock { $0 }
+    #expect(taken.count > 1)
+    for image in taken {
+      let after = Bench(disk: image)
+      let store = try after.open { $0.memtableBudgetBytes = 700 }
+      let rows = try #require(try store.liveContents()["t"])
+      #expect(rows.count > 3)
+      #expect(try store.makeSession().run("SELECT count(*) FROM t") == [[.integer(Int64(rows.count))]])
+      try store.close()
+    }
+  }
+}

@@ -1,0 +1,194 @@
+// A seeded workload with everything a store can be told, and the model of what must come of it: dictionaries that
+// change statement by statement, with the position of every row. The model knows no log, no shard and no SQLite.
+import SluiceSystem
+import SluiceTesting
+
+@testable import Sluice
+
+/// What one SQL table is made of.
+struct TableShape {
+  let name: String
+  let sql: String
+  /// Key columns; empty: rows are keyed by their position.
+  let key: [Int]
+
+  static let all = [
+    TableShape(
+      name: "pair", sql: "CREATE TABLE pair(a INTEGER, b TEXT, v TEXT, PRIMARY KEY(a, b), SHARD KEY(a))", key: [0, 1]),
+    TableShape(name: "number", sql: "CREATE TABLE number(id INTEGER PRIMARY KEY, n INTEGER, v TEXT)", key: [0]),
+    TableShape(name: "stream", sql: "CREATE TABLE stream(n INTEGER, m INTEGER, v TEXT)", key: []),
+    TableShape(name: "placed", sql: "CREATE TABLE placed(n INTEGER, m INTEGER, v TEXT, SHARD KEY(n))", key: []),
+    TableShape(name: "fleeting", sql: "CREATE TABLE fleeting(k TEXT PRIMARY KEY, n INTEGER, v TEXT)", key: [0]),
+  ]
+
+  static func named(_ name: String) -> TableShape { all.first { $0.name == name }! }
+}
+
+enum Operation {
+  enum Action: String { case abort = "INSERT", ignore = "INSERT OR IGNORE", replace = "INSERT OR REPLACE" }
+  case create(String)
+  case drop(String)
+  case index(String)
+  case insert(String, Action, [[Value]])
+
+  var sql: String {
+    switch self {
+    case .create(let table): return TableShape.named(table).sql
+    case .drop(let table): return "DROP TABLE \(table)"
+    case .index(let table): return "CREATE INDEX by_\(table) ON \(table)(v)"
+    case .insert(let table, let action, let rows):
+      let list = rows.map { "(" + $0.map(literal).joined(separator: ",") + ")" }.joined(separator: ",")
+      return "\(action.rawValue) INTO \(table) VALUES\(list)"
+    }
+  }
+}
+
+/// One step of a workload: what is there after a crash is there by whole steps.
+enum Step {
+  case statement(Operation)
+  case transaction([Operation], commits: Bool)
+  /// Hands what is pending to the queue, without waiting.
+  case send
+  case settle
+  /// Settles, and reads a table back.
+  case select(String)
+  /// Leaves the store and opens it again.
+  case reopen(drain: Bool)
+}
+
+struct Model {
+  var contents = Contents()
+  /// Position of the last command.
+  var position: UInt64 = 0
+  /// Sentences of the statements rejected so far.
+  var rejections: [String] = []
+
+  mutating func apply(_ step: Step) {
+    switch step {
+    case .statement(let operation): apply(operation)
+    case .transaction(let operations, commits: true): for operation in operations { apply(operation) }
+    default: break
+    }
+  }
+
+  private mutating func apply(_ operation: Operation) {
+    switch operation {
+    case .create(let table):
+      position += 1
+      contents[table] = [:]
+    case .drop(let table):
+      position += 1
+      contents[table] = nil
+    case .index: position += 1
+    case .insert(let table, let action, let rows): insert(TableShape.named(table), action, rows)
+    }
+  }
+
+  private mutating func insert(_ shape: TableShape, _ action: Operation.Action, _ rows: [[Value]]) {
+    var table = contents[shape.name]!
+    var isRejected = false
+    for values in rows {
+      position += 1
+      let row = ContentRow(position: position, values: values)
+      let key = contentKey(shape.key, row)
+      if table[key] != nil, action == .abort { isRejected = true }
+      if table[key] == nil || action == .replace { table[key] = row }
+    }
+    if isRejected {
+      let columns = shape.name == "pair" ? ["a", "b"] : shape.name == "number" ? ["id"] : ["k"]
+      rejections.append(
+        "UNIQUE constraint failed: " + columns.map { "\(shape.name).\($0)" }.joined(separator: ", "))
+    } else {
+      contents[shape.name] = table
+    }
+  }
+}
+
+/// The steps of one seed, and the model after each.
+struct Workload {
+  let steps: [Step]
+  /// `models[i]`: after `i` steps.
+  let models: [Model]
+
+  init(seed: UInt64, count: Int) {
+    var maker = StepMaker(random: SeededRandom(seed: seed))
+    var steps: [Step] = TableShape.all.dropLast().map { .statement(.create($0.name)) }
+    steps.append(.statement(.index("pair")))
+    while steps.count < count { steps.append(maker.next()) }
+    steps.append(.settle)
+    var model = Model()
+    var models = [model]
+    for step in steps {
+      model.apply(step)
+      models.append(model)
+    }
+    self.steps = steps
+    self.models = models
+  }
+
+  /// The model of the store whose log ends at `position`; nil when that is within a statement or a transaction.
+  func model(at position: UInt64) -> Int? { models.firstIndex { $0.position == position } }
+}
+
+private struct StepMaker {
+  var random: SeededRandom
+  private var hasFleeting = false
+
+  init(random: SeededRandom) { self.random = random }
+
+  mutating func next() -> Step {
+    switch random.below(40) {
+    case 0...12: return .statement(insert())
+    case 13...14: return .statement(fleeting())
+    case 15...17: return .transaction((0..<(1 + random.below(4))).map { _ in insert() }, commits: true)
+    case 18...19: return .transaction((0..<8).map { _ in insert(rows: 4) }, commits: true)
+    case 20: return .transaction((0..<(1 + random.below(8))).map { _ in insert(rows: 4) }, commits: false)
+    case 21: return .transaction([fleeting(), insert(), fleeting()], commits: true)
+    case 22...26: return .send
+    case 27...34: return .settle
+    case 35...37: return .select(TableShape.all[random.below(4)].name)
+    case 38: return .reopen(drain: true)
+    default: return .reopen(drain: false)
+    }
+  }
+
+  /// A table that comes and goes.
+  private mutating func fleeting() -> Operation {
+    guard hasFleeting else {
+      hasFleeting = true
+      return .create("fleeting")
+    }
+    switch random.below(3) {
+    case 0:
+      hasFleeting = false
+      return .drop("fleeting")
+    default: return insert("fleeting", rows: 1 + random.below(3))
+    }
+  }
+
+  private mutating func insert(rows: Int? = nil) -> Operation {
+    insert(TableShape.all[random.below(4)].name, rows: rows ?? [1, 1, 1, 2, 5][random.below(5)])
+  }
+
+  private mutating func insert(_ table: String, rows: Int) -> Operation {
+    let isStream = table == "stream" || table == "placed"
+    let action: Operation.Action =
+      switch isStream ? 0 : random.below(6) {
+      case 4: .ignore
+      case 5: .replace
+      default: .abort
+      }
+    return .insert(table, action, (0..<rows).map { _ in row(table) })
+  }
+
+  /// Few enough keys that one row in four or so meets another.
+  private mutating func row(_ table: String) -> [Value] {
+    let value = text(String(repeating: "v", count: random.below(90)) + "\(random.below(1000))")
+    let number = Value.integer(Int64(random.below(400)) - 200)
+    switch table {
+    case "pair": return [.integer(Int64(random.below(20))), text("b'\(random.below(12))"), value]
+    case "fleeting": return [text("k\(random.below(9))"), number, value]
+    default: return [number, random.chance(1, of: 9) ? .null : number, value]
+    }
+  }
+}
