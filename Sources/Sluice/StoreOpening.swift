@@ -60,6 +60,8 @@ enum StoreOpening {
     for name in ["log", "shards"] where try !files.exists(path + "/" + name) {
       try files.createDirectory(path + "/" + name)
     }
+    // The identity says that the store is complete: it must not outlive the names of its parts.
+    try files.syncDirectory(path)
     try files.replace(path + "/store", in: path, with: identity.encoded())
     return identity
   }

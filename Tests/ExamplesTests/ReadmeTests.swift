@@ -61,6 +61,7 @@ import Testing
         """)
   }
 
+  /// examples/quickstart/main.swift
   @Test func theQuickstartRuns() throws {
     let folder = TemporaryFolder()
     for _ in 0..<2 {

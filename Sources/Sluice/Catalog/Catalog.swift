@@ -59,7 +59,9 @@ final class KeyCounter: Sendable {
   /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written;
   /// nothing when others have moved on from `reached`, which is what `current` was afterwards.
   func restore(_ key: Int64, from reached: Int64) {
-    _ = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
+    let (exchanged, _) = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
+    // Before the first key the stored ones were not looked at yet.
+    if exchanged, key == Int64.min { loaded.store(false, ordering: .releasing) }
   }
 
   /// The next key, 1 when there is none yet and `least` or above; `stored` finds the highest stored one the first time.

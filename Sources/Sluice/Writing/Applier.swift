@@ -49,7 +49,7 @@ final class Applier: Role, @unchecked Sendable {
     self.resolver = resolver
   }
 
-  /// Takes over durable items, in log order. Called by the appender only, and never makes it wait: the applier itself may
+  /// Takes over durable items, in log order. Called by the appender only, and never makes it wait: the applier may
   /// be waiting for a resolution that the appender has to write.
   func submit(_ items: [DurableItem]) {
     // Nobody applies any more after a failure: what is durable waits for the next opening.

@@ -61,6 +61,9 @@ extension Session {
       }
       try sendBatch()
       transaction = Transaction()
+      transaction?.highestKeys = catalog.tables.values.filter(\.definition.isRowidAlias).map {
+        ($0.highestKey, $0.highestKey.current)
+      }
     case .commit: try commit()
     case .rollback: try rollback()
     case .createTable(let definition): try createTable(definition, line: line)
@@ -151,6 +154,7 @@ extension Session {
   func abandonTransaction() throws(StoreError) {
     guard let open = transaction else { return }
     transaction = nil
+    for (counter, key) in open.highestKeys { takeBack(counter, to: key) }
     builder.rollback(to: emptyMark)
     plan = nil
     if open.hasCatalogChanges { catalog = store.pipeline.catalog.withLock { $0 } }

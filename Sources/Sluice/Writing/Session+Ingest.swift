@@ -65,6 +65,7 @@ extension Session {
       plan = known
     } catch { throw StoreError(error) }
     let mark = builder.mark()
+    let highestKey = plan.table.highestKey.current
     var cursor = start + plan.prefix.count
     var isFirst = true
     do {
@@ -82,14 +83,21 @@ extension Session {
         break
       }
     } catch let error as SQLError {
-      builder.rollback(to: mark)
+      undo(plan, mark, highestKey)
       throw StoreError(error.moved(by: start.distance(to: cursor)))
     } catch {
-      builder.rollback(to: mark)
-      throw error as! StoreError
+      undo(plan, mark, highestKey)
+      throw StoreError(converting: error)
     }
-    builder.rollback(to: mark)
+    undo(plan, mark, highestKey)
     return nil
+  }
+
+  /// Takes back the rows of a statement that is not complete or has an error.
+  @inline(never)
+  private func undo(_ plan: InsertPlan, _ mark: BatchBuilder.Mark, _ highestKey: Int64) {
+    builder.rollback(to: mark)
+    if plan.rowidColumn >= 0 { takeBack(plan.table.highestKey, to: highestKey) }
   }
 
   /// The plan of the statement at `start`: that of the statement before when it begins with the same bytes.

@@ -18,22 +18,19 @@ extension Session {
   }
 
   private func run(_ sql: String) throws(StoreError) -> Outcome {
-    do {
-      let statement = try queryConnection().prepare(sql)
-      guard statement.isReadOnly else {
-        throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
-      }
-      guard statement.parameterCount == 0 else {
-        throw StoreError(.unsupported, "parameters are not supported: nothing is bound to them", isParse: true)
-      }
-      return .rows(Rows(statement))
-    } catch let error as SQLiteError {
-      var failure = StoreError(error)
+    let statement: SluiceSQLite.Statement
+    do { statement = try queryConnection().prepare(sql) } catch {
+      var failure = StoreError(converting: error)
       failure.isParse = true
       throw failure
-    } catch {
-      throw error as! StoreError
     }
+    guard statement.isReadOnly else {
+      throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
+    }
+    guard statement.parameterCount == 0 else {
+      throw StoreError(.unsupported, "parameters are not supported: nothing is bound to them", isParse: true)
+    }
+    return .rows(Rows(statement))
   }
 
   // MARK: PRAGMA

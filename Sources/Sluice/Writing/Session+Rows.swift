@@ -41,6 +41,12 @@ extension Session {
     row.set(column: plan.rowidColumn, .integer(next))
   }
 
+  /// Forgets keys given out for what was not written, as SQLite does, unless another session may have been given higher
+  /// ones since.
+  func takeBack(_ counter: KeyCounter, to key: Int64) {
+    if store.pipeline.progress.withLock({ $0.sessions.count }) == 1 { counter.restore(key, from: counter.current) }
+  }
+
   /// NULL in a column that must not have it: OR REPLACE takes the default where there is one, OR IGNORE leaves the row
   /// out (false), else it is an error, in SQLite's words.
   @inline(never)

@@ -38,6 +38,8 @@ public final class Session {
     /// Where its batches go once they are too much for memory.
     var staged: StagedSegment?
     var hasCatalogChanges = false
+    /// Highest keys when it began, by table.
+    var highestKeys: [(counter: KeyCounter, key: Int64)] = []
     /// Why it can only be rolled back: its rows could not be staged.
     var failure: StoreError?
   }
