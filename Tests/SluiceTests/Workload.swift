@@ -114,6 +114,8 @@ struct Workload {
     var maker = StepMaker(random: SeededRandom(seed: seed))
     var steps: [Step] = TableShape.all.dropLast().map { .statement(.create($0.name)) }
     steps.append(.statement(.index("pair")))
+    // Whatever the seed: a large transaction that comes to nothing, and one that does not.
+    for commits in [false, true] { steps.append(maker.largeTransaction(commits: commits)) }
     while steps.count < count { steps.append(maker.next()) }
     steps.append(.settle)
     var model = Model()
@@ -150,6 +152,11 @@ private struct StepMaker {
     case 38: return .reopen(drain: true)
     default: return .reopen(drain: false)
     }
+  }
+
+  /// More than `simulatedOptions` keeps in memory: it is staged.
+  mutating func largeTransaction(commits: Bool) -> Step {
+    .transaction((0..<16).map { _ in insert(rows: 4) }, commits: commits)
   }
 
   /// A table that comes and goes.
