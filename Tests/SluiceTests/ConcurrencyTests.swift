@@ -91,6 +91,43 @@ import Testing
     }
   }
 
+  /// Readers of projections.db see all of a large transaction or nothing of it.
+  @Test func concurrentReaderSeesTransactionsWhole() throws {
+    let scratch = Scratch()
+    var options = StoreOptions()
+    options.stageBytes = 4 << 10
+    options.projectorQueueBytes = 16 << 10
+    let store = try Store.open(path: scratch.file("shop"), options: options)
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE own(n INTEGER PRIMARY KEY, v TEXT)")
+    #expect(try session.run("SELECT count(*) FROM own") == [[.integer(0)]])
+    let seen = Monitor((counts: Set<Int64>(), isDone: false, failure: ""))
+    let path = scratch.file("shop/projections.db")
+    let reader = try Thread(name: "reader") {
+      do throws(SQLiteError) {
+        let connection = try Connection(path: path, mode: .readOnly)
+        let counting = try connection.prepare("SELECT count(*) FROM own")
+        while !seen.withLock({ $0.isDone }) {
+          guard case .integer(let count)? = try counting.rows().first?.first else { continue }
+          seen.update { _ = $0.counts.insert(count) }
+        }
+      } catch { seen.update { $0.failure = "\(error)" } }
+    }
+    for round in 0..<4 {
+      try session.run("BEGIN")
+      for row in 0..<3_000 { try session.run("INSERT INTO own VALUES(\(round * 3_000 + row), 'value')") }
+      try session.run("COMMIT")
+    }
+    #expect(try session.run("SELECT count(*) FROM own") == [[.integer(12_000)]])
+    seen.update { $0.isDone = true }
+    reader.join()
+    seen.withLock {
+      #expect($0.failure == "")
+      #expect($0.counts.allSatisfy { $0 % 3_000 == 0 }, "\($0.counts.sorted())")
+    }
+    try store.close()
+  }
+
   /// A role that fails stops writing with its error; nobody waits for ever.
   @Test(arguments: ["fail write *.table", "fail sync log/* at 20", "fail write shards/*/MANIFEST* at 3"])
   func concurrentFailureEndsEveryWait(_ fault: String) throws {

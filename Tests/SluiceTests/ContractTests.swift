@@ -91,6 +91,29 @@ import Testing
     try store.close()
   }
 
+  /// Rows still on their way at BEGIN are no part of the transaction; ROLLBACK takes all of it, staged or not.
+  @Test(arguments: [3, 300])
+  func rollbackTakesTheTransactionAndNoMore(_ rowCount: Int) throws {
+    let bench = Bench()
+    let store = try bench.open()
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    for (start, end) in [(0, "ROLLBACK"), (1_000, "COMMIT"), (2_000, "ROLLBACK")] {
+      try session.run("INSERT INTO t VALUES(\(start))")
+      try session.run("BEGIN")
+      for row in 1...rowCount { try session.run("INSERT INTO t VALUES(\(start + row))") }
+      let staged = try bench.disk.list("shop/log").contains { $0.hasPrefix("staged") }
+      #expect(staged == (rowCount > 100))
+      try session.run(end)
+    }
+    try session.settle()
+    #expect(
+      try session.run("SELECT count(*), sum(id = 0), sum(id = 2000), max(id) FROM t")
+        == [[.integer(Int64(rowCount + 3)), .integer(1), .integer(1), .integer(2_000)]])
+    #expect(try bench.disk.list("shop/log").allSatisfy { !$0.hasPrefix("staged") })
+    try store.close()
+  }
+
   @Test func uniquenessInSQLitesWords() throws {
     let bench = Bench()
     let store = try bench.open()
