@@ -38,28 +38,21 @@ extension StoreError {
     switch error.kind {
     case .corrupt: self.init(.corrupt, error.description, sqliteCode: 11)
     case .unsupported: self.init(.unsupported, error.description)
-    case .poisoned: self.init(.unavailable, error.description, sqliteCode: 10)
-    default:
-      if let cause = error.cause {
-        self.init(cause)
-        message = error.description
-      } else {
-        self.init(.unavailable, error.description, sqliteCode: 10)
-      }
+    default: self.init(unavailable: error.description, cause: error.cause)
     }
   }
 
   init(_ error: EngineError) {
     switch error.kind {
     case .corrupt: self.init(.corrupt, error.description, sqliteCode: 11)
-    default:
-      if let cause = error.cause {
-        self.init(cause)
-        message = error.description
-      } else {
-        self.init(.unavailable, error.description, sqliteCode: 10)
-      }
+    case .unsupported: self.init(.unsupported, error.description)
+    default: self.init(unavailable: error.description, cause: error.cause)
     }
+  }
+
+  /// What the disk refused: SQLite's code for a full disk, else that for an input/output error.
+  private init(unavailable message: String, cause: SystemError?) {
+    self.init(.unavailable, message, sqliteCode: cause?.reason == .diskFull ? 13 : 10)
   }
 
   /// An error of a statement's text.

@@ -66,6 +66,7 @@ final class StoreCore: Sendable {
     do {
       let connection = try Connection(path: projectionsPath, mode: .readWrite, busyTimeoutMilliseconds: 5_000)
       try connection.execute("PRAGMA query_only = 1")
+      try connection.keepLogOnClose()
       try SystemTables.register(on: connection, store: self)
       return connection
     } catch { throw StoreError(error) }

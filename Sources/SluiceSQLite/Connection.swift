@@ -264,6 +264,13 @@ extension Connection {
     sx_wal_hook(try opened(), hook, UnsafeMutableRawPointer(walFrames))
   }
 
+  /// From now on closing leaves the write-ahead log as it is. Otherwise the last connection to close copies it into
+  /// the file and removes it, under a lock that makes who opens the file just then find it locked.
+  public func keepLogOnClose() throws(SQLiteError) {
+    let db = try opened()
+    if sx_no_checkpoint_on_close(db) != SQLITE_OK { throw .last(db, sql: nil) }
+  }
+
   /// Pages in the write-ahead log after this connection's last commit. Counted once `takeOverCheckpoints` was called.
   public var walPages: Int { Int(walFrames.pointee) }
 }

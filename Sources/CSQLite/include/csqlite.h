@@ -70,6 +70,9 @@ SX int sx_wal_checkpoint(sqlite3 *db, const char *schema, int mode, int *frames,
 SX void sx_wal_hook(sqlite3 *db, int (*hook)(void *, sqlite3 *, const char *, int), void *argument) {
   sx_api->wal_hook(db, hook, argument);
 }
+SX int sx_no_checkpoint_on_close(sqlite3 *db) {
+  return sx_api->db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
+}
 
 /* Statement */
 SX int sx_prepare(sqlite3 *db, const char *text, int size, unsigned flags, sqlite3_stmt **statement,

@@ -44,6 +44,7 @@ final class ProjectionsFile {
     connection = try Connection(path: path, mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
     try connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -24000")
     try connection.takeOverCheckpoints()
+    try connection.keepLogOnClose()
     try load()
   }
 
@@ -117,6 +118,14 @@ final class ProjectionsFile {
       DELETE FROM sluice_catalog WHERE rank = 2
         AND name NOT IN (SELECT lower(name) FROM sqlite_schema WHERE type = 'index')
       """)
+  }
+
+  /// Brings the whole write-ahead log into the file and empties it, unless a reader still needs it; then that is left
+  /// to the next opening. Nobody is locked out meanwhile.
+  func settle() throws(SQLiteError) {
+    try connection.execute("PRAGMA busy_timeout = 0")
+    _ = try connection.checkpoint(.passive)
+    _ = try connection.checkpoint(.truncate)
   }
 
   func setCheckpoint(_ position: UInt64) throws(SQLiteError) {

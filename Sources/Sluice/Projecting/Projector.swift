@@ -187,14 +187,15 @@ final class Projector: Role, @unchecked Sendable {
     for mirror in mirrors.values { try mirror.write() }
   }
 
-  /// Closes the file: SQLite then leaves a single plain file, if nobody else has it open.
+  /// Closes the file; all that was projected is then in the file itself, unless a reader sits on older pages.
   func close() throws(StoreError) {
     if isOpen {
       do { try file.connection.execute("ROLLBACK") } catch { throw StoreError(error) }
     }
     mirrors = [:]
-    // Beforehand, so that closing the last connection locks readers out for a moment only.
-    do { _ = try file.connection.checkpoint(.passive) } catch { throw StoreError(error) }
+    if !pipeline.progress.withLock({ $0.isAbandoning }) {
+      do { try file.settle() } catch { throw StoreError(error) }
+    }
     file.connection.close()
   }
 }
