@@ -83,6 +83,8 @@ struct SluiceCommand: ParsableCommand {
       return
     }
     signal(SIGPIPE, SIG_IGN)
+    // A file beyond `ulimit -f` is then an error of the write, as a full disk is.
+    signal(SIGXFSZ, SIG_IGN)
     let status = Launch(command: self).run()
     if status != 0 { throw ExitCode(status) }
   }

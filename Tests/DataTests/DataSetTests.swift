@@ -93,7 +93,7 @@ let hasData = FileManager.default.fileExists(atPath: dataFolder + "/flights.csv.
     let sum = try shell("sqlite3 '\(mirror)' 'SELECT count(*), sum(\(id)) FROM \(shape.dataSet)'")
     #expect(sum.text == Self.sums[shape.dataSet]! + "\n")
     let dump = "SELECT * FROM \(shape.dataSet) ORDER BY \(id)"
-    let compared = try shell("cmp <(sqlite3 '\(mirror)' '\(dump)') <(sqlite3 '\(stock)' '\(dump)')")
+    let compared = try shell("cmp <(sqlite3 -quote '\(mirror)' '\(dump)') <(sqlite3 -quote '\(stock)' '\(dump)')")
     #expect(compared.status == 0, "\(compared.text)")
   }
 }

@@ -81,6 +81,24 @@ import Testing
     }
   }
 
+  /// A disk that takes no more (here: a limit on the size of files) is said, and what was acknowledged stays.
+  @Test func aFullDiskIsSaid() throws {
+    let folder = TemporaryFolder()
+    let path = folder.file("a.sluice")
+    let input = folder.file("in.sql")
+    try Data(script(60_000, transactionRows: 0).utf8).write(to: URL(fileURLWithPath: input))
+    let load = try runProcess(
+      "/bin/bash", ["-c", "ulimit -f 2000; '\(builtProduct("sluice"))' '\(path)' < '\(input)'"])
+    #expect(load.status == 1)
+    #expect(load.errorText.contains("cannot write"))
+    let after = try runProcess(builtProduct("sluice"), [path, "SELECT count(*), max(id) FROM t"])
+    let numbers = after.text.split(whereSeparator: { $0 == "|" || $0 == "\n" }).compactMap { Int($0) }
+    try #require(numbers.count == 2, "\(after.errorText)")
+    #expect(numbers[0] == numbers[1])
+    #expect(numbers[0] > 1_000)
+    #expect(try mirrorCount(path) == after.text)
+  }
+
   @Test func aHeldStoreSaysByWhom() throws {
     let folder = TemporaryFolder()
     let path = folder.file("a.sluice")
