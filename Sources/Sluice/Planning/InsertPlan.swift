@@ -19,7 +19,8 @@ final class InsertPlan {
   let placing: [Int]
   /// Whether the placing columns are exactly the primary key, so that its encoding serves for both.
   let placesByKey: Bool
-  /// Columns that must not be NULL, but for a rowid alias, which is given a number.
+  /// Columns that must not be NULL, but for a rowid alias, which is given a number. In the order in which SQLite looks
+  /// at them, so that of two NULLs the same one is named: OR REPLACE comes last to those that have a default.
   let notNull: [Int]
   /// The INTEGER PRIMARY KEY column, or -1.
   let rowidColumn: Int
@@ -46,7 +47,9 @@ final class InsertPlan {
     placesByKey = !isStream && placing == primaryKey
     rowidColumn = definition.isRowidAlias ? definition.primaryKey[0] : -1
     let alias = rowidColumn
-    notNull = definition.columns.indices.filter { $0 != alias && definition.rejectsNull($0) }
+    let required = definition.columns.indices.filter { $0 != alias && definition.rejectsNull($0) }
+    let isReplaced = { (column: Int) in orAction == .replace && definition.columns[column].defaultValue != nil }
+    notNull = required.filter { !isReplaced($0) } + required.filter(isReplaced)
     needsCheck = !definition.allChecks.isEmpty
     computedDefaults = shape.pendingDefaults
   }
