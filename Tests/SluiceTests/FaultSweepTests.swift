@@ -98,26 +98,31 @@ import Testing
     let bench = Bench()
     let older = bench.scratch.file("older.db")
     try fillSegments(bench, older: older)
-    let segments = try bench.disk.list("shop/log").dropLast()
+    // The first begins with what the older file holds already, the last is read by the opening.
+    let segments = try bench.disk.list("shop/log").dropFirst().dropLast()
     #expect(segments.count >= 4, "\(segments)")
     for name in segments {
       let path = "shop/log/\(name)"
       let content = try #require(bench.disk.content(path))
+      // A zero may be padding, which means nothing.
+      let meaning = content.indices.filter { content[$0] != 0 }
       for _ in 0..<12 {
-        let offset = random.below(content.count)
+        let offset = meaning[random.below(meaning.count)]
         var damaged = content
         damaged[offset] ^= 1 << UInt8(random.below(8))
         let image = Bench(disk: bench.disk.crashImage(.keepAll))
         try image.disk.setContent(path, damaged)
         copyDatabase(older, to: image.projections)
         let comment: Comment = "\(path) byte \(offset): \(repeatCommand(seed, "FaultSweep"))"
+        var found: [[Value]] = []
         let error = storeError {
           let store = try image.open()
           defer { _ = storeError { try store.close(drain: false) } }
-          _ = try store.makeSession().run("SELECT count(*) FROM t")
+          found = try store.makeSession().run("SELECT count(*) FROM t")
         }
+        #expect(image.disk.content(path) == damaged, "an opening changes what it cannot read; \(comment)")
         guard let error else {
-          Issue.record("nobody noticed; \(comment)")
+          Issue.record("nobody noticed, found \(found); \(comment)")
           continue
         }
         #expect([.corrupt, .unsupported].contains(error.kind) && error.message.contains(name), "\(error); \(comment)")
