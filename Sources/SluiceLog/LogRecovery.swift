@@ -7,7 +7,9 @@
 // the records behind the bad one: each says up to which offset the segment was durable when it was written (header
 // field durableOffset). One that verifies and says that the bad place was durable proves damage, and opening stops. A
 // valid record that does not say so may belong to the same torn group. Damage to the last group of all cannot be told
-// from a torn tail: nothing was written after it that knows.
+// from a torn tail: nothing was written after it that knows. But when an adopted segment follows, its name is proof:
+// it was given after the adoption record was durable, so a segment that does not end with that record is damaged, and
+// nothing of it is cut.
 //
 // The steps, each of which may be cut short and run again:
 //   1. Remove `.new` files: segments whose creation was not finished.
@@ -47,28 +49,26 @@ struct LogRecovery {
       if let orphan = segments.first { throw .corrupt(orphan.path, 0, "the segment that adopted it is missing") }
       return try removeStaged(but: nil)
     }
-    let tail = try scanTail(segments[index])
+    let tail = try scanTail(index)
     lastPosition = tail.nextPosition - 1
     if let adoption = tail.adoption {
       try complete(adoption, tail, after: index)
     } else {
-      guard index == segments.count - 1 else {
-        throw .corrupt(segments[index + 1].path, 0, "no adoption record leads to it")
-      }
       segments[index].limit = tail.end
       current = tail.writer
       try removeStaged(but: nil)
     }
   }
 
-  private func scanTail(_ segment: Segment) throws(LogError) -> Tail {
+  private func scanTail(_ index: Int) throws(LogError) -> Tail {
+    let segment = segments[index]
     let file: any File
     do { file = try fileSystem.open(segment.path, .write) } catch {
       throw LogError("open the segment \(segment.path)", error)
     }
     do throws(LogError) {
       var scan = try TailScan(file, segment, storeID: storeID)
-      return try scan.run()
+      return try scan.run(adopted: index + 1 < segments.count ? segments[index + 1].path : nil)
     } catch {
       file.close()
       throw error
@@ -150,9 +150,13 @@ private struct TailScan {
     else { throw .corrupt(segment.path, 0, "the header disagrees with the file's name") }
   }
 
-  mutating func run() throws(LogError) -> Tail {
+  /// `adopted`: the segment that follows, to which the last record must lead.
+  mutating func run(adopted: String?) throws(LogError) -> Tail {
     while try takeRecord() {}
     let end = scanner.offset
+    if let adopted, adoption == nil {
+      throw .corrupt(segment.path, end, "here should stand, at the latest, the record that adopted \(adopted)")
+    }
     var search = end
     while let later = try scanner.nextHeader(from: search) {
       if later.header.durableOffset > end {
