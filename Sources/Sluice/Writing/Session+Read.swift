@@ -41,8 +41,8 @@ extension Session {
     "checkpoint_fullfsync", "fullfsync", "incremental_vacuum", "journal_size_limit", "locking_mode", "mmap_size",
     "optimize", "page_size", "recursive_triggers", "reverse_unordered_selects", "secure_delete", "shrink_memory",
     "soft_heap_limit", "hard_heap_limit", "synchronous", "temp_store", "threads", "wal_autocheckpoint",
-    "wal_checkpoint", "encoding", "legacy_alter_table", "legacy_file_format", "trusted_schema", "defer_foreign_keys",
-    "writable_schema", "ignore_check_constraints", "max_page_count",
+    "wal_checkpoint", "legacy_alter_table", "legacy_file_format", "trusted_schema", "defer_foreign_keys",
+    "max_page_count",
   ]
 
   /// Pragmas that only report.
