@@ -1,5 +1,5 @@
-// What a reader sees at one moment: the memtables' runs, the tables, the dropped SQL tables. Immutable: the writers
-// make a new one for each publish, freeze, flush and compaction, and readers keep the one they took.
+// What a reader sees at one moment: the memtables' runs, the tables, the deleted prefixes. Immutable: the writers make
+// a new one for each publish, freeze, flush and compaction, and readers keep the one they took.
 // `@unchecked Sendable`: the runs and owners never change behind a reader's back (see Run.swift).
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -33,30 +33,12 @@ final class FrozenMemtable: @unchecked Sendable {
   }
 }
 
-/// A version with its tables open, in the order in which a reader asks: newest run first.
-final class OpenVersion: Sendable {
-  let version: Version
-  let runs: [[Table]]
-
-  init(_ version: Version, tables: [UInt64: Table]) {
-    self.version = version
-    runs = version.levels.flatMap { level in
-      level.reversed().map { run in run.tables.compactMap { tables[$0.number] } }
-    }
-  }
-
-  /// The newest version of `key` at or below `trailer` in the tables, or nil.
-  func find(_ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64) throws(EngineError) -> FoundEntry? {
-    if runs.isEmpty { return nil }
-    let hash = SluiceSystem.hash(key)
-    var cursor = BlockCursor()
-    for run in runs {
-      let index = firstTable(run, atOrBehind: key)
-      guard index < run.count, run[index].mayContain(hash: hash) else { continue }
-      if let found = try run[index].find(key, order: order, trailer: trailer, cursor: &cursor) { return found }
-    }
-    return nil
-  }
+/// A version of a key, found in memory or in a table.
+struct FoundVersion {
+  var trailer: UInt64
+  var value: UnsafeRawBufferPointer
+  /// Keeps the value's memory when it comes from a table; memory runs are kept by the state.
+  var block: BlockMemory?
 }
 
 final class ReadState: @unchecked Sendable {
@@ -65,62 +47,50 @@ final class ReadState: @unchecked Sendable {
   /// Oldest first.
   let frozen: [FrozenMemtable]
   let open: OpenVersion
-  /// Dropped SQL tables: those of the version and those that wait for the next flush.
-  let dropped: [UInt32: UInt64]
+  /// Deleted prefixes: those of the version and those that wait for the next flush.
+  let deleted: PrefixDeletions
 
   init(
-    runs: [Run], owners: OwnerBag, frozen: [FrozenMemtable], open: OpenVersion, dropped: [UInt32: UInt64]
+    runs: [Run], owners: OwnerBag, frozen: [FrozenMemtable], open: OpenVersion, deleted: PrefixDeletions
   ) {
     self.runs = runs
     self.owners = owners
     self.frozen = frozen
     self.open = open
-    self.dropped = dropped
+    self.deleted = deleted
   }
 
   /// All memory runs, newest first.
   var memoryRuns: [Run] { runs.reversed() + frozen.reversed().flatMap { $0.runs.reversed() } }
 
-  /// Whether a reader at `position` sees nothing of the SQL table of `key`.
+  /// The version of `key` that a reader at `position` sees, if it is alive.
   @inline(__always)
-  func isDropped(_ key: UnsafeRawBufferPointer, at position: UInt64) -> Bool {
-    guard !dropped.isEmpty, let drop = dropped[tableId(key)] else { return false }
-    return drop <= position
+  func find(
+    _ key: SearchKey, at position: UInt64, _ scratch: inout LookupScratch
+  ) throws(EngineError) -> FoundVersion? {
+    let ceiling = ceilingTrailer(at: position)
+    let found: FoundVersion
+    if !(runs.isEmpty && frozen.isEmpty), let entry = findInMemory(key, trailer: ceiling) {
+      found = FoundVersion(trailer: entry.pointee.trailer, value: entry.pointee.valueBytes, block: nil)
+    } else if let entry = try open.find(key, trailer: ceiling, &scratch) {
+      found = FoundVersion(trailer: entry.trailer, value: entry.value, block: entry.block)
+    } else {
+      return nil
+    }
+    if isTombstone(found.trailer) || deleted.hides(key.table, trailer: found.trailer, at: position) { return nil }
+    return found
   }
 
   /// The newest version of `key` at or below `trailer` in memory, or nil.
-  func findInMemory(_ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64) -> MemoryEntries? {
+  func findInMemory(_ key: SearchKey, trailer: UInt64) -> MemoryEntries? {
     for run in runs.reversed() {
-      if let entry = run.find(key, order: order, trailer: trailer) { return entry }
+      if let entry = run.find(key, trailer: trailer) { return entry }
     }
     for memtable in frozen.reversed() {
       for run in memtable.runs.reversed() {
-        if let entry = run.find(key, order: order, trailer: trailer) { return entry }
+        if let entry = run.find(key, trailer: trailer) { return entry }
       }
     }
     return nil
-  }
-
-  /// The greatest key before `bound`, dead or alive, at any position; nil when there is none.
-  func lastKey(before bound: [UInt8]?) throws(EngineError) -> [UInt8]? {
-    var best: [UInt8]?
-    func offer(_ key: [UInt8]) {
-      if let other = best, compareKeys(other, key) >= 0 { return }
-      best = key
-    }
-    for run in memoryRuns {
-      let end =
-        bound.map { bound in
-          bound.withUnsafeBytes { run.lowerBound($0, order: keyOrder($0), trailer: .max) }
-        } ?? run.end
-      if end > run.base { offer([UInt8]((end - 1).pointee.keyBytes)) }
-    }
-    for run in open.runs {
-      // The last table that begins before the bound has the greatest key before it.
-      let behind = bound.map { bound in run.firstIndex { compareKeys($0.info.smallest, bound) >= 0 } ?? run.count }
-      let index = (behind ?? run.count) - 1
-      if index >= 0, let key = try run[index].lastKey(before: bound) { offer(key) }
-    }
-    return best
   }
 }

@@ -29,6 +29,9 @@ size_t csystem_count_byte(const void *bytes, size_t size, uint8_t byte);
 /// Ignores SIGPIPE, so that a closed pipe is an error of write() and not the end of the process.
 void csystem_ignore_sigpipe(void);
 
+/// Asks for the cache line at an address that is read soon.
+static inline void csystem_prefetch(const void *address) { __builtin_prefetch(address); }
+
 /// memcmp, inlined into Swift.
 static inline int csystem_compare(const void *a, const void *b, size_t size) { return memcmp(a, b, size); }
 #endif

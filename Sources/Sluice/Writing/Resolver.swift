@@ -80,15 +80,13 @@ final class Resolver {
       index += 1
     }
     publish(batch)
-    try dropTables(outcome)
+    dropTables(outcome)
     return outcome
   }
 
-  private func dropTables(_ outcome: BatchOutcome) throws(StoreError) {
+  private func dropTables(_ outcome: BatchOutcome) {
     for table in outcome.droppedTables {
-      for engine in engines {
-        do { try engine.dropPrefix(table.id, position: table.position) } catch { throw StoreError(error) }
-      }
+      for engine in engines { engine.deletePrefix(table.id, position: table.position) }
     }
   }
 
@@ -115,7 +113,7 @@ final class Resolver {
       index += 1
     }
     publish(batch)
-    try dropTables(outcome)
+    dropTables(outcome)
   }
 
   private func publish(_ batch: Batch) {
