@@ -149,7 +149,9 @@ public final class Engine: @unchecked Sendable {
         if let entry = run.find(key, trailer: .max) { return entry.pointee.trailer }
       }
     }
-    return try state.open.find(key, trailer: .max, &conditionScratch)?.trailer ?? 0
+    let found = try state.open.find(key, trailer: .max, &conditionScratch)?.trailer ?? 0
+    try state.open.checkMappings()
+    return found
   }
 
   /// How many appends wait for `publish`: a place to roll back to.

@@ -16,6 +16,7 @@ public final class MergeIterator {
   private let endTable: UInt32
   private let endOrder: UInt128
   private let deleted: PrefixDeletions
+  private let faults = FileMapping.faultCount
   private var seen = KeyMemory()
   private var hasStarted = false
   private var hasEnded = false
@@ -72,13 +73,18 @@ public final class MergeIterator {
   public func next() throws(EngineError) -> Bool {
     if hasEnded { return false }
     do {
-      if try isForward ? advance() : retreat() { return true }
-      hasEnded = true
-      return false
+      hasEnded = try !(isForward ? advance() : retreat())
+      if FileMapping.faultCount != faults { try checkMappings() }
+      return !hasEnded
     } catch {
       hasEnded = true
       throw error
     }
+  }
+
+  @inline(never)
+  private func checkMappings() throws(EngineError) {
+    for snapshot in snapshots { try snapshot.state.open.checkMappings() }
   }
 
   private func advance() throws(EngineError) -> Bool {

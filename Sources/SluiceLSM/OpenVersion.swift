@@ -37,6 +37,8 @@ final class OpenVersion: @unchecked Sendable {
   /// For each run the end of its places.
   private let ends: UnsafeMutablePointer<Int>
   private let runCount: Int
+  /// Faults of all mappings when none of these tables had one; no such count when one had.
+  private let faults: UInt64
 
   init(_ version: Version, tables: [UInt64: Table], counters: ReadCounters) {
     self.version = version
@@ -45,6 +47,8 @@ final class OpenVersion: @unchecked Sendable {
       level.reversed().map { run in run.tables.compactMap { tables[$0.number] } }
     }
     runCount = runs.count
+    let faults = FileMapping.faultCount
+    self.faults = runs.contains { $0.contains(where: \.hasFaulted) } ? .max : faults
     places = .allocate(capacity: max(runs.reduce(0) { $0 + $1.count }, 1))
     ends = .allocate(capacity: max(runs.count, 1))
     var count = 0
@@ -105,6 +109,17 @@ final class OpenVersion: @unchecked Sendable {
       counters.filterErrors.add(1)
     }
     return nil
+  }
+
+  /// Throws when a page of some table could not be read: what was read of it counts for nothing. About 1 ns.
+  @inline(__always)
+  func checkMappings() throws(EngineError) {
+    if FileMapping.faultCount != faults { try findFault() }
+  }
+
+  @inline(never)
+  private func findFault() throws(EngineError) {
+    for run in runs { for table in run { try table.checkMapping() } }
   }
 
   /// The first of the places from `start` to `end` whose largest key is at or behind `key`.

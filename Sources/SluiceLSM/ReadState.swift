@@ -33,14 +33,6 @@ final class FrozenMemtable: @unchecked Sendable {
   }
 }
 
-/// A version of a key, found in memory or in a table.
-struct FoundVersion {
-  var trailer: UInt64
-  var value: UnsafeRawBufferPointer
-  /// Keeps the value's memory when it comes from a table; memory runs are kept by the state.
-  var block: BlockMemory?
-}
-
 final class ReadState: @unchecked Sendable {
   let runs: [Run]
   let owners: OwnerBag
@@ -63,22 +55,33 @@ final class ReadState: @unchecked Sendable {
   /// All memory runs, newest first.
   var memoryRuns: [Run] { runs.reversed() + frozen.reversed().flatMap { $0.runs.reversed() } }
 
-  /// The version of `key` that a reader at `position` sees, if it is alive.
+  /// Calls `body` with the version of `key` that a reader at `position` sees, if it is alive; else returns nil.
   @inline(__always)
-  func find(
-    _ key: SearchKey, at position: UInt64, _ scratch: inout LookupScratch
-  ) throws(EngineError) -> FoundVersion? {
+  func find<R>(
+    _ key: UnsafeRawBufferPointer, at position: UInt64, _ scratch: inout LookupScratch, _ body: (Entry) -> R
+  ) throws(EngineError) -> R? {
+    let search = SearchKey(key)
     let ceiling = ceilingTrailer(at: position)
-    let found: FoundVersion
-    if !(runs.isEmpty && frozen.isEmpty), let entry = findInMemory(key, trailer: ceiling) {
-      found = FoundVersion(trailer: entry.pointee.trailer, value: entry.pointee.valueBytes, block: nil)
-    } else if let entry = try open.find(key, trailer: ceiling, &scratch) {
-      found = FoundVersion(trailer: entry.trailer, value: entry.value, block: entry.block)
-    } else {
-      return nil
+    if !(runs.isEmpty && frozen.isEmpty), let entry = findInMemory(search, trailer: ceiling) {
+      let trailer = entry.pointee.trailer
+      return isAlive(search, trailer, position)
+        ? body(Entry(key: key, position: trailer >> 8, kind: .put, value: entry.pointee.valueBytes)) : nil
     }
-    if isTombstone(found.trailer) || deleted.hides(key.table, trailer: found.trailer, at: position) { return nil }
-    return found
+    let found = try open.find(search, trailer: ceiling, &scratch)
+    var result: R?
+    if let found, isAlive(search, found.trailer, position) {
+      result = withExtendedLifetime(found.block) {
+        body(Entry(key: key, position: found.trailer >> 8, kind: .put, value: found.value))
+      }
+    }
+    // Only now is everything read that the answer rests on.
+    try open.checkMappings()
+    return result
+  }
+
+  @inline(__always)
+  private func isAlive(_ key: SearchKey, _ trailer: UInt64, _ position: UInt64) -> Bool {
+    !isTombstone(trailer) && !deleted.hides(key.table, trailer: trailer, at: position)
   }
 
   /// The newest version of `key` at or below `trailer` in memory, or nil.

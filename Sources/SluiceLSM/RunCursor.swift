@@ -128,16 +128,16 @@ final class RunCursor {
   private func load(isSeek: Bool) throws(EngineError) {
     let source = tables[table]
     block = nil
-    if usesCache {
-      if isSeek || cachedSteps > 0 {
-        if !isSeek { cachedSteps -= 1 }
-        block = try source.block(ordinal)
-      } else {
-        block = source.cachedBlock(ordinal)
-      }
-    }
     let content: UnsafeRawBufferPointer
-    if let block { content = block.content } else { content = try windowBlock(source, source.index[ordinal].place) }
+    if usesCache, isSeek || cachedSteps > 0 {
+      if !isSeek { cachedSteps -= 1 }
+      (content, block) = try source.content(ordinal)
+    } else if usesCache, let cached = source.cachedBlock(ordinal) {
+      block = cached
+      content = cached.content
+    } else {
+      content = try windowBlock(source, source.index[ordinal].place)
+    }
     guard cursor.open(content) else {
       throw source.corrupt("damaged block", offset: source.index[ordinal].place.offset)
     }

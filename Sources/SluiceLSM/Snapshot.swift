@@ -36,10 +36,7 @@ public final class Snapshot: @unchecked Sendable {
   private func find<R>(
     _ key: UnsafeRawBufferPointer, _ scratch: inout LookupScratch, _ body: (Entry) -> R
   ) throws(EngineError) -> R? {
-    guard let found = try state.find(SearchKey(key), at: position, &scratch) else { return nil }
-    return withExtendedLifetime(found.block) {
-      body(Entry(key: key, position: found.trailer >> 8, kind: .put, value: found.value))
-    }
+    try state.find(key, at: position, &scratch, body)
   }
 
   /// Looks up many keys at once: `body` gets each key's place in `keys` and its entry, or nil, in the order of `keys`.
@@ -100,9 +97,6 @@ public struct EngineReader: ~Copyable {
   public mutating func find<R>(
     _ key: UnsafeRawBufferPointer, at position: UInt64, _ body: (Entry) -> R
   ) throws(EngineError) -> R? {
-    guard let found = try state.find(SearchKey(key), at: position, &scratch) else { return nil }
-    return withExtendedLifetime(found.block) {
-      body(Entry(key: key, position: found.trailer >> 8, kind: .put, value: found.value))
-    }
+    try state.find(key, at: position, &scratch, body)
   }
 }
