@@ -1,5 +1,6 @@
 // Raw keys with the real threads: several sessions at once, readers that never see half a batch, and what was
 // settled by one session read by another.
+import SluiceLog
 import SluiceSystem
 import SluiceTesting
 import Testing
@@ -100,5 +101,70 @@ private final class Findings: Sendable {
     for thread in threads { thread.join() }
     #expect(findings.all == [])
     try store.close()
+  }
+
+  /// A transaction of many generations replaces a key again and again. Flush passes over it while it is applied, and
+  /// still readers find the old value until all of it is there.
+  @Test func aReaderKeepsWhatALongTransactionReplaces() throws {
+    let scratch = Scratch()
+    var options = options(scratch)
+    options.memtableBudgetBytes = 64 << 10
+    let store = try Store.open(path: scratch.file("s"), options: options)
+    let findings = Findings()
+    let session = try store.makeKeyValueSession()
+    try session.put(bytes("key"), bytes("old"))
+    try session.settle()
+    let pipeline = store.core.pipeline
+    let staged = try pipeline.log.stage()
+    for batch in 0..<200 {
+      var builder = BatchBuilder()
+      for index in 0..<500 {
+        let name = index == 0 ? "key" : "filler \(batch) \(index)"
+        name.utf8.withContiguousStorageIfAvailable { name in
+          _ = builder.append(
+            kind: .put, startsStatement: true, slot: store.core.router.slot(shardKey: UnsafeRawBufferPointer(name)),
+            line: 0, keyPrefix: KeySpace.firstTableID, key: UnsafeRawBufferPointer(name),
+            value: UnsafeRawBufferPointer(name))
+        }
+      }
+      try staged.append(builder.seal(timeMicroseconds: 0))
+    }
+    try staged.finish()
+    let flushedBefore = store.progress.flushed
+    let isReading = Monitor(false)
+    let reader = try findings.thread("reader") {
+      let session = try store.makeKeyValueSession()
+      var wasOld = 0
+      isReading.update { $0 = true }
+      while true {
+        let value = try session.get(bytes("key"))
+        if value == bytes("key") { break }
+        if value != bytes("old") {
+          findings.add("\(value ?? []) after \(wasOld) reads, flushed \(store.progress.flushed)")
+        }
+        wasOld += 1
+      }
+    }
+    isReading.wait { $0 ? () : nil }
+    try pipeline.submit(staged, session: 0)
+    reader.join()
+    #expect(findings.all == [])
+    try store.flush()
+    #expect(store.progress.flushed > flushedBefore + 99_000)
+    #expect(try session.rows().count == 200 * 499 + 1)
+    try store.close()
+  }
+
+  @Test func aPositionIsWholeUntilSomethingIsFoldedAboveIt() {
+    let positions = ReadPositions()
+    positions.raise(to: 10)
+    let early = positions.visible
+    #expect(early == 10 && positions.isWhole(at: early))
+    #expect(positions.beginFolding() == 10)
+    #expect(positions.isWhole(at: early))
+    positions.raise(to: 11)
+    #expect(positions.isWhole(at: early))
+    #expect(positions.beginFolding() == 11)
+    #expect(!positions.isWhole(at: early) && positions.isWhole(at: positions.visible))
   }
 }
