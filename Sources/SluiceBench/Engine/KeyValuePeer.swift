@@ -29,7 +29,7 @@ protocol KeyValuePeerSession: AnyObject {
 /// Opens the store that the options name.
 func openPeer(_ options: EngineOptions) throws -> any KeyValuePeer {
   switch options.peer {
-  case .sluice: throw BenchError(description: "not yet")
+  case .sluice: return try SluicePeer(options)
   case .null: return NullPeer()
   case .rocksdb:
     #if RocksDB
