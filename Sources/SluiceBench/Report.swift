@@ -51,6 +51,19 @@ func quoted(_ text: String) -> String {
   return result + "\""
 }
 
+/// The lines of the file at `path`.
+func lines(of path: String) throws -> [String] {
+  guard let file = fopen(path, "re") else { throw BenchError(description: "cannot read \(path)") }
+  defer { fclose(file) }
+  var bytes: [UInt8] = []
+  var block = [UInt8](repeating: 0, count: 65536)
+  while true {
+    let count = fread(&block, 1, block.count, file)
+    if count == 0 { return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init) }
+    bytes += block[..<count]
+  }
+}
+
 /// Prints a line that must be read even when the next thing done is a crash.
 func printNow(_ line: String) {
   print(line)
