@@ -70,7 +70,10 @@ final class SluicePeer: KeyValuePeer {
 
     func scan(from start: UnsafeRawBufferPointer?, limit: Int) throws -> (rows: Int, bytes: Int) {
       var bytes = 0
-      let rows = try session.scan(from: start, limit: limit) { bytes += $0.count + $1.count }
+      let rows = try session.scan(from: start, limit: limit) {
+        bytes += $0.count + $1.count
+        return true
+      }
       return (rows, bytes)
     }
 
