@@ -159,6 +159,9 @@ public final class Engine: @unchecked Sendable {
     }
   }
 
+  /// Bytes that the active memtable holds beside its owners' memory. The applier's thread.
+  public var memtableBytes: Int { active.memoryBytes }
+
   /// The active memtable becomes a frozen one, complete up to `position`, for `flush`; a new one begins. Every append
   /// must have been published.
   public func freeze(at position: UInt64) {

@@ -1,7 +1,7 @@
 // A version: which tables an engine has, in which levels and runs, up to which position they are complete. A value:
 // an edit makes a new version of it, and the manifest is the sequence of edits.
 //
-// Level 0 has the flushed runs. A level has up to three runs at rest; a fourth asks for a compaction into the next
+// Level 0 has the flushed runs. A level has up to seven runs at rest; an eighth asks for a compaction into the next
 // level. The deepest level with tables has one run, but for level 0. In a level the oldest run comes first, and all
 // that stands in a deeper level is older: a reader asks level 0 from its last run to its first, then level 1, …
 

@@ -142,7 +142,7 @@ private struct Driver {
     case ..<50: try batch()
     case ..<70: engine.freeze(at: position)
     case ..<82: _ = try engine.flush()
-    case ..<90: _ = try engine.compact()
+    case ..<90: _ = try engine.compact(isIdle: random.chance(1, of: 2))
     case ..<92: deletePrefix()
     case ..<94: try reopen()
     default: try check()

@@ -65,19 +65,38 @@ private func run(_ number: UInt64, size: UInt64) -> RunInfo {
 @Test func shallowLevelsAreCompactedFirst() {
   var version = Version()
   #expect(pickCompaction(version) == nil)
-  version.levels = [(1...3).map { run($0, size: 10) }]
+  version.levels = [(1...7).map { run($0, size: 10) }]
   #expect(pickCompaction(version) == nil)
-  version.levels = [(1...4).map { run($0, size: 10) }]
-  #expect(pickCompaction(version) == Compaction(inputs: [1, 2, 3, 4], outputLevel: 1, dropsTombstones: true))
+  version.levels = [(1...8).map { run($0, size: 10) }]
+  #expect(pickCompaction(version) == Compaction(inputs: Array(1...8), outputLevel: 1, dropsTombstones: true))
   // Into a level that is not the deepest: tombstones stay.
-  version.levels = [(6...9).map { run($0, size: 10) }, [run(5, size: 40)], [run(1, size: 160)]]
-  #expect(pickCompaction(version) == Compaction(inputs: [6, 7, 8, 9], outputLevel: 1, dropsTombstones: false))
-  // Into the bottom, while it is small enough.
-  version.levels = [(6...9).map { run($0, size: 10) }, [run(1, size: 159)]]
-  #expect(pickCompaction(version) == Compaction(inputs: [6, 7, 8, 9, 1], outputLevel: 1, dropsTombstones: true))
-  // A large bottom moves down.
-  version.levels = [(6...9).map { run($0, size: 10) }, [run(1, size: 160)]]
+  version.levels = [(6...13).map { run($0, size: 10) }, [run(5, size: 80)], [run(1, size: 160)]]
+  #expect(pickCompaction(version) == Compaction(inputs: Array(6...13), outputLevel: 1, dropsTombstones: false))
+  // Into the bottom, while it is the smaller one.
+  version.levels = [(6...13).map { run($0, size: 10) }, [run(1, size: 79)]]
+  #expect(pickCompaction(version) == Compaction(inputs: Array(6...13) + [1], outputLevel: 1, dropsTombstones: true))
+  // A bottom that is as large moves down.
+  version.levels = [(6...13).map { run($0, size: 10) }, [run(1, size: 80)]]
   #expect(pickCompaction(version) == Compaction(inputs: [1], outputLevel: 2, dropsTombstones: true))
+}
+
+@Test func theBottomHasAThirdOfTheSpace() {
+  var version = Version()
+  version.levels = [(6...10).map { run($0, size: 10) }, [run(4, size: 80), run(5, size: 80)], [run(1, size: 105)]]
+  #expect(pickCompaction(version) == nil)
+  version.levels[2] = [run(1, size: 104)]
+  #expect(
+    pickCompaction(version)
+      == Compaction(inputs: Array(6...10) + [4, 5, 1], outputLevel: 2, dropsTombstones: true))
+}
+
+@Test func anIdleEngineWantsFewerRuns() {
+  var version = Version()
+  version.levels = [(1...4).map { run($0, size: 10) }]
+  #expect(pickCompaction(version) == nil)
+  #expect(
+    pickCompaction(version, runsPerLevel: CompactionRules.idleRuns)
+      == Compaction(inputs: [1, 2, 3, 4], outputLevel: 1, dropsTombstones: true))
 }
 
 @Test func overlappingTablesAreMergedAndOthersMoved() {

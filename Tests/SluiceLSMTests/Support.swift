@@ -134,8 +134,8 @@ extension Engine {
     while try flush() {}
   }
 
-  func compactAll() throws {
-    while try compact() {}
+  func compactAll(isIdle: Bool = false) throws {
+    while try compact(isIdle: isIdle) {}
   }
 }
 
