@@ -1,5 +1,5 @@
-// Sluice as a key-value store: one key space of a store, a session for each thread. Keys and values take the path of rows:
-// batch, log, memtable.
+// Sluice as a key-value store: one key space of a store, a session for each thread. Keys and values take the path of
+// rows: batch, log, memtable.
 // Unsafe by nature (rows are borrowed bytes): named in the tidy test.
 import Sluice
 import SluiceSystem
