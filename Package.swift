@@ -27,11 +27,12 @@ let package = Package(
   ],
   targets: [
     .target(name: "CSystem"),
+    .systemLibrary(name: "CLZ4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CSQLite"),
     .target(name: "CSQLiteHost", dependencies: ["CSQLite"], linkerSettings: [.linkedLibrary("sqlite3")]),
     .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
     .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
-    .target(name: "SluiceSystem", dependencies: ["CSystem"], swiftSettings: hot),
+    .target(name: "SluiceSystem", dependencies: ["CSystem", "CLZ4"], swiftSettings: hot),
     .target(name: "SluiceLog", dependencies: ["SluiceSystem"], swiftSettings: hot),
     .target(name: "SluiceLSM", dependencies: ["SluiceSystem"], swiftSettings: hot),
     .target(name: "SluiceSQL", dependencies: ["SluiceSystem"], swiftSettings: hot),

@@ -103,7 +103,7 @@ enum StoreOpening {
   private static func openEngines(
     _ path: String, _ options: StoreOptions, _ identity: StoreIdentity
   ) throws(StoreError) -> [Engine] {
-    let cache = BlockCache(capacityBytes: 32 << 20)
+    let resources = EngineResources(cacheBytes: 32 << 20)
     var engines: [Engine] = []
     for shard in 0..<identity.shardCount {
       let digits = String(shard)
@@ -111,7 +111,7 @@ enum StoreOpening {
       do {
         engines.append(
           try Engine.open(
-            fileSystem: options.fileSystem, directory: "\(path)/shards/\(name)", shard: shard, cache: cache))
+            fileSystem: options.fileSystem, directory: "\(path)/shards/\(name)", shard: shard, resources: resources))
       } catch { throw StoreError(error) }
     }
     do { try options.fileSystem.syncDirectory(path + "/shards") } catch { throw StoreError(error) }

@@ -95,7 +95,7 @@ extension Engine {
   /// Does one compaction if the version wants one; false when there is nothing to do. Flushes what freezes meanwhile.
   public func compact() throws(EngineError) -> Bool {
     try checkWritable()
-    let horizon = min(counters.withLock { $0.oldestReadable }, version.flushedPosition)
+    let horizon = horizon
     let dead = version.tables.filter { isDead($0, horizon: horizon) }.map(\.number)
     if !dead.isEmpty {
       try install(VersionEdit(removed: dead), opened: [:])
@@ -105,7 +105,7 @@ extension Engine {
       removeObsolete()
       return false
     }
-    let writer = RunWriter(self)
+    let writer = RunWriter(self, compaction.dropsTombstones ? .bottom : .above)
     do { try run(compaction, horizon: horizon, writer: writer) } catch {
       // After a failed manifest write the new tables may be named by it.
       if failure == nil { writer.abandon() }
@@ -115,23 +115,22 @@ extension Engine {
     return true
   }
 
-  /// Whether a table has keys of one dropped SQL table only.
+  /// Whether a table has only keys of one SQL table, all of them deleted.
   private func isDead(_ table: TableInfo, horizon: UInt64) -> Bool {
-    guard !version.dropped.isEmpty, table.firstPrefix == table.lastPrefix,
-      let drop = version.dropped[table.firstPrefix]
-    else { return false }
-    return drop <= horizon && table.highestPosition <= drop
+    guard !version.deleted.isEmpty, table.firstPrefix == table.lastPrefix else { return false }
+    return table.highestPosition <= version.deleted.last(table.firstPrefix, at: horizon)
   }
 
   private func run(_ compaction: Compaction, horizon: UInt64, writer: RunWriter) throws(EngineError) {
     let wanted = Set(compaction.inputs)
     let runs = version.levels.flatMap { $0 }.filter { wanted.contains($0.number) }
-    let drops = version.dropped.filter { $0.value <= horizon }
+    let deletions = version.deleted.all.filter { $0.position <= horizon }
     let groups = planGroups(runs.flatMap(\.tables), smallSize: sizes.small) { table in
-      (compaction.dropsTombstones && table.tombstones > 0) || drops.contains { table.overlaps(prefix: $0.key) }
+      (compaction.dropsTombstones && table.tombstones > 0)
+        || deletions.contains { table.overlaps(prefix: $0.prefix) && table.lowestPosition <= $0.position }
     }
     var filter = VersionFilter(
-      horizon: horizon, dropsTombstones: compaction.dropsTombstones, dropped: version.dropped)
+      horizon: horizon, dropsTombstones: compaction.dropsTombstones, deleted: version.deleted)
     let number = takeNumber()
     var edit = VersionEdit(removed: runs.flatMap { $0.tables.map(\.number) })
     func add(_ info: TableInfo) {

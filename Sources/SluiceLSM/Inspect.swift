@@ -14,9 +14,8 @@ public func describeTable(fileSystem: any FileSystem, path: String) -> [String] 
     for (name, place) in [
       ("filter", parts.footer.filter), ("index", parts.footer.index), ("properties", parts.footer.properties),
     ] { lines.append("\(name) offset=\(place.offset) size=\(place.size)") }
-    guard let (index, count) = Table.readIndex(parts) else { return lines + ["damaged: index"] }
-    defer { index.deallocate() }
-    for ordinal in 0..<count { lines.append(describeBlock(file, index[ordinal])) }
+    guard let index = parts.readIndex() else { return lines + ["damaged: index"] }
+    for ordinal in 0..<index.count { lines.append(describeBlock(file, index[ordinal])) }
     return lines
   } catch { return ["damaged: \(error)"] }
 }
@@ -39,14 +38,21 @@ private func describe(_ properties: TableProperties) -> [String] {
 private func describeBlock(_ file: any File, _ entry: IndexEntry) -> String {
   let place = entry.place
   let name = "block offset=\(place.offset) size=\(place.size) last=\(hex([UInt8](entry.keyBytes)))"
-  let memory = BlockMemory(size: Int(place.size) + BlockFormat.trailerSize)
-  defer { withExtendedLifetime(memory) {} }
+  let memory = BlockMemory(size: Int(place.size), trailerSize: BlockFormat.trailerSize)
+  var content = memory
+  defer { withExtendedLifetime((memory, content)) {} }
   do { try readFully(file, into: memory.bytes, at: place.offset, shard: 0, keyRange: nil) } catch {
     return name + " damaged: \(error)"
   }
-  if let damage = blockDamage(UnsafeRawBufferPointer(memory.bytes)) { return name + " damaged: " + damage }
+  switch StoredBlock(UnsafeRawBufferPointer(memory.bytes)) {
+  case .plain: break
+  case .damaged(let damage): return name + " damaged: " + damage
+  case .lz4(let packed, let size):
+    content = BlockMemory(size: size)
+    guard decompress(packed, into: content.bytes) else { return name + " damaged: does not decompress" }
+  }
   var cursor = BlockCursor()
-  guard cursor.open(memory.content) else { return name + " damaged: restarts" }
+  guard cursor.open(content.content) else { return name + " damaged: restarts" }
   var count = 0
   while true {
     switch cursor.step() {
@@ -100,7 +106,7 @@ private func describe(_ edit: VersionEdit) -> [String] {
         + " entries=\(table.entries) tombstones=\(table.tombstones)")
   }
   if let position = edit.flushedPosition { lines.append("  flushed position \(position)") }
-  for drop in edit.dropped { lines.append("  dropped prefix \(drop.prefix) at \(drop.position)") }
+  for deletion in edit.deleted { lines.append("  deleted prefix \(deletion.prefix) at \(deletion.position)") }
   if let number = edit.nextNumber { lines.append("  next number \(number)") }
   return lines
 }

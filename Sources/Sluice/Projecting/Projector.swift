@@ -156,6 +156,7 @@ final class Projector: Role, @unchecked Sendable {
         continue
       }
       let id = command.key.loadUnaligned(as: UInt32.self).bigEndian
+      if KeySpace.contains(id) { continue }
       if id != lastID || lastMirror == nil {
         lastID = id
         lastMirror = try mirror(id)

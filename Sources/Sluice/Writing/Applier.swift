@@ -17,6 +17,13 @@ enum DurableItem: Sendable {
     }
   }
 
+  var session: UInt64 {
+    switch self {
+    case .batch(let batch): batch.session
+    case .transaction(_, let session): session
+    }
+  }
+
   var sizeBytes: Int {
     switch self {
     case .batch(let batch): batch.size
@@ -38,6 +45,8 @@ final class Applier: Role, @unchecked Sendable {
   private struct Queue {
     var items: [DurableItem] = []
     var sizeBytes = 0
+    /// Whether the generation ends behind the items, however full it is.
+    var freezes = false
   }
 
   private let queue = Monitor(Queue())
@@ -60,6 +69,9 @@ final class Applier: Role, @unchecked Sendable {
     }
   }
 
+  /// Asks for the end of the generation behind everything that was handed over. Any thread.
+  func requestFreeze() { queue.withLock { $0.freezes = true } }
+
   /// Waits while too much is queued. Called by sessions, before they hand over more.
   func waitForRoom() {
     guard pipeline.options.threaded else { return }
@@ -75,9 +87,9 @@ final class Applier: Role, @unchecked Sendable {
   func wake() { queue.update { _ in } }
 
   func step() throws(StoreError) -> Bool {
-    let items = queue.update { queue in
+    let (items, freezes) = queue.update { queue in
       defer { queue = Queue() }
-      return queue.items
+      return (queue.items, queue.freezes)
     }
     for item in items {
       switch item {
@@ -89,7 +101,8 @@ final class Applier: Role, @unchecked Sendable {
         finish(item, session: session, rejections)
       }
     }
-    return !items.isEmpty
+    if freezes { try pipeline.freezeGeneration() }
+    return !items.isEmpty || freezes
   }
 
   /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole. Nil when
@@ -120,12 +133,16 @@ final class Applier: Role, @unchecked Sendable {
   }
 
   private func finish(_ item: DurableItem, session: UInt64, _ rejections: [Rejection]) {
+    pipeline.positions.raise(to: item.lastPosition)
     pipeline.progress.update { progress in
       progress.applied = item.lastPosition
       progress.work += 1
       progress.resolved += 1
-      progress.sessions[session]?.resolved += 1
-      progress.sessions[session]?.rejections += rejections
+      guard var one = progress.sessions[session] else { return }
+      one.resolved += 1
+      one.rejections += rejections
+      one.mark?.resolved.store(one.resolved, ordering: .releasing)
+      progress.sessions[session] = one
     }
   }
 }

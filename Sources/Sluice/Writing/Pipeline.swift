@@ -16,6 +16,7 @@ final class Pipeline: Sendable {
   let progress = Monitor(Progress())
   let catalog: Monitor<Catalog>
   let projectorQueue: ProjectorQueue
+  let positions = ReadPositions()
   /// Set once by `start`, before any session exists.
   private let roles = Monitor(Roles())
 
@@ -132,7 +133,21 @@ final class Pipeline: Sendable {
     }
   }
 
-  // MARK: From sessions
+  // MARK: Sessions
+
+  /// Enters a session; returns its id. `mark` tells it how many of its items are applied.
+  func openSession(_ mark: SessionMark? = nil) -> UInt64 {
+    progress.withLock { progress in
+      progress.lastSession += 1
+      let id = progress.lastSession
+      progress.sessions[id] = SessionProgress(mark: mark)
+      progress.sessions[id]?.lastPosition = progress.durable
+      return id
+    }
+  }
+
+  /// Forgets a session; what it has on its way goes on.
+  func closeSession(_ id: UInt64) { progress.update { $0.sessions[id] = nil } }
 
   /// Hands a batch to the appender; waits while too much is queued.
   func submit(_ batch: Batch) throws(StoreError) {
@@ -184,13 +199,8 @@ final class Pipeline: Sendable {
     progress.update { progress in
       for item in next {
         progress.durable = item.lastPosition
-        let session =
-          switch item {
-          case .batch(let batch): batch.session
-          case .transaction(_, let session): session
-          }
-        progress.sessions[session]?.durable += 1
-        progress.sessions[session]?.lastPosition = item.lastPosition
+        progress.sessions[item.session]?.durable += 1
+        progress.sessions[item.session]?.lastPosition = item.lastPosition
       }
     }
     // Behind the watermark: what a session waits for next is never ahead of what it has been told.
@@ -221,6 +231,26 @@ final class Pipeline: Sendable {
       return generations.sizeBytes >= options.memtableBudgetBytes
     }
     if isFull { try freeze(at: batch.lastPosition) }
+  }
+
+  /// Ends the generation at what is applied, unless it is empty. On the applier's thread.
+  func freezeGeneration() throws(StoreError) {
+    guard generationState.sizeBytes > 0 else { return }
+    try freeze(at: progress.withLock { $0.applied })
+  }
+
+  /// Waits until everything that was handed over before is in tables.
+  func flush() throws(StoreError) {
+    let submitted = progress.withLock { $0.submitted }
+    let target = try wait { $0.resolved >= submitted ? $0.applied : nil }
+    try requestFreeze()
+    try wait { $0.flushed >= target ? () : nil }
+  }
+
+  /// Has the applier end the generation behind what it was given.
+  func requestFreeze() throws(StoreError) {
+    roles.withLock { $0.applier }?.requestFreeze()
+    signalWork()
   }
 
   /// Ends the generation. Waits while too many frozen ones are not flushed yet.

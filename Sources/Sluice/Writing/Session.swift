@@ -50,20 +50,14 @@ public final class Session {
     catalog = store.pipeline.catalog.withLock { $0 }
     emptyMark = builder.mark()
     evaluator = try Evaluator(lastRowid: lastRowid)
-    id = store.pipeline.progress.withLock { progress in
-      progress.lastSession += 1
-      let id = progress.lastSession
-      progress.sessions[id] = SessionProgress()
-      progress.sessions[id]?.lastPosition = progress.durable
-      return id
-    }
+    id = store.pipeline.openSession()
   }
 
   deinit {
     // An open transaction ends with its session, undone. The staged file has no adoption record: the next opening would
     // remove it too.
     do { try transaction?.staged?.discard() } catch {}
-    store.pipeline.progress.update { $0.sessions[id] = nil }
+    store.pipeline.closeSession(id)
   }
 
   /// Whether BEGIN was given and neither COMMIT nor ROLLBACK yet.
