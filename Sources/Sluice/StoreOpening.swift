@@ -103,7 +103,7 @@ enum StoreOpening {
   private static func openEngines(
     _ path: String, _ options: StoreOptions, _ identity: StoreIdentity
   ) throws(StoreError) -> [Engine] {
-    let resources = EngineResources(cacheBytes: 32 << 20)
+    let resources = EngineResources(cacheBytes: options.cacheBytes, compression: options.compression)
     var engines: [Engine] = []
     for shard in 0..<identity.shardCount {
       let digits = String(shard)
