@@ -28,7 +28,9 @@ final class SluicePeer: KeyValuePeer {
 
   func flush() throws { try store.flush() }
 
-  func statistics() -> String { "\(store.engineStatistics)" }
+  func statistics() -> String {
+    store.engineStatistics.enumerated().map { "shard \($0): \($1)" }.joined(separator: "\n")
+  }
 
   func close() throws { try store.close() }
 
@@ -70,7 +72,10 @@ final class SluicePeer: KeyValuePeer {
 
     func scan(from start: UnsafeRawBufferPointer?, limit: Int) throws -> (rows: Int, bytes: Int) {
       var bytes = 0
-      let rows = try session.scan(from: start, limit: limit) { bytes += $0.count + $1.count }
+      let rows = try session.scan(from: start, limit: limit) {
+        bytes += $0.count + $1.count
+        return true
+      }
       return (rows, bytes)
     }
 
