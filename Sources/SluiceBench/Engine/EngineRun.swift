@@ -160,7 +160,9 @@ final class EngineRun {
     if tally.bad > 0 { return "\(tally.bad) reads gave no value or a wrong one" }
     switch line.workload {
     case .readrandom where tally.found != tally.operations, .readwhilewriting where tally.found != tally.operations:
+      let isCut = filledRows > 0 && filledRows < options.n
       return "\(tally.operations - tally.found) of \(tally.operations) keys were not found"
+        + (isCut ? "; --seconds has ended the fill after \(filledRows) of \(options.n) rows" : "")
     case .readmissing where tally.found > 0:
       return "\(tally.found) keys were found that nobody has written"
     case .scan where filledRows > 0:
