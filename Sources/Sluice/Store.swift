@@ -38,7 +38,7 @@ public final class Store: Sendable {
   /// that was in memory.
   public func flush() throws(StoreError) { try core.pipeline.flush() }
 
-  /// What each shard's engine says about itself, at this moment.
+  /// Figures of each shard's engine at this moment, by shard.
   package var engineStatistics: [EngineStatistics] { core.pipeline.engines.map { $0.statistics() } }
 
   /// Ends the store; sessions must not be used afterwards. With `drain` (the default) the queue is applied and

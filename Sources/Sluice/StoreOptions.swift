@@ -26,9 +26,9 @@ public struct StoreOptions: Sendable {
 
   /// Bytes of batches that the memtables of one generation may hold before they are frozen and flushed.
   package var memtableBudgetBytes = 32 << 20
-  /// Bytes of table blocks kept in memory, over all shards.
+  /// Bytes of decompressed blocks kept in memory, over all shards.
   package var cacheBytes = 32 << 20
-  /// How tables store their blocks.
+  /// How tables that are written from now on store their blocks.
   package var compression = Compression.none
   /// Bytes of an open transaction beyond which it is staged on disk.
   package var stageBytes = 1 << 20

@@ -8,7 +8,6 @@
 // The engine has no log of its own. A crash loses the memtables; the log is replayed from behind `flushedPosition`.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
-import Synchronization
 
 public final class Engine: @unchecked Sendable {
   public let shard: Int
@@ -17,10 +16,6 @@ public final class Engine: @unchecked Sendable {
   let resources: EngineResources
   let readCounters: ReadCounters
   private let state: Monitor<ReadState>
-  /// Counts the states, so that a reader sees without a lock whether its own is still the newest.
-  private let stateCounter = Atomic<UInt64>(0)
-  /// What an engine without anything shows.
-  let emptyState: ReadState
 
   // The applier's own.
   let active = ActiveMemtable()
@@ -53,9 +48,6 @@ public final class Engine: @unchecked Sendable {
     self.tables = tables
     self.manifest = manifest
     lastFreeze = version.flushedPosition
-    emptyState = ReadState(
-      runs: [], owners: OwnerBag(), frozen: [], open: OpenVersion(Version(), tables: [:], counters: readCounters),
-      deleted: PrefixDeletions())
     state = Monitor(
       ReadState(
         runs: [], owners: active.owners, frozen: [],
@@ -67,18 +59,9 @@ public final class Engine: @unchecked Sendable {
 
   var current: ReadState { state.withLock { $0 } }
 
-  /// Rises with each new state. Any thread.
-  @inline(__always)
-  var stateNumber: UInt64 { stateCounter.load(ordering: .acquiring) }
-
-  var numberedState: (ReadState, UInt64) { state.withLock { ($0, stateCounter.load(ordering: .relaxed)) } }
-
   /// Puts a new state in place of the current one.
   func replaceState(_ body: (ReadState) -> ReadState) {
-    state.withLock { state in
-      state = body(state)
-      stateCounter.wrappingAdd(1, ordering: .releasing)
-    }
+    state.withLock { $0 = body($0) }
   }
 
   // MARK: The applier

@@ -40,8 +40,11 @@ func packTrailer(_ position: UInt64, _ kind: EntryKind) -> UInt64 { position << 
 @inline(__always)
 func ceilingTrailer(at position: UInt64) -> UInt64 { min(position, EngineLimits.position) << 8 | 0xff }
 
+/// Kinds with these bits set stand for entries of an overlay: newer than all others of their position.
+let overlayBits: UInt64 = 0xfc
+
 @inline(__always)
-func isTombstone(_ trailer: UInt64) -> Bool { trailer & 0xff == UInt64(EntryKind.tombstone.rawValue) }
+func isTombstone(_ trailer: UInt64) -> Bool { trailer & 3 == UInt64(EntryKind.tombstone.rawValue) }
 
 /// Key bytes that table id and order hold together.
 let rankSize = 20
@@ -132,7 +135,7 @@ func compareKeyTails(_ a: UnsafeRawPointer?, _ aSize: Int, _ b: UnsafeRawPointer
 }
 
 /// The least sequence of bytes greater than everything that starts with `prefix`; nil when there is none.
-func successor(ofPrefix prefix: [UInt8]) -> [UInt8]? {
+package func successor(ofPrefix prefix: [UInt8]) -> [UInt8]? {
   var bytes = prefix
   while let last = bytes.last {
     if last < 0xff {

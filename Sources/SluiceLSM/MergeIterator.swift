@@ -6,6 +6,7 @@ import SluiceSystem
 /// by one thread. About 50 ns an entry.
 public final class MergeIterator {
   private let snapshots: [Snapshot]
+  private let overlay: EntryOverlay?
   private let merger: Merger
   private let position: UInt64
   private let ceiling: UInt64
@@ -27,12 +28,15 @@ public final class MergeIterator {
   private var foundKeySize = 0
   private var foundTrailer: UInt64 = 0
 
-  /// The live entries of disjoint engines (the shards of a store) with `lower` <= key < `upper`. All snapshots have one
-  /// position; nil stands for no bound.
-  public init(_ snapshots: [Snapshot], lower: [UInt8]?, upper: [UInt8]?, isForward: Bool = true) {
+  /// The live entries of disjoint engines (the shards of a store) with `lower` <= key < `upper`, and over them those of
+  /// `overlay`. All snapshots have one position; nil stands for no bound.
+  public init(
+    _ snapshots: [Snapshot], lower: [UInt8]?, upper: [UInt8]?, isForward: Bool = true, overlay: EntryOverlay? = nil
+  ) {
     invariant(!snapshots.isEmpty, "an iterator over nothing")
     invariant(snapshots.allSatisfy { $0.position == snapshots[0].position }, "snapshots of several positions")
     self.snapshots = snapshots
+    self.overlay = overlay
     self.isForward = isForward
     position = snapshots[0].position
     ceiling = ceilingTrailer(at: position)
@@ -45,8 +49,9 @@ public final class MergeIterator {
     var deleted = PrefixDeletions()
     for snapshot in snapshots { for deletion in snapshot.state.deleted.all { deleted.insert(deletion) } }
     self.deleted = deleted
+    let own = overlay?.run(at: position).map { [$0] } ?? []
     merger = Merger(
-      runs: snapshots.flatMap(\.state.memoryRuns), tableRuns: snapshots.flatMap(\.state.open.runs), usesCache: true,
+      runs: own + snapshots.flatMap(\.state.memoryRuns), tableRuns: snapshots.flatMap(\.state.open.runs), usesCache: true,
       isForward: isForward)
   }
 
@@ -132,7 +137,9 @@ public final class MergeIterator {
 
   @inline(__always)
   private func isAlive(_ head: MergeHead) -> Bool {
-    !isTombstone(head.trailer) && !deleted.hides(head.table, trailer: head.trailer, at: position)
+    if isTombstone(head.trailer) { return false }
+    // What lies over the snapshots is newer than any deletion that they know.
+    return head.trailer & overlayBits != 0 || !deleted.hides(head.table, trailer: head.trailer, at: position)
   }
 
   private func start() throws(EngineError) -> Bool {

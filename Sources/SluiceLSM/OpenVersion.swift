@@ -3,12 +3,12 @@
 import SluiceSystem
 
 /// What a thread needs for point reads, kept between them.
-struct LookupScratch: ~Copyable {
-  var cursor = BlockCursor()
+public struct LookupScratch: ~Copyable {
+  fileprivate(set) var cursor = BlockCursor()
   fileprivate var candidates: UnsafeMutablePointer<Int>
   fileprivate var room = 16
 
-  init() { candidates = .allocate(capacity: room) }
+  public init() { candidates = .allocate(capacity: room) }
 
   deinit { candidates.deallocate() }
 

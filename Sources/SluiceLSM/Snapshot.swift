@@ -1,4 +1,4 @@
-// A view of one engine at one position, and cheap point reads for a thread that makes many.
+// A view of one engine at one position, and point reads without one.
 // `@unchecked Sendable` (Snapshot): it holds an immutable state and a number.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -64,39 +64,22 @@ public final class Snapshot: @unchecked Sendable {
   }
 }
 
-/// Point reads by one thread, one after the other: keeps what it can from read to read, so a read allocates nothing.
-public struct EngineReader: ~Copyable {
-  private let engine: Engine
-  private var state: ReadState
-  private var stateNumber: UInt64
-  private var scratch = LookupScratch()
-
-  public init(_ engine: Engine) {
-    self.engine = engine
-    (state, stateNumber) = engine.numberedState
-  }
-
-  /// Takes the engine's newest state. A later `find` at a position that was visible before this call is exact.
-  @inline(__always)
-  public mutating func refresh() {
-    if engine.stateNumber != stateNumber { (state, stateNumber) = engine.numberedState }
-  }
-
-  /// Forgets the state, and with it the memory that it keeps.
-  public mutating func release() {
-    stateNumber = .max
-    state = engine.emptyState
-  }
-
-  /// Everything at or below it is in tables: a position below it may miss versions that are gone.
-  public var flushedPosition: UInt64 { state.open.version.flushedPosition }
+/// What an engine holds at one moment, for a point read: cheaper than a snapshot, and like it keeps memory and tables.
+public struct EngineView: Sendable {
+  let state: ReadState
 
   /// Calls `body` with the version of `key` that a reader at `position` sees, if it is alive; nil when there is none. The
-  /// entry is valid during the call. Reads the state that `refresh` took. About 1 µs from tables of the block cache.
+  /// entry is valid during the call. `scratch` is the thread's own and saves allocations. About 0.7 µs when the key is
+  /// in a table, 0.1 µs when filters answer. Any thread.
   @inline(__always)
-  public mutating func find<R>(
-    _ key: UnsafeRawBufferPointer, at position: UInt64, _ body: (Entry) -> R
+  public func find<R>(
+    _ key: UnsafeRawBufferPointer, at position: UInt64, _ scratch: inout LookupScratch, _ body: (Entry) -> R
   ) throws(EngineError) -> R? {
     try state.find(key, at: position, &scratch, body)
   }
+}
+
+extension Engine {
+  /// The newest state. About 40 ns. Any thread.
+  public func view() -> EngineView { EngineView(state: current) }
 }

@@ -120,16 +120,15 @@ private struct Driver {
     if random.chance(1, of: 4), !held.isEmpty { held.removeFirst() }
   }
 
-  /// The same keys by a snapshot, by a reader that is kept, and all at once.
+  /// The same keys by a snapshot, by the engine, and all at once.
   mutating func checkPoints(_ snapshot: Snapshot, _ at: UInt64) throws {
-    var reader = EngineReader(engine)
+    var scratch = LookupScratch()
     let keys = (0..<20).map { _ in randomKey() }
     let expected = keys.map { model.get($0, at: at) }
     for (key, row) in zip(keys, expected) {
       #expect(try snapshot.row(key) == row, comment)
-      reader.refresh()
       let read = key.withUnsafeBytes { bytes in
-        Result { try reader.find(bytes, at: at) { [UInt8]($0.value) } }
+        Result { try engine.view().find(bytes, at: at, &scratch) { [UInt8]($0.value) } }
       }
       #expect(try read.get() == row?.value, comment)
     }
