@@ -72,6 +72,7 @@ let package = Package(
     .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(name: "ExamplesTests", dependencies: ["SluiceTesting"]),
+    .testTarget(name: "SluiceBenchTests", dependencies: ["SluiceBench", "SluiceTesting"]),
     .testTarget(name: "DataTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "ShellTests", dependencies: ["SluiceTesting"]),
     .testTarget(

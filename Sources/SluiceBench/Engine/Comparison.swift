@@ -1,6 +1,6 @@
-// `sluice-bench engine --compare`: one store against RocksDB by the same workloads. Each measurement is a process of its
-// own on a fresh folder; the two take turns, and who goes first alternates, so that what else the machine does meets
-// both alike. Ratios are taken within a turn; their spread says how far to trust their median.
+// `sluice-bench engine --compare`: one store against RocksDB by the same workloads. Each measurement is a process of
+// its own on a fresh folder; the two take turns, and who goes first alternates, so that what else the machine does
+// meets both alike. Ratios are taken within a turn; their spread says how far to trust their median.
 import Glibc
 
 struct Comparison {

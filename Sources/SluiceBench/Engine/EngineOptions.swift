@@ -1,4 +1,5 @@
-// The options of `sluice-bench engine`: the names, meanings and defaults of peerbench's, so that one script drives both.
+// The options of `sluice-bench engine`: the names, meanings and defaults of peerbench's, so that one script drives
+// both.
 import ArgumentParser
 
 /// The store under measurement.

@@ -11,7 +11,7 @@ final class EngineRun {
   private let peer: any KeyValuePeer
   private let values: ValueGenerator
   private let shared = EngineShared()
-  /// Rows that a fill of this run has written.
+  /// Rows that a fill of this run has written; 0 when the store holds what an earlier call left.
   private var filledRows: UInt64 = 0
   /// Rows that openloop has written beside them.
   private var openLoopRows: UInt64 = 0
@@ -160,10 +160,12 @@ final class EngineRun {
     if tally.bad > 0 { return "\(tally.bad) reads gave no value or a wrong one" }
     switch line.workload {
     case .readrandom where tally.found != tally.operations, .readwhilewriting where tally.found != tally.operations:
+      let isCut = filledRows > 0 && filledRows < options.n
       return "\(tally.operations - tally.found) of \(tally.operations) keys were not found"
+        + (isCut ? "; --seconds has ended the fill after \(filledRows) of \(options.n) rows" : "")
     case .readmissing where tally.found > 0:
       return "\(tally.found) keys were found that nobody has written"
-    case .scan:
+    case .scan where filledRows > 0:
       let least = filledRows + openLoopRows
       let most = max(filledRows, shared.nextKey.load(ordering: .relaxed)) + openLoopRows
       if tally.scanned >= least, tally.scanned <= most { return nil }

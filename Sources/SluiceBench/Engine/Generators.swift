@@ -6,7 +6,7 @@ import Glibc
 /// Bytes of a key: 15 decimal digits and a mark.
 let keySizeBytes = 16
 
-/// The finalizer of MurmurHash3 (Appleby, public domain): a bijection whose every output bit depends on every input bit.
+/// The finalizer of MurmurHash3 (Appleby, public domain): a bijection in which every bit depends on every bit.
 @inline(__always)
 func mix64(_ value: UInt64) -> UInt64 {
   var mixed = value
@@ -75,7 +75,8 @@ struct Permutation: Sendable {
 }
 
 /// Ranks of 0..<count by Zipf's law with exponent 0.99, rank 0 the most frequent.
-/// Source: Gray et al., Quickly generating billion-record synthetic databases, SIGMOD 1994. Making one sums `count` terms.
+/// Source: Gray et al., Quickly generating billion-record synthetic databases, SIGMOD 1994. Making one sums `count`
+/// terms.
 struct ZipfDistribution: Sendable {
   private static let theta = 0.99
   private let count: UInt64

@@ -1,5 +1,5 @@
-// Sluice as a key-value store: one key space of a store, a session for each thread. Keys and values take the path of rows:
-// batch, log, memtable.
+// Sluice as a key-value store: one key space of a store, a session for each thread. Keys and values take the path of
+// rows: batch, log, memtable.
 // Unsafe by nature (rows are borrowed bytes): named in the tidy test.
 import Sluice
 import SluiceSystem
@@ -28,7 +28,9 @@ final class SluicePeer: KeyValuePeer {
 
   func flush() throws { try store.flush() }
 
-  func statistics() -> String { "\(store.engineStatistics)" }
+  func statistics() -> String {
+    store.engineStatistics.enumerated().map { "shard \($0): \($1)" }.joined(separator: "\n")
+  }
 
   func close() throws { try store.close() }
 

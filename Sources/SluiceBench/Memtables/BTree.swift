@@ -1,5 +1,5 @@
-// A B+tree in an arena: 32 keys a node, their parts in arrays of their own, so that a search reads neighbouring lines. A
-// node changes in place: readers beside the writer would need versions or locks.
+// A B+tree in an arena: 32 keys a node, their parts in arrays of their own, so that a search reads neighbouring lines.
+// A node changes in place: readers beside the writer would need versions or locks.
 // Unsafe by nature: named in the tidy test.
 //
 //   node: offset size

@@ -1,5 +1,5 @@
-// `sluice-bench memtable`: what the shapes a memtable could have cost, on rising and on random keys. The ground on which
-// the engine's own memtable was chosen.
+// `sluice-bench memtable`: what the shapes a memtable could have cost, on rising and on random keys. The ground on
+// which the engine's own memtable is chosen.
 // Unsafe by nature (batches in raw memory): named in the tidy test.
 import ArgumentParser
 

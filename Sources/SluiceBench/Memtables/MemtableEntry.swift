@@ -34,7 +34,7 @@ protocol MemtableStructure: AnyObject {
   var byteCount: Int { get }
 }
 
-/// Whether key (a, aTail) stands before key (b, bTail). Arithmetic instead of branches: in a merge the answer is a coin.
+/// Whether key (a, aTail) stands before key (b, bTail). Arithmetic, no branches: in a merge it is a coin.
 @inline(__always)
 func keyPrecedes(_ a: UInt128, _ aTail: UInt32, _ b: UInt128, _ bTail: UInt32) -> Bool {
   let less: UInt8 = a < b ? 1 : 0

@@ -1,6 +1,6 @@
 // Sorted runs: each batch is sorted on its own and becomes a run; runs of similar size are merged as a binary counter
-// carries, up to a size. Readers could be given the runs as they are, for a run never changes. A batch that goes on where
-// the last run ends extends it in place.
+// carries, up to a size. Readers could be given the runs as they are, for a run never changes. A batch that goes on
+// where the last run ends extends it in place.
 // Unsafe by nature: named in the tidy test.
 
 /// A sorted slice with room behind it.
