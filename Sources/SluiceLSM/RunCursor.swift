@@ -7,8 +7,9 @@ import SluiceSystem
 
 /// A place in a run of disjoint tables. Used by one thread, in one direction.
 final class RunCursor {
-  private static let firstWindow: UInt64 = 32 << 10
-  private static let lastWindow: UInt64 = 512 << 10
+  private static let firstWindow: UInt64 = 16 << 10
+  /// More would not stay in the processor's cache until it is decoded, with the windows of other runs beside it.
+  private static let lastWindow: UInt64 = 64 << 10
   /// Blocks behind a seek that still come through the cache: a short scan ends there.
   private static let cachedSteps = 2
 
@@ -170,7 +171,7 @@ final class RunCursor {
     let wanted = max(windowSize, place.end - place.offset)
     let start = isForward ? place.offset : max(place.end, wanted + UInt64(TableFormat.headerSize)) - wanted
     let end = isForward ? min(place.offset + wanted, dataEnd) : place.end
-    windowSize = min(windowSize * 4, Self.lastWindow)
+    windowSize = min(windowSize * 2, Self.lastWindow)
     let size = Int(end - start)
     if window.count < size {
       window.deallocate()
