@@ -85,7 +85,7 @@ enum StoreOpening {
     let projections = try ProjectionsFile.open(projectionsPath, storeID: identity.storeID, last: log.lastPosition)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(pipeline: pipeline, router: router, file: projections)
-    try pipeline.start(applier: applier, others: [Compactor(pipeline: pipeline), projector])
+    try pipeline.start(applier, Compactor(pipeline: pipeline), projector)
     do throws(StoreError) {
       let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projections.checkpoint)
       try replay.run()

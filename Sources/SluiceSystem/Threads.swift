@@ -51,12 +51,13 @@ public final class Monitor<State>: @unchecked Sendable {
     return try body(&state)
   }
 
-  /// Runs `body` alone, then wakes all that wait.
+  /// Runs `body` alone, then wakes all that wait. A system call only when somebody does.
   public func update<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
     pthread_mutex_lock(mutex)
+    // In this order: who wakes finds the mutex free.
     defer {
-      pthread_cond_broadcast(condition)
       pthread_mutex_unlock(mutex)
+      pthread_cond_broadcast(condition)
     }
     return try body(&state)
   }
@@ -85,6 +86,28 @@ public final class Monitor<State>: @unchecked Sendable {
       if pthread_cond_timedwait(condition, mutex, &deadline) == ETIMEDOUT { return body(&state) }
     }
   }
+}
+
+/// Wakes one thread that sleeps until there is something to do. Rings are not counted: who wakes looks for everything.
+public final class Bell: Sendable {
+  private let isRinging = Monitor(false)
+
+  public init() {}
+
+  /// Wakes the thread in `wait`, or lets its next `wait` return at once. A system call only when it sleeps.
+  public func ring() { isRinging.update { $0 = true } }
+
+  /// Returns when the bell was rung since the last `wait` returned.
+  public func wait() {
+    isRinging.wait { isRinging -> Void? in
+      guard isRinging else { return nil }
+      isRinging = false
+      return ()
+    }
+  }
+
+  /// Whether `wait` would return at once.
+  public var isRung: Bool { isRinging.withLock { $0 } }
 }
 
 /// A thread of the operating system with a name, joined by `join()`.

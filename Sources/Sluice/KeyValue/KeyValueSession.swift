@@ -47,6 +47,8 @@ public final class KeyValueSession {
   let scratch: UnsafeMutableRawBufferPointer
   /// Batches handed over.
   private var sent = 0
+  /// What the appender gave for the last of them.
+  private var ticket: UInt64 = 0
   private var batch = BatchPhase.none
   /// Where the open batch began, in the builder.
   private var batchMark: BatchBuilder.Mark
@@ -127,10 +129,12 @@ public final class KeyValueSession {
   /// Costs one sync of the disk when something was written since the last.
   public func commit() throws(StoreError) {
     try checkNoBatch()
-    try send()
-    let sent = sent
-    let id = id
-    try pipeline.wait { $0.sessions[id].map { $0.durable >= sent } == true ? () : nil }
+    if !builder.isEmpty {
+      ticket = try pipeline.write(try seal())
+    } else {
+      try pipeline.checkFailure()
+      try pipeline.waitDurable(ticket)
+    }
   }
 
   /// Waits until everything written so far is durable and applied: other sessions see it. Errors as for `commit`.
@@ -201,14 +205,22 @@ public final class KeyValueSession {
   /// Hands over what the builder holds.
   @inline(never)
   private func send() throws(StoreError) {
+    if builder.isEmpty {
+      try pipeline.checkFailure()
+    } else {
+      ticket = try pipeline.submit(try seal())
+    }
+  }
+
+  /// The rows of the builder as a batch on its way. Waits while too much is.
+  private func seal() throws(StoreError) -> Batch {
     try pipeline.checkFailure()
-    guard !builder.isEmpty else { return }
     try waitForRoom()
     let batch = builder.seal(timeMicroseconds: clock.wallMicroseconds(), session: id)
     ordered.removeAll()
     pending.handOver(batch)
     sent += 1
-    try pipeline.submit(batch)
+    return batch
   }
 
   private func waitForRoom() throws(StoreError) {

@@ -10,6 +10,13 @@ enum DurableItem: Sendable {
   /// A staged transaction, now part of the log.
   case transaction(ClosedRange<UInt64>, session: UInt64)
 
+  var firstPosition: UInt64 {
+    switch self {
+    case .batch(let batch): batch.firstPosition
+    case .transaction(let range, _): range.lowerBound
+    }
+  }
+
   var lastPosition: UInt64 {
     switch self {
     case .batch(let batch): batch.lastPosition
@@ -37,6 +44,7 @@ enum DurableItem: Sendable {
 /// `@unchecked Sendable`: the resolver belongs to the thread that calls `step`; all else stands in the queue's monitor.
 final class Applier: Role, @unchecked Sendable {
   let name = "applier"
+  let bell = Bell()
   /// Durable bytes that may wait to be applied before sessions wait.
   static let queueLimitBytes = 16 << 20
   /// Frozen memtables that may wait to be flushed before the applier waits.
@@ -67,10 +75,14 @@ final class Applier: Role, @unchecked Sendable {
       queue.items += items
       queue.sizeBytes += items.reduce(0) { $0 + $1.sizeBytes }
     }
+    bell.ring()
   }
 
   /// Asks for the end of the generation behind everything that was handed over. Any thread.
-  func requestFreeze() { queue.withLock { $0.freezes = true } }
+  func requestFreeze() {
+    queue.withLock { $0.freezes = true }
+    bell.ring()
+  }
 
   /// Waits while too much is queued. Called by sessions, before they hand over more.
   func waitForRoom() {
@@ -93,12 +105,10 @@ final class Applier: Role, @unchecked Sendable {
     }
     for item in items {
       switch item {
-      case .batch(let batch):
-        let rejections = try apply(batch, transactionEnd: true)
-        finish(item, session: batch.session, rejections)
-      case .transaction(let range, let session):
-        guard let rejections = try applyTransaction(range) else { return false }
-        finish(item, session: session, rejections)
+      case .batch(let batch): finish(item, try apply(batch, transactionEnd: true))
+      case .transaction(let range, _):
+        guard let outcome = try applyTransaction(range) else { return false }
+        finish(item, outcome)
       }
     }
     if freezes { try pipeline.freezeGeneration() }
@@ -107,42 +117,56 @@ final class Applier: Role, @unchecked Sendable {
 
   /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole. Nil when
   /// the store is left before its end.
-  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> [Rejection]? {
+  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> Effect? {
     try convertingErrors {
-      var rejections: [Rejection] = []
+      var effect = Effect()
       let reader = try pipeline.log.reader(after: range.lowerBound - 1, upTo: range.upperBound)
       while let record = try reader.next() {
         // Who leaves without draining leaves the rest to the next opening.
         if pipeline.progress.withLock({ $0.isAbandoning }) { return nil }
         if case .commands(let batch, let transactionEnd) = record {
-          rejections += try apply(batch, transactionEnd: transactionEnd)
+          let one = try apply(batch, transactionEnd: transactionEnd)
+          effect.rejections += one.rejections
+          effect.isProjected = effect.isProjected || one.isProjected
         }
       }
-      return rejections
+      return effect
     }
   }
 
-  private func apply(_ batch: Batch, transactionEnd: Bool) throws(StoreError) -> [Rejection] {
+  /// What applying an item came to.
+  private struct Effect {
+    var rejections: [Rejection] = []
+    /// Whether the projector has something to do for it.
+    var isProjected = false
+  }
+
+  private func apply(_ batch: Batch, transactionEnd: Bool) throws(StoreError) -> Effect {
     let outcome = try resolver.resolve(batch)
     if !outcome.noEffect.isEmpty { try pipeline.record(batch, outcome.noEffect) }
     if outcome.catalogChanged { pipeline.catalog.update { $0 = resolver.catalog } }
     pipeline.projectorQueue.offer(
-      ProjectorItem(batch: batch, noEffect: outcome.noEffect, transactionEnd: transactionEnd))
+      ProjectorItem(
+        batch, isProjected: outcome.isProjected, noEffect: outcome.noEffect, transactionEnd: transactionEnd))
     try pipeline.countGeneration(batch)
-    return outcome.rejections
+    return Effect(rejections: outcome.rejections, isProjected: outcome.isProjected)
   }
 
-  private func finish(_ item: DurableItem, session: UInt64, _ rejections: [Rejection]) {
+  private func finish(_ item: DurableItem, _ effect: Effect) {
     pipeline.positions.raise(to: item.lastPosition)
     pipeline.progress.update { progress in
       progress.applied = item.lastPosition
-      progress.work += 1
       progress.resolved += 1
-      guard var one = progress.sessions[session] else { return }
+      // Nothing to project, and everything before is: the projector need not wake for it.
+      if !effect.isProjected, progress.isProjecting, progress.projected == item.firstPosition - 1 {
+        progress.projected = item.lastPosition
+      }
+      guard var one = progress.sessions[item.session] else { return }
       one.resolved += 1
-      one.rejections += rejections
+      one.rejections += effect.rejections
       one.mark?.resolved.store(one.resolved, ordering: .releasing)
-      progress.sessions[session] = one
+      progress.sessions[item.session] = one
     }
+    if effect.isProjected { pipeline.wakeProjector() }
   }
 }

@@ -6,6 +6,7 @@ import SluiceSystem
 /// Keeps the engines' tables in shape. One per store.
 final class Compactor: Role {
   let name = "compactor"
+  let bell = Bell()
   private let pipeline: Pipeline
 
   init(pipeline: Pipeline) { self.pipeline = pipeline }

@@ -43,8 +43,6 @@ struct Progress: Sendable {
   var resolved = 0
   /// The first failure of a role. Writing stops with it; what is durable stays so.
   var failure: StoreError?
-  /// Counts calls to roles that may have work now; a role sleeps until it moves.
-  var work: UInt64 = 0
   var isStopping = false
   /// Set when the projector may begin: replay is done.
   var isProjecting = false

@@ -24,6 +24,8 @@ struct BatchOutcome: Sendable {
   var noEffect: [(index: UInt32, reason: UInt8)] = []
   var rejections: [Rejection] = []
   var catalogChanged = false
+  /// Whether projections.db has to do with any of the commands: raw keys are of no concern to it.
+  var isProjected = false
   /// SQL tables that the batch drops; their rows go when the whole batch stands.
   fileprivate var droppedTables: [(id: UInt32, position: UInt64)] = []
 }
@@ -140,6 +142,7 @@ final class Resolver {
     if command.kind == .catalog { return try applyCatalog(command, position, &outcome) }
     let tableID = command.key.loadUnaligned(as: UInt32.self).bigEndian
     let isRaw = KeySpace.contains(tableID)
+    if !isRaw { outcome.isProjected = true }
     if !isRaw, tableID != currentTableID || currentTable == nil {
       currentTableID = tableID
       currentTable = catalog.tablesByID[tableID]
@@ -167,6 +170,7 @@ final class Resolver {
   private func applyCatalog(
     _ command: Command, _ position: UInt64, _ outcome: inout BatchOutcome
   ) throws(StoreError) -> NoEffect? {
+    outcome.isProjected = true
     guard let change = CatalogChange.decode(command.value) else {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read")
     }

@@ -126,11 +126,11 @@ extension Session {
       try stage()
       transaction = nil
       do { try staged.finish() } catch { throw StoreError(error) }
-      try store.pipeline.submit(staged, session: id)
+      ticket = try store.pipeline.submit(staged, session: id)
     } else if !builder.isEmpty {
       let batch = seal()
       transaction = nil
-      try store.pipeline.submit(batch)
+      ticket = try store.pipeline.submit(batch)
     }
     transaction = nil
     if open.hasCatalogChanges || stopAtFirstError { try waitApplied() }

@@ -226,4 +226,43 @@ import Testing
     #expect(try reopened.run("SELECT * FROM last") == [[.integer(1)]])
     try again.close()
   }
+
+  /// Raw keys cost the projector neither a transaction nor a thread's waking, and rows among them are mirrored.
+  @Test func rawKeysPassTheProjector() throws {
+    let bench = Bench()
+    var store = try bench.open()
+    var raw = try store.makeKeyValueSession()
+    var session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    try session.run("SELECT 1")
+    let checkpoint = store.core.projector.file.checkpoint
+    for index in 0..<100 {
+      try raw.put(bytes("k\(index)"), bytes("v"))
+      try raw.settle()
+    }
+    #expect(store.progress.projected == store.lastPosition)
+    #expect(store.core.projector.file.checkpoint == checkpoint)
+    #expect(
+      store.core.pipeline.projectorQueue.backlog == (0, 0) || store.core.pipeline.projectorQueue.backlog == (1, 0))
+    try session.run("INSERT INTO t VALUES(1)")
+    try raw.put(bytes("last"), bytes("v"))
+    try raw.settle()
+    #expect(try session.run("SELECT id FROM t") == [[.integer(1)]])
+    try store.close()
+    store = try bench.open()
+    #expect(store.core.projector.file.checkpoint == store.lastPosition)
+    // Left without draining: what is behind the checkpoint is read from the log.
+    session = try store.makeSession()
+    raw = try store.makeKeyValueSession()
+    for index in 2..<50 {
+      try session.run("INSERT INTO t VALUES(\(index))")
+      try session.settle()
+      try raw.put(bytes("k\(index)"), bytes("w"))
+      try raw.commit()
+    }
+    try store.close(drain: false)
+    store = try bench.open()
+    #expect(try store.makeSession().run("SELECT count(*) FROM t") == [[.integer(49)]])
+    try store.close()
+  }
 }
