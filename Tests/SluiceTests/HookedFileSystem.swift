@@ -6,14 +6,18 @@ import SluiceSystem
 final class HookedFileSystem: FileSystem {
   private let base: any FileSystem
   private let hook: @Sendable (String) -> Void
+  /// A file that may not be opened.
+  private let refused: String?
 
-  init(_ base: any FileSystem, hook: @escaping @Sendable (String) -> Void) {
+  init(_ base: any FileSystem, refused: String? = nil, hook: @escaping @Sendable (String) -> Void) {
     self.base = base
     self.hook = hook
+    self.refused = refused
   }
 
   func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any File {
     if mode == .create { hook("create \(path)") }
+    if path == refused { throw SystemError(call: "open", path: path, code: 13) }
     return HookedFile(try base.open(path, mode), hook)
   }
 
@@ -45,6 +49,8 @@ final class HookedFileSystem: FileSystem {
     hook("lock \(path)")
     return try base.lock(path, holder: holder)
   }
+
+  func isLocked(_ path: String) throws(SystemError) -> Bool? { try base.isLocked(path) }
 }
 
 private final class HookedFile: File {
