@@ -48,9 +48,11 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
   #expect(text == expected.filter { $0 != "\n" })
   #expect(
     describeTable(fileSystem: disk, path: "000001.table") == [
-      "table size=\(content.count) version=1", "keys 6b..6b", "positions 1..1",
-      "entries=1 tombstones=0 key bytes=1 value bytes=1", "filter offset=43 size=72", "index offset=120 size=23",
-      "properties offset=148 size=24", "block offset=16 size=22 last=6b entries=1",
+      "table file=000001.table bytes=\(content.count) version=1 reader=1", "part name=properties offset=148 bytes=24",
+      "properties keys=6b..6b positions=1..1 entries=1 tombstones=0 key_bytes=1 value_bytes=1",
+      "part name=filter offset=43 bytes=72", "part name=index offset=120 bytes=23",
+      "block number=0 offset=16 bytes=22 type=plain entries=1 last=6b",
+      "verdict state=sound damages=0 tables=1 blocks=1 entries=1 table_bytes=\(content.count)",
     ])
 }
 
@@ -112,8 +114,11 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
   engine.close()
   let lines = describeManifest(fileSystem: disk, path: "engine/MANIFEST-000001")
   let expected = [
-    "manifest 1 shard=0 size=", "edit at 28", "  flushed position 0", "  next number 1", "edit at",
-    "  add table 2 level=0 run=3 size=", "  flushed position 2", "  dropped prefix 9 at 2", "  next number 4",
+    "manifest file=engine/MANIFEST-000001 bytes=", "edit offset=28 ", "  flushed position=0", "  next number=1",
+    "edit offset=", "  add level=0 run=3 table=2 bytes=", "  flushed position=2", "  dropped sql_table=9 position=2",
+    "  next number=4", "version edits=2 flushed_position=2 next_number=4 levels=1 runs=1 tables=1 entries=1 ",
+    "  level number=0 runs=1 tables=1 ", "    run number=3 tables=1 ", "      table=2 bytes=",
+    "  dropped sql_table=9 position=2", "verdict state=sound damages=0",
   ]
   #expect(lines.count == expected.count)
   for (line, start) in zip(lines, expected) { #expect(line.hasPrefix(start), "\(line)") }
