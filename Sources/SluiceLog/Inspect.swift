@@ -380,9 +380,9 @@ func identityDigits(_ number: UInt64) -> String {
 
 /// Microseconds since 1970 as `2026-01-31T23:59:59.000001Z`; the number itself where that has no four-digit year.
 /// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
-private func timeText(_ microseconds: Int64) -> String {
+func timeText(_ microseconds: Int64) -> String {
   let days = Int(microseconds / 86_400_000_000)
-  guard 0..<2_932_896 ~= days, microseconds >= 0 else { return "\(microseconds)us" }
+  guard 0..<2_932_897 ~= days, microseconds >= 0 else { return "\(microseconds)us" }
   let rest = Int(microseconds % 86_400_000_000)
   let shifted = days + 719_468
   let (era, day) = (shifted / 146_097, shifted % 146_097)
