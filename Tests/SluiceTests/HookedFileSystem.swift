@@ -6,19 +6,24 @@ import SluiceSystem
 final class HookedFileSystem: FileSystem {
   private let base: any FileSystem
   private let hook: @Sendable (String) -> Void
-  /// A file that may not be opened.
-  private let refused: String?
+  private let looking: Looking
 
-  init(_ base: any FileSystem, refused: String? = nil, hook: @escaping @Sendable (String) -> Void) {
+  /// Called before a file is opened for reading, and before each read; what it throws is thrown.
+  typealias Looking = @Sendable (String) throws(SystemError) -> Void
+
+  init(
+    _ base: any FileSystem, looking: @escaping Looking = { (_) throws(SystemError) in },
+    hook: @escaping @Sendable (String) -> Void
+  ) {
     self.base = base
     self.hook = hook
-    self.refused = refused
+    self.looking = looking
   }
 
   func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any File {
     if mode == .create { hook("create \(path)") }
-    if path == refused { throw SystemError(call: "open", path: path, code: 13) }
-    return HookedFile(try base.open(path, mode), hook)
+    if mode == .read { try looking("open \(path)") }
+    return HookedFile(try base.open(path, mode), looking, hook)
   }
 
   func createDirectory(_ path: String) throws(SystemError) {
@@ -55,17 +60,20 @@ final class HookedFileSystem: FileSystem {
 
 private final class HookedFile: File {
   private let base: any File
+  private let looking: HookedFileSystem.Looking
   private let hook: @Sendable (String) -> Void
 
-  init(_ base: any File, _ hook: @escaping @Sendable (String) -> Void) {
+  init(_ base: any File, _ looking: @escaping HookedFileSystem.Looking, _ hook: @escaping @Sendable (String) -> Void) {
     self.base = base
+    self.looking = looking
     self.hook = hook
   }
 
   var path: String { base.path }
 
   func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
-    try base.read(at: offset, into: buffer)
+    try looking("read \(path)")
+    return try base.read(at: offset, into: buffer)
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemError) {

@@ -155,7 +155,10 @@ import Testing
   @Test func whatMayNotBeReadIsNoDamage() throws {
     let bench = try smallStore()
     let table = try #require(try bench.files("shards/000").first { $0.hasSuffix(".table") })
-    let files = HookedFileSystem(bench.disk, refused: "shop/" + table) { _ in }
+    let refuse: HookedFileSystem.Looking = { (call) throws(SystemError) in
+      if call == "open shop/" + table { throw SystemError(call: "open", path: "shop/" + table, code: 13) }
+    }
+    let files = HookedFileSystem(bench.disk, looking: refuse) { _ in }
     var lines: [String] = []
     let outcome = try StoreInspection.run(
       .store(check: true), path: "shop", fileSystem: files, projectionsPath: bench.projections
