@@ -11,6 +11,8 @@ import SluiceSystem
 public struct ShardFindings: Sendable {
   /// Name of the manifest in force; nil when there is none, as in a new store.
   public var manifest: String?
+  /// Whether that could be read; all numbers are zero when not.
+  public var isRead = true
   public var flushedPosition: UInt64 = 0
   public var levels = 0
   public var runs = 0
@@ -29,7 +31,10 @@ public func inspectShard(
   let look = ShardLook.take(directory, shard: shard, fileSystem: fileSystem, tellsEdits: false, report: report)
   var result = ShardFindings()
   result.manifest = look.manifest
-  guard let version = look.findings?.version else { return result }
+  guard let version = look.findings?.version else {
+    result.isRead = look.manifest == nil
+    return result
+  }
   result.flushedPosition = version.flushedPosition
   result.levels = version.levels.count { !$0.isEmpty }
   result.runs = version.levels.reduce(0) { $0 + $1.count }
@@ -123,7 +128,7 @@ private struct ShardLook {
       let owner = shard.map { ManifestOwner(number: number, shard: $0) }
       let reading = ManifestInspection.read(
         directory + "/" + name, fileSystem: fileSystem, owner: owner, report: report)
-      guard let reading, reading.isComplete else { continue }
+      if let reading, !reading.isComplete { continue }
       manifest = name
       findings = reading
     }

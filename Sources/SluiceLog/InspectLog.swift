@@ -54,7 +54,10 @@ private struct LogInspection {
     do {
       guard try fileSystem.exists(directory) else { return }
       names = try fileSystem.list(directory)
-    } catch { return report.refused(error) }
+    } catch {
+      found.lastPosition = nil
+      return report.refused(error)
+    }
     var segments: [Segment] = []
     var others: [String] = []
     for name in names {

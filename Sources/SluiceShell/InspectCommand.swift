@@ -132,6 +132,8 @@ private struct StoreCommand: ParsableCommand {
     discussion: """
       Reads the structure: identity, manifests, headers, indexes and filters of tables, the last segment of the log. \
       With --check it reads every block and every record, and prints damage and the verdict only.
+
+      A stray is a file that nothing in the store names: being written just now, or left by a crash. That is no damage.
       """,
     helpNames: InspectCommand.helpNames)
 

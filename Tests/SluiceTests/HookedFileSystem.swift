@@ -8,7 +8,8 @@ final class HookedFileSystem: FileSystem {
   private let hook: @Sendable (String) -> Void
   private let looking: Looking
 
-  /// Called before a file is opened for reading, and before each read; what it throws is thrown.
+  /// Called before a file is opened for reading, before each read, and before a directory is listed; what it throws is
+  /// thrown.
   typealias Looking = @Sendable (String) throws(SystemError) -> Void
 
   init(
@@ -31,7 +32,10 @@ final class HookedFileSystem: FileSystem {
     try base.createDirectory(path)
   }
 
-  func list(_ path: String) throws(SystemError) -> [String] { try base.list(path) }
+  func list(_ path: String) throws(SystemError) -> [String] {
+    try looking("list \(path)")
+    return try base.list(path)
+  }
 
   func exists(_ path: String) throws(SystemError) -> Bool { try base.exists(path) }
 

@@ -24,6 +24,7 @@ import Testing
     _ = try bench.sql("BEGIN")
     for id in 100...120 { _ = try bench.sql("INSERT INTO t VALUES(\(id), '\(String(repeating: "x", count: 80))')") }
     _ = try bench.sql("COMMIT\nDROP TABLE u\nINSERT OR IGNORE INTO t VALUES(1, 'again')")
+    _ = try bench.sql("CREATE TABLE w(n INTEGER, v TEXT, k TEXT, PRIMARY KEY(k, n))\nINSERT INTO w VALUES(1, 'v', 'k')")
     try bench.rows("t", 41...60, size: 80)
     try bench.close()
     return bench
@@ -151,21 +152,26 @@ import Testing
     #expect(recorder.lines == [])
   }
 
-  /// A file that may not be read says nothing about its bytes.
+  /// What may not be read says nothing about its bytes, nor about what else it should agree with.
   @Test func whatMayNotBeReadIsNoDamage() throws {
     let bench = try smallStore()
     let table = try #require(try bench.files("shards/000").first { $0.hasSuffix(".table") })
-    let refuse: HookedFileSystem.Looking = { (call) throws(SystemError) in
-      if call == "open shop/" + table { throw SystemError(call: "open", path: "shop/" + table, code: 13) }
+    let segment = try #require(try bench.files("log").last)
+    for path in [table, "shards/001/MANIFEST-000001", segment, "log", "shards", "shards/000", "store", "LOCK"] {
+      let refuse: HookedFileSystem.Looking = { (call) throws(SystemError) in
+        if call.hasSuffix(" shop/" + path) { throw SystemError(call: "open", path: "shop/" + path, code: 13) }
+      }
+      let files = HookedFileSystem(bench.disk, looking: refuse) { _ in }
+      for check in [true, false] {
+        var lines: [String] = []
+        let outcome = try StoreInspection.run(
+          .store(check: check), path: "shop", fileSystem: files, projectionsPath: bench.projections
+        ) { lines.append($0) }
+        #expect(outcome == .unread, "\(lines)")
+        #expect(lines.contains { $0.hasPrefix("unread file=shop/\(path) what=") }, "\(lines)")
+        #expect(lines.last?.hasPrefix("verdict state=unread damages=0 unread=1 ") == true, "\(lines)")
+      }
     }
-    let files = HookedFileSystem(bench.disk, looking: refuse) { _ in }
-    var lines: [String] = []
-    let outcome = try StoreInspection.run(
-      .store(check: true), path: "shop", fileSystem: files, projectionsPath: bench.projections
-    ) { lines.append($0) }
-    #expect(outcome == .unread)
-    #expect(lines.first?.hasPrefix("unread file=shop/\(table) what=") == true, "\(lines)")
-    #expect(lines.last?.hasPrefix("verdict state=unread damages=0 unread=1 ") == true, "\(lines)")
   }
 
   /// A store of a newer program, and one whose creation was cut short.

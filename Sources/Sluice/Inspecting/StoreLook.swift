@@ -110,13 +110,17 @@ struct StoreLook {
       path + "/shards/" + shardName(shard), shard: shard, fileSystem: fileSystem, depth: isCheck ? .blocks : .parts,
       report: part)
     let slots = identity.map { " slots=\($0.shardOfSlot.count { Int($0) == shard })" } ?? ""
-    report.tell(
-      "shard number=\(shard)\(slots) manifest=\(found.manifest ?? "none") flushed_position=\(found.flushedPosition) "
-        + "levels=\(found.levels) runs=\(found.runs) tables=\(found.tables) entries=\(found.entries) "
-        + "bytes=\(found.bytes)")
+    let line = "shard number=\(shard)\(slots) manifest=\(found.manifest ?? "none")"
+    if found.isRead {
+      report.tell(
+        "\(line) flushed_position=\(found.flushedPosition) levels=\(found.levels) runs=\(found.runs) "
+          + "tables=\(found.tables) entries=\(found.entries) bytes=\(found.bytes)")
+      flushed.append((shard, found.flushedPosition))
+    } else {
+      report.tell(line + " state=unread")
+    }
     report.add(part)
     tables += found.read
-    if found.manifest != nil { flushed.append((shard, found.flushedPosition)) }
   }
 
   // MARK: Log
