@@ -75,7 +75,7 @@ private struct LogInspection {
       others.removeAll { $0 == SegmentName.staged(serial: adoption.serial).text }
       inspectAdopted(adoption)
     }
-    if !segments.isEmpty { found.lastPosition = next.map { $0 - 1 } }
+    if !segments.isEmpty { found.lastPosition = next.map { max($0, 1) - 1 } }
     found.strays = others
   }
 
@@ -119,25 +119,27 @@ private struct LogInspection {
 
   private mutating func inspect(_ path: String, _ role: SegmentRole, whole: Bool) {
     let run = SegmentInspection(path, role, fileSystem: fileSystem, depth: depth, report: report)
+    let before = report.damageCount
     run.run(whole: whole)
+    let isWhole = whole && report.damageCount == before
     found.read += run.totals
     if let header = run.header {
       storeID = storeID ?? header.storeID
       if header.storeID != storeID {
         report.damage("it belongs to store \(identityDigits(header.storeID))", file: path, offset: 24)
       }
-      if let adoption { compare(adoption, run, header, whole: whole) }
+      if let adoption { compare(adoption, run, header, isWhole: isWhole) }
     }
     next = whole && run.header != nil ? run.expected : nil
     if !whole, let adoption { next = adoption.firstPosition + adoption.commandCount }
     adoption = run.adoption
   }
 
-  /// Compares an adopted segment with the record that adopted it.
-  private func compare(_ adoption: Adoption, _ run: SegmentInspection, _ header: SegmentHeader, whole: Bool) {
+  /// Compares an adopted segment with the record that adopted it; its records when `isWhole`: all were read and sound.
+  private func compare(_ adoption: Adoption, _ run: SegmentInspection, _ header: SegmentHeader, isWhole: Bool) {
     let isSame = header.serial == adoption.serial && run.totals.bytes == adoption.size
     let hasAll =
-      !whole || UInt64(run.totals.commands) == adoption.commandCount && run.recordsChecksum == adoption.checksum
+      !isWhole || UInt64(run.totals.commands) == adoption.commandCount && run.recordsChecksum == adoption.checksum
     if !isSame || !hasAll {
       report.damage(
         isSame ? "its records are not those that were adopted" : "it is not the segment that was adopted",

@@ -25,17 +25,18 @@ import Testing
 
   @Test func aSoundStore() throws {
     try makeStore()
-    let store = try inspect("store", shell.store)
+    let store = try inspect("store", shell.store + "/")
     #expect(store.status == 0)
     #expect(store.errorText == "")
     #expect(store.text.hasPrefix("store path=\(shell.store) version=1 "))
     #expect(store.text.contains("\nlock held=no last_holder=\"process "))
     #expect(store.text.contains("\nlog segments=1 first_position=1 last_position=51 "))
     #expect(store.text.contains("\nprojections state=current checkpoint_position=51 lag=0 "))
-    #expect(store.text.hasSuffix("\nverdict state=sound damages=0 checked=structure\n"))
+    #expect(store.text.hasSuffix("\nverdict state=sound damages=0 path=\(shell.store) checked=structure\n"))
     let check = try inspect("store", "--check", shell.store)
     #expect(check.status == 0)
-    #expect(check.text.hasPrefix("verdict state=sound damages=0 checked=everything tables=1 "), "\(check.text)")
+    let verdict = "verdict state=sound damages=0 path=\(shell.store) checked=everything tables=1 "
+    #expect(check.text.hasPrefix(verdict), "\(check.text)")
     let table = try inspect("table", "--entries", try table())
     #expect(table.status == 0)
     #expect(table.text.split(separator: "\n").count { $0.hasPrefix("  entry key=") } == 51)

@@ -74,6 +74,25 @@ private func damage(_ disk: SimulatedFileSystem, _ depth: LogDepth = .records, s
     ])
 }
 
+/// Every checksum holds, and yet it is not what was adopted: one record was written anew.
+@Test func aRewrittenRecordOfAnAdoptedSegmentIsDamage() throws {
+  let disk = try longLog()
+  var content = disk.content(path(2, ".adopted.log"))!
+  content.withUnsafeMutableBytes { bytes in
+    let record = bytes.baseAddress! + SegmentHeader.size
+    var header = RecordHeader(record)
+    header.firstLine += 1
+    // The serial stands behind magic, versions and kind.
+    let serial = bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
+    _ = header.store(to: record, seed: RecordHeader.seed(serial: serial))
+  }
+  try disk.setContent(path(2, ".adopted.log"), content)
+  let lines = describeSegment(fileSystem: disk, path: path(2, ".adopted.log"))
+  #expect(lines.last?.hasPrefix("verdict state=sound") == true)
+  let what = "its records are not those that were adopted"
+  #expect(damage(disk) == ["damage file=\(path(2, ".adopted.log")) offset=0 what=\"\(what)\"", "1..7"])
+}
+
 /// The process ended between the commit of a large transaction and the renaming of its file; and other leftovers.
 @Test func whatOpeningWouldPutInOrderIsNoDamage() throws {
   let disk = try longLog()

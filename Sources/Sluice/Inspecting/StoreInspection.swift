@@ -43,23 +43,27 @@ public enum StoreInspection {
     _ subject: Subject, path: String, fileSystem: any FileSystem, projectionsPath: String?,
     output: @escaping (String) -> Void
   ) throws(StoreError) -> Outcome {
+    var path = path
+    while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
     try FileKind.check(path, isFor: subject, fileSystem: fileSystem)
     let report = InspectionReport(isBrief: subject == .store(check: true), output: output)
+    let totals: String
     switch subject {
     case .table(let entries):
       let depth = entries ? TableDepth.entries : .blocks
-      report.conclude(inspectTable(path, fileSystem: fileSystem, depth: depth, report: report).fields)
+      totals = inspectTable(path, fileSystem: fileSystem, depth: depth, report: report).fields
     case .manifest:
       inspectManifest(path, fileSystem: fileSystem, report: report)
-      report.conclude("")
+      totals = ""
     case .log(let commands):
-      report.conclude(inspectLog(path, commands: commands, fileSystem: fileSystem, report: report).fields)
+      totals = inspectLog(path, commands: commands, fileSystem: fileSystem, report: report).fields
     case .store(let check):
       var look = StoreLook(
         path: path, projectionsPath: projectionsPath ?? path + "/projections.db", fileSystem: fileSystem,
         isCheck: check, report: report)
-      report.conclude(look.run())
+      totals = look.run()
     }
+    report.conclude(field("path", path).dropFirst() + (totals.isEmpty ? "" : " " + totals))
     return report.damageCount > 0 ? .damaged : report.unreadCount > 0 ? .unread : .sound
   }
 

@@ -155,7 +155,7 @@ struct StoreLook {
           "shard \(shard) holds position \(position), where the log ends at \(last)", file: path + "/log",
           place: "positions=\(last + 1)..\(position)")
       }
-      if log.firstPosition > position + 1 {
+      if log.firstPosition > 0, log.firstPosition - 1 > position {
         report.damage(
           "shard \(shard) holds position \(position), where the log begins at \(log.firstPosition)",
           file: path + "/log", place: "positions=\(position + 1)..\(log.firstPosition - 1)")
