@@ -192,8 +192,8 @@ private func fields(_ table: TableInfo) -> String {
     + "tombstones=\(table.tombstones)"
 }
 
+/// Sums over tables as a manifest has them; its numbers are read, not checked, so a sum may wrap.
 extension [TableInfo] {
-  // The numbers of a manifest are read, not checked: a sum may wrap.
   var entries: UInt64 { reduce(0) { $0 &+ $1.entries } }
   var bytes: UInt64 { reduce(0) { $0 &+ $1.size } }
 }

@@ -62,6 +62,9 @@ func inspectShardManifests(_ directory: String, fileSystem: any FileSystem, repo
   look.tellStrays(report, indent: "")
 }
 
+// ENOENT of Linux: its number is part of its binary interface.
+private let noSuchFile: Int32 = 2
+
 /// The directory of a shard at one moment.
 private struct ShardLook {
   private static let attempts = 20
@@ -140,7 +143,7 @@ private struct ShardLook {
     var missing: [TableInfo] = []
     for info in findings?.version.tables ?? [] {
       do { tables.append((info, try fileSystem.open(path(info), .read))) } catch {
-        if error.reason == .noPermission { report.refused(error) } else { missing.append(info) }
+        if error.code == noSuchFile { missing.append(info) } else { report.refused(error) }
       }
     }
     guard !missing.isEmpty else { return }
