@@ -70,7 +70,8 @@ let package = Package(
     .testTarget(name: "SluiceLSMTests", dependencies: ["SluiceLSM", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
-    .testTarget(name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"]),
+    .testTarget(
+      name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"], exclude: ["Golden"]),
     .testTarget(name: "ExamplesTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "SluiceBenchTests", dependencies: ["SluiceBench", "SluiceTesting"]),
     .testTarget(name: "DataTests", dependencies: ["SluiceTesting"]),

@@ -51,9 +51,12 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
   #expect(text == expected.filter { $0 != "\n" })
   #expect(
     describeTable(fileSystem: disk, path: "000001.table") == [
-      "table size=\(content.count) version=2", "keys 7461626c..7461626c", "positions 1..1",
-      "entries=1 tombstones=0 key bytes=4 value bytes=1", "filter offset=50 size=72", "index offset=127 size=10",
-      "properties offset=142 size=30", "block offset=16 size=29 last=7461626c entries=1",
+      "table file=000001.table bytes=\(content.count) version=2 reader=2",
+      "part name=properties offset=142 bytes=30",
+      "properties keys=7461626c..7461626c positions=1..1 entries=1 tombstones=0 key_bytes=4 value_bytes=1",
+      "part name=filter offset=50 bytes=72", "part name=index offset=127 bytes=10",
+      "block number=0 offset=16 bytes=29 type=plain entries=1 last=7461626c",
+      "verdict state=sound damages=0 tables=1 blocks=1 entries=1 table_bytes=\(content.count)",
     ])
 }
 
@@ -113,8 +116,11 @@ func filtersFindAllAndFewOthers(_ strength: FilterStrength, limit: Int) {
   engine.close()
   let lines = describeManifest(fileSystem: disk, path: "engine/MANIFEST-000001")
   let expected = [
-    "manifest 1 shard=0 size=", "edit at 28", "  flushed position 0", "  next number 1", "edit at",
-    "  add table 2 level=0 run=3 size=", "  flushed position 2", "  deleted prefix 9 at 2", "  next number 4",
+    "manifest file=engine/MANIFEST-000001 bytes=", "edit offset=28 ", "  flushed position=0", "  next number=1",
+    "edit offset=", "  add level=0 run=3 table=2 bytes=", "  flushed position=2", "  deleted sql_table=9 position=2",
+    "  next number=4", "version edits=2 flushed_position=2 next_number=4 levels=1 runs=1 tables=1 entries=1 ",
+    "  level number=0 runs=1 tables=1 ", "    run number=3 tables=1 ", "      table=2 bytes=",
+    "  deleted sql_table=9 position=2", "verdict state=sound damages=0",
   ]
   #expect(lines.count == expected.count)
   for (line, start) in zip(lines, expected) { #expect(line.hasPrefix(start), "\(line)") }
