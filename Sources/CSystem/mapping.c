@@ -1,8 +1,8 @@
 // File mappings that survive a page that cannot be read.
 //
-// Touching such a page raises SIGBUS. The handler puts a page of zeros in its place and counts; the code that touched it
-// goes on, finds the count changed, and reports an error. A fault elsewhere in the process is left to whoever handled
-// SIGBUS before.
+// Touching such a page raises SIGBUS. The handler puts a page of zeros in its place and counts; the code that touched
+// it goes on, finds the count changed, and reports an error. A fault elsewhere in the process is left to whoever
+// handled SIGBUS before.
 #define _GNU_SOURCE
 #include "csystem.h"
 

@@ -3,8 +3,8 @@
 // Lazy levelling: a level above the bottom collects eight runs, which become one run of the next level; the bottom is
 // one sorted run. When the bottom is no smaller than what would be merged into it, it moves one level down instead,
 // which costs an edit and no rewriting. When all that stands above the bottom has grown to twice its size, everything
-// becomes one run: so old versions and deleted rows take at most two thirds of the space, and a row is rewritten once or
-// twice, whatever the size of the store (RocksDB's levels rewrite it about ten times for each level).
+// becomes one run: so old versions and deleted rows take at most two thirds of the space, and a row is rewritten once
+// or twice, whatever the size of the store (RocksDB's levels rewrite it about ten times for each level).
 // An engine that nobody writes to goes further: half as many runs are enough, so that reads after a load find few.
 // Sources: Dayan, Idreos, "Dostoevsky: Better Space-Time Trade-Offs for LSM-Tree Based Key-Value Stores", 2018;
 // the bound on space is that of RocksDB's universal compaction.

@@ -197,8 +197,8 @@ public final class Engine: @unchecked Sendable {
 
   /// Deletes everything that the SQL table `prefix` holds up to `position` (the deletion's own); what is appended later
   /// stands. Snapshots below `position` still see it. In force at once in memory, on disk with the flush that passes
-  /// `position`: until then replay brings it again, and repeating it changes nothing. Cost: one record; compaction gives
-  /// the space back.
+  /// `position`: until then replay brings it again, and repeating it changes nothing. Cost: one record; compaction
+  /// gives the space back.
   public func deletePrefix(_ prefix: UInt32, position: UInt64) {
     let deletion = DeletedPrefix(prefix: prefix, position: position)
     batchState = nil

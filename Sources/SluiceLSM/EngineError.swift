@@ -42,7 +42,8 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   init(_ cause: SystemError, doing action: String, shard: Int) {
-    self.init(.io, action, shard: shard, file: cause.path, cause: cause)
+    let full = cause.reason == .diskFull ? "the disk is full: " : ""
+    self.init(.io, full + action, shard: shard, file: cause.path, cause: cause)
   }
 
   public var description: String {

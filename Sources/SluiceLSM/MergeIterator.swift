@@ -2,8 +2,8 @@
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
-/// Walks live entries in key order: the newest visible version of each key, tombstones and deleted prefixes hidden. Used
-/// by one thread. About 50 ns an entry.
+/// Walks live entries in key order: the newest visible version of each key, tombstones and deleted prefixes hidden.
+/// Used by one thread. About 50 ns an entry.
 public final class MergeIterator {
   private let snapshots: [Snapshot]
   private let overlay: EntryOverlay?

@@ -37,7 +37,7 @@ final class Merger {
   private let positions: UnsafeMutablePointer<MemoryEntries>
   /// Where the walk over each memory run ends: its last entry, backwards its first.
   private let limits: UnsafeMutablePointer<MemoryEntries>
-  /// Node n has the loser of the match between its children 2n and 2n + 1; the leaf of source s is node s + sourceCount.
+  /// Node n has the loser of the match between its children 2n and 2n + 1; source s is the leaf s + sourceCount.
   private let losers: UnsafeMutablePointer<Int>
   /// The source whose entry is least.
   private var winner = 0

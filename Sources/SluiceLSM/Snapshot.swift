@@ -68,9 +68,9 @@ public final class Snapshot: @unchecked Sendable {
 public struct EngineView: Sendable {
   let state: ReadState
 
-  /// Calls `body` with the version of `key` that a reader at `position` sees, if it is alive; nil when there is none. The
-  /// entry is valid during the call. `scratch` is the thread's own and saves allocations. About 0.7 µs when the key is
-  /// in a table, 0.1 µs when filters answer. Any thread.
+  /// Calls `body` with the version of `key` that a reader at `position` sees, if it is alive; nil when there is none.
+  /// The entry is valid during the call. `scratch` is the thread's own and saves allocations. About 0.7 µs when the key
+  /// is in a table, 0.1 µs when filters answer. Any thread.
   @inline(__always)
   public func find<R>(
     _ key: UnsafeRawBufferPointer, at position: UInt64, _ scratch: inout LookupScratch, _ body: (Entry) -> R

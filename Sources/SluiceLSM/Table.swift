@@ -2,11 +2,11 @@
 // possible and they are not compressed; else through the cache. Either way a block is checked when it is first read,
 // and not again.
 //
-// Why a mapping: half of the point reads of data twice the size of the cache miss it, and a call to the system for 4 KiB
-// takes longer (1.2-2 µs) than all the rest of the read (0.7 µs). Whole walks read with calls: see RunCursor.swift.
+// Why a mapping: half of the point reads of data twice the size of the cache miss it, and a call to the system for
+// 4 KiB takes longer (1.2-2 µs) than all the rest of the read (0.7 µs). Whole walks read with calls: RunCursor.swift.
 //
-// Never changes after `open`, but for which blocks are known to be good and which are cached (`@unchecked Sendable`: the
-// fields are immutable, the memory behind the pointers too, but for `checked`, whose bytes are atomic).
+// Never changes after `open`, but for which blocks are known to be good and which are cached (`@unchecked Sendable`:
+// the fields are immutable, the memory behind the pointers too, but for `checked`, whose bytes are atomic).
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 

@@ -113,8 +113,8 @@ struct Version: Equatable, Sendable {
     return edit
   }
 
-  /// Deletions that still hide entries in tables from a reader at `horizon` or above. The others are done: replay begins
-  /// behind them.
+  /// Deletions that still hide entries in tables from a reader at `horizon` or above. The others are done: replay
+  /// begins behind them.
   func liveDeletions(horizon: UInt64) -> PrefixDeletions {
     deleted.kept(from: horizon) { deletion in
       deletion.position > flushedPosition

@@ -2,9 +2,9 @@
 // Unsafe by nature: named in the tidy test.
 import CSystem
 
-/// The bytes of a file, read by the machine as they are touched. The file may be closed meanwhile. A page that cannot be
-/// read (the disk fails, somebody cut the file) reads as zeros and raises `faultCount`: who has read from a mapping asks
-/// for that before trusting what was read. Memory is the kernel's page cache: it can take it back at any time.
+/// The bytes of a file, read by the machine as they are touched. The file may be closed meanwhile. A page that cannot
+/// be read (the disk fails, somebody cut the file) reads as zeros and raises `faultCount`: who has read from a mapping
+/// asks for that before trusting what was read. Memory is the kernel's page cache: it can take it back at any time.
 public final class FileMapping: @unchecked Sendable {
   public let bytes: UnsafeRawBufferPointer
   private let slot: Int32

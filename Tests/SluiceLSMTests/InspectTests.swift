@@ -59,7 +59,7 @@ private func replacePart(_ name: String, of disk: SimulatedFileSystem, _ change:
   let disk = SimulatedFileSystem()
   try write((0..<9).map { ("key \($0)", 1) }, to: disk)
   #expect(damage(disk) == [])
-  try replacePart("filter", of: disk) { for index in FilterFormat.headSize..<$0.count { $0[index] = 0 } }
+  try replacePart("filter", of: disk) { for index in 0..<($0.count - FilterFormat.tailSize) { $0[index] = 0 } }
   let found = damage(disk)
   #expect(found.count == 1 && found[0].contains("the filter does not know key 6b65792030"), "\(found)")
 }

@@ -3,7 +3,7 @@
 /// Which modules each target may import. Arrows go down only: Shell, Extension, Bench -> Sluice -> {SQL, LSM, Log,
 /// SQLite} -> System -> C shims.
 let arrows: [String: Set<String>] = [
-  "SluiceSystem": ["CSystem", "Glibc"],
+  "SluiceSystem": ["CSystem", "CLZ4", "Glibc"],
   "SluiceLog": ["SluiceSystem"],
   "SluiceLSM": ["SluiceSystem"],
   "SluiceSQL": ["SluiceSystem"],

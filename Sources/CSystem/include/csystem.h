@@ -45,7 +45,9 @@ int csystem_mapping_has_faulted(int slot);
 
 /// A byte that several threads may write the same value to.
 static inline uint8_t csystem_load_byte(const uint8_t *place) { return __atomic_load_n(place, __ATOMIC_ACQUIRE); }
-static inline void csystem_store_byte(uint8_t *place, uint8_t value) { __atomic_store_n(place, value, __ATOMIC_RELEASE); }
+static inline void csystem_store_byte(uint8_t *place, uint8_t value) {
+  __atomic_store_n(place, value, __ATOMIC_RELEASE);
+}
 
 /// Asks for the cache line at an address that is read soon.
 static inline void csystem_prefetch(const void *address) { __builtin_prefetch(address); }

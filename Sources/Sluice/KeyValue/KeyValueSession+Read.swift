@@ -48,7 +48,8 @@ extension KeyValueSession {
 
   /// Calls `body` with key and value of up to `limit` rows in key order, from the first key that is `start` or above
   /// (nil: from the first key), until it returns false. Returns the number of rows given. The bytes are valid during
-  /// the call, which must not use the session. Sees what `get` sees, as of one moment; waits until batches that were handed over are applied.
+  /// the call, which must not use the session. Sees what `get` sees, as of one moment; waits until batches that were
+  /// handed over are applied.
   @discardableResult
   public func scan(
     from start: UnsafeRawBufferPointer? = nil, limit: Int = .max,
