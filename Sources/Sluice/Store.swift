@@ -1,4 +1,5 @@
 // The public API: a store and its sessions.
+import SluiceLSM
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -25,6 +26,20 @@ public final class Store: Sendable {
 
   /// A new session. Any number of them may work at the same time, each on one thread.
   public func makeSession() throws(StoreError) -> Session { try Session(store: core) }
+
+  /// A new session for the raw keys and values of one key space, 0 ..< 65,536; no SQL table shows them. Any number of
+  /// them may work at the same time, each on one thread. Throws `invalid` when there is no such space.
+  public func makeKeyValueSession(space: Int = 0) throws(StoreError) -> KeyValueSession {
+    try KeyValueSession(store: core, space: space)
+  }
+
+  /// Brings everything that was handed over before into table files, and waits for that. Nothing needs it to be
+  /// durable: the log is. Merges of tables go on afterwards. Throws what has ended writing. Cost: about 0.3 µs a row
+  /// that was in memory.
+  public func flush() throws(StoreError) { try core.pipeline.flush() }
+
+  /// Figures of each shard's engine at this moment, by shard.
+  package var engineStatistics: [EngineStatistics] { core.pipeline.engines.map { $0.statistics() } }
 
   /// Ends the store; sessions must not be used afterwards. With `drain` (the default) the queue is applied and
   /// projected first; without it, what is durable is left for the next opening. Throws the first failure of the

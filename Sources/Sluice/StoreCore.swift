@@ -33,12 +33,20 @@ final class StoreCore: Sendable {
     self.nextTableID = Monitor(nextTableID)
   }
 
-  /// A table id that was never used. One is lost when its CREATE TABLE comes to nothing.
-  func newTableID() -> UInt32 {
-    nextTableID.withLock { id in
+  /// A table id that was never used. One is lost when its CREATE TABLE comes to nothing. Throws `unavailable` when the
+  /// next one would be a key space.
+  func newTableID() throws(StoreError) -> UInt32 {
+    let id = nextTableID.withLock { id -> UInt32? in
+      guard !KeySpace.contains(id) else { return nil }
       defer { id += 1 }
       return id
     }
+    guard let id else {
+      throw StoreError(
+        .unavailable,
+        "no number is left for a table: \(KeySpace.firstTableID - 1) were given out, dropped ones included")
+    }
+    return id
   }
 
   /// The highest table id given out so far.
@@ -94,11 +102,10 @@ final class StoreCore: Sendable {
     if let failure { throw failure }
   }
 
-  /// Waits until all that was handed over is projected, while the memtables are flushed beside it.
+  /// Waits until all that was handed over is projected, and flushed.
   private func drain() throws(StoreError) {
     let target = try pipeline.wait { $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil }
-    if pipeline.generationState.sizeBytes > 0 { try pipeline.freeze(at: target) }
-    pipeline.signalWork()
-    try pipeline.wait { $0.projected >= target ? () : nil }
+    try pipeline.requestFreeze()
+    try pipeline.wait { $0.projected >= target && $0.flushed >= target ? () : nil }
   }
 }

@@ -85,7 +85,7 @@ enum StoreOpening {
     let projections = try ProjectionsFile.open(projectionsPath, storeID: identity.storeID, last: log.lastPosition)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(pipeline: pipeline, router: router, file: projections)
-    try pipeline.start(applier: applier, others: [Compactor(pipeline: pipeline), projector])
+    try pipeline.start(applier, Compactor(pipeline: pipeline), projector)
     do throws(StoreError) {
       let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projections.checkpoint)
       try replay.run()
@@ -103,14 +103,14 @@ enum StoreOpening {
   private static func openEngines(
     _ path: String, _ options: StoreOptions, _ identity: StoreIdentity
   ) throws(StoreError) -> [Engine] {
-    let cache = BlockCache(capacityBytes: 32 << 20)
+    let resources = EngineResources(cacheBytes: options.cacheBytes, compression: options.compression)
     var engines: [Engine] = []
     for shard in 0..<identity.shardCount {
       do {
         engines.append(
           try Engine.open(
             fileSystem: options.fileSystem, directory: path + "/shards/" + shardName(shard), shard: shard,
-            cache: cache))
+            resources: resources))
       } catch { throw StoreError(error) }
     }
     do { try options.fileSystem.syncDirectory(path + "/shards") } catch { throw StoreError(error) }

@@ -152,7 +152,8 @@ final class TableInspection {
 
   private func describeFilter(_ footer: TableFooter) {
     guard let block = readPart("filter", footer.filter) else { return }
-    filter = Filter(block)
+    defer { withExtendedLifetime(block) {} }
+    filter = Filter(block.content)
     if filter == nil { damage("the filter does not decode", footer.filter.offset) }
   }
 
@@ -167,14 +168,17 @@ final class TableInspection {
   /// Tells of a part and reads it; nil when it does not verify.
   private func readPart(_ name: String, _ place: BlockPlace) -> BlockMemory? {
     report.tell("part name=\(name) offset=\(place.offset) bytes=\(place.size)")
-    guard let block = read(place.offset, Int(place.size) + BlockFormat.trailerSize) else { return nil }
-    guard let flaw = blockDamage(UnsafeRawBufferPointer(block.bytes)) else { return block }
-    damage("\(name): \(flaw)", place.offset)
+    guard let block = read(place.offset, Int(place.size), trailerSize: BlockFormat.trailerSize) else { return nil }
+    switch StoredBlock(UnsafeRawBufferPointer(block.bytes)) {
+    case .plain: return block
+    case .lz4: damage("\(name): it is compressed", place.offset)
+    case .damaged(let flaw): damage("\(name): \(flaw)", place.offset)
+    }
     return nil
   }
 
-  private func read(_ offset: UInt64, _ count: Int) -> BlockMemory? {
-    let memory = BlockMemory(size: count)
+  private func read(_ offset: UInt64, _ count: Int, trailerSize: Int = 0) -> BlockMemory? {
+    let memory = BlockMemory(size: count, trailerSize: trailerSize)
     do { try readFully(file, into: memory.bytes, at: offset, shard: 0, keyRange: nil) } catch {
       damage(error.message + (error.cause.map { ": \($0)" } ?? ""), offset)
       return nil
@@ -185,27 +189,40 @@ final class TableInspection {
   // MARK: Blocks
 
   private func describe(_ block: IndexedBlock, _ number: Int, after previous: [UInt8]?) {
+    let place = block.place
     let keys = "\(previous.map { hex($0) } ?? "")..\(hex(block.lastKey))"
-    let line = "block number=\(number) offset=\(block.place.offset) bytes=\(block.place.size)"
+    let line = "block number=\(number) offset=\(place.offset) bytes=\(place.size)"
     let last = "last=\(hex(block.lastKey))"
-    guard let memory = read(block.place.offset, Int(block.place.size) + BlockFormat.trailerSize) else { return }
-    defer { withExtendedLifetime(memory) {} }
+    guard let stored = read(place.offset, Int(place.size), trailerSize: BlockFormat.trailerSize) else { return }
     totals.blocks += 1
-    if let flaw = blockDamage(UnsafeRawBufferPointer(memory.bytes)) {
+    let (content, type, failure) = unpack(stored)
+    guard let content else {
       report.tell("\(line) \(last)")
-      return damage(flaw, block.place.offset, keys: keys)
+      return damage(failure, place.offset, keys: keys)
     }
-    let type = memory.bytes[memory.content.count]
+    defer { withExtendedLifetime(content) {} }
     var flaw: String?
-    var (count, end) = forEachEntry(memory.content) { cursor in
+    var (count, end) = forEachEntry(content.content) { cursor in
       if flaw == nil { flaw = self.flaw(of: cursor) }
       take(cursor)
     }
     if end == nil, !lastKey.bytes.elementsEqual(block.lastKey) { end = "the index has another last key of this block" }
     totals.entries += count
-    report.tell("\(line) type=\(type == BlockFormat.plain ? "plain" : "\(type)") entries=\(count) \(last)")
-    if depth == .entries { _ = forEachEntry(memory.content) { tell($0) } }
-    if let flaw = flaw ?? end { damage(flaw, block.place.offset, keys: keys) }
+    report.tell("\(line) type=\(type) entries=\(count) \(last)")
+    if depth == .entries { _ = forEachEntry(content.content) { tell($0) } }
+    if let flaw = flaw ?? end { damage(flaw, place.offset, keys: keys) }
+  }
+
+  /// The content of a stored block with its type, or why there is none.
+  private func unpack(_ stored: BlockMemory) -> (content: BlockMemory?, type: String, failure: String) {
+    switch StoredBlock(UnsafeRawBufferPointer(stored.bytes)) {
+    case .plain: return (stored, "plain", "")
+    case .damaged(let flaw): return (nil, "", flaw)
+    case .lz4(let packed, let size):
+      let content = BlockMemory(size: size)
+      if decompress(packed, into: content.bytes) { return (content, "lz4 content_bytes=\(size)", "") }
+      return (nil, "", "the block does not decompress to \(size) bytes")
+    }
   }
 
   /// Walks the entries that decode; their count, and why the walk ended early.
@@ -284,28 +301,24 @@ private struct IndexedBlock {
   let place: BlockPlace
 }
 
-/// The blocks that an index names, up to the first entry that leads nowhere, and what is wrong with the index.
+/// The blocks that an index names, up to the first entry that leads nowhere, and what is wrong with the index. The
+/// form is that of TableIndex.swift.
 private func readBlocks(of index: BlockMemory, upTo end: UInt64) -> (blocks: [IndexedBlock], flaw: String?) {
-  var cursor = BlockCursor()
-  guard cursor.open(index.content) else { return ([], "the index's restarts do not fit it") }
+  var reader = ByteReader(index.content)
+  let count = reader.readLittleEndian(UInt32.self)
   var blocks: [IndexedBlock] = []
   var next = UInt64(TableFormat.headerSize)
-  var flaw: String?
-  for number in 0..<cursor.restarts {
-    guard cursor.moveTo(restart: number), cursor.step() == .entry else {
-      return (blocks, "entry \(number) of the index does not decode")
-    }
-    var reader = ByteReader(cursor.value)
-    let place = BlockPlace(offset: reader.readVarint(), size: reader.readVarint())
-    guard !reader.failed, place.size < end, place.offset < end, place.end <= end else {
-      return (blocks, "entry \(number) of the index leads outside the blocks")
-    }
-    if place.offset != next { flaw = "entry \(number) of the index leads to \(place.offset) instead of \(next)" }
-    blocks.append(IndexedBlock(lastKey: [UInt8](cursor.key), place: place))
+  for number in 0..<count {
+    let size = reader.readVarint()
+    let key = [UInt8](reader.readSized())
+    guard !reader.failed, size < end else { return (blocks, "entry \(number) of the index does not decode") }
+    let place = BlockPlace(offset: next, size: size)
     next = place.end
+    if next > end { return (blocks, "entry \(number) of the index leads outside the blocks") }
+    blocks.append(IndexedBlock(lastKey: key, place: place))
   }
-  if flaw == nil, next != end { flaw = "the index ends at \(next), its blocks at \(end)" }
-  return (blocks, flaw)
+  if next != end { return (blocks, "the index ends at \(next), its blocks at \(end)") }
+  return (blocks, reader.remaining > 0 ? "\(reader.remaining) bytes behind the index's last entry" : nil)
 }
 
 /// Version and lowest reader version of the header of a table or a manifest.

@@ -159,12 +159,12 @@ private func describe(_ edit: VersionEdit) -> [String] {
     lines.append("add level=\(addition.level) run=\(addition.run) \(fields(addition.table))")
   }
   if let position = edit.flushedPosition { lines.append("flushed position=\(position)") }
-  for drop in edit.dropped { lines.append("dropped sql_table=\(drop.prefix) position=\(drop.position)") }
+  for deletion in edit.deleted { lines.append(line(deletion)) }
   if let number = edit.nextNumber { lines.append("next number=\(number)") }
   return lines
 }
 
-/// Levels, runs, tables and drops, a line each.
+/// Levels, runs, tables and deletions, a line each.
 private func describe(_ version: Version) -> [String] {
   var lines: [String] = []
   for (level, runs) in version.levels.enumerated() where !runs.isEmpty {
@@ -174,10 +174,11 @@ private func describe(_ version: Version) -> [String] {
       lines += run.tables.map { "    " + fields($0) }
     }
   }
-  for (prefix, position) in version.dropped.sorted(by: { $0.key < $1.key }) {
-    lines.append("dropped sql_table=\(prefix) position=\(position)")
-  }
-  return lines
+  return lines + version.deleted.all.map(line)
+}
+
+private func line(_ deletion: DeletedPrefix) -> String {
+  "deleted sql_table=\(deletion.prefix) position=\(deletion.position)"
 }
 
 func levelLine(_ level: Int, _ runs: [RunInfo]) -> String {

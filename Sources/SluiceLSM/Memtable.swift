@@ -42,6 +42,13 @@ final class ActiveMemtable {
   /// Count of unpublished entries.
   @inline(__always) var pendingCount: Int { end &- start }
 
+  /// Bytes of memory held beside the owners' own: entries, what sorting them needs, the index. About 20 ns.
+  var memoryBytes: Int {
+    var capacity = storage.capacity + scratch.capacity + pool.capacity
+    for run in runs where run.storage !== storage { capacity += run.storage.capacity }
+    return capacity * MemoryLayout<MemoryEntry>.stride + (index?.byteCount ?? 0)
+  }
+
   var isEmpty: Bool { entryCount == 0 && pendingCount == 0 }
 
   @inline(__always)
@@ -184,4 +191,7 @@ final class StoragePool {
   }
 
   func removeAll() { storages.removeAll() }
+
+  /// Entries that all of them have room for.
+  var capacity: Int { storages.reduce(0) { $0 + $1.capacity } }
 }

@@ -1,24 +1,27 @@
 // Sorted runs of memtable entries: the memory side of the engine.
 //
-// An entry is 48 bytes and points into batch memory: it copies neither key nor value. A run is a slice of a storage
-// that only the applier writes, and only behind the slices that readers were given; so a run never changes, and a
-// rising batch extends its predecessor without moving it. `@unchecked Sendable` rests on that.
+// An entry is 48 bytes and points into batch memory, where the value stands behind its key: it copies neither. A run is
+// a slice of a storage that only the applier writes, and only behind the slices that readers were given; so a run never
+// changes, and a rising batch extends its predecessor without moving it. `@unchecked Sendable` rests on that.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
 /// One version of one key in a memtable: 48 bytes.
 struct MemoryEntry {
   var order: UInt128
-  var key: UnsafeRawPointer?
-  var value: UnsafeRawPointer?
+  /// Where the key begins; the value follows it.
+  var key: UnsafeRawPointer
   var trailer: UInt64
+  var table: UInt32
   var keySize: UInt32
   var valueSize: UInt32
 
   @inline(__always)
   var keyBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: key, count: Int(keySize)) }
   @inline(__always)
-  var valueBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: value, count: Int(valueSize)) }
+  var valueBytes: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: key + Int(keySize), count: Int(valueSize))
+  }
 }
 
 typealias MemoryEntries = UnsafePointer<MemoryEntry>
@@ -39,6 +42,7 @@ final class RunStorage: @unchecked Sendable {
 /// Whether `a` stands before `b`: key ascending, then position descending.
 @inline(__always)
 func precedes(_ a: MemoryEntries, _ b: MemoryEntries) -> Bool {
+  if a.pointee.table != b.pointee.table { return a.pointee.table < b.pointee.table }
   let first = a.pointee.order
   let second = b.pointee.order
   if first != second { return first < second }
@@ -49,6 +53,12 @@ func precedes(_ a: MemoryEntries, _ b: MemoryEntries) -> Bool {
 private func tailPrecedes(_ a: MemoryEntry, _ b: MemoryEntry) -> Bool {
   let order = compareKeyTails(a.key, Int(a.keySize), b.key, Int(b.keySize))
   return order != 0 ? order < 0 : a.trailer > b.trailer
+}
+
+@inline(__always)
+private func orderPrecedes(_ a: MemoryEntry, _ b: MemoryEntry) -> Bool {
+  if a.table != b.table { return a.table < b.table }
+  return a.order != b.order ? a.order < b.order : tailPrecedes(a, b)
 }
 
 /// An immutable sorted slice of a storage; never empty.
@@ -63,18 +73,13 @@ struct Run: @unchecked Sendable {
   var sizeClass: Int { Int.bitWidth - count.leadingZeroBitCount }
 
   /// The first entry at or behind (key, trailer); `end` when there is none. About 20 comparisons at a million entries.
-  func lowerBound(_ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64) -> MemoryEntries {
+  func lowerBound(_ key: SearchKey, trailer: UInt64) -> MemoryEntries {
     var low = base
     var rest = count
     while rest > 0 {
       let half = rest / 2
       let middle = low + half
-      var before = middle.pointee.order < order
-      if middle.pointee.order == order {
-        let tail = compareKeyTails(middle.pointee.key, Int(middle.pointee.keySize), key.baseAddress, key.count)
-        before = tail != 0 ? tail < 0 : middle.pointee.trailer > trailer
-      }
-      if before {
+      if stands(middle, before: key, trailer) {
         low = middle + 1
         rest -= half + 1
       } else {
@@ -84,11 +89,19 @@ struct Run: @unchecked Sendable {
     return low
   }
 
+  @inline(__always)
+  private func stands(_ entry: MemoryEntries, before key: SearchKey, _ trailer: UInt64) -> Bool {
+    if entry.pointee.table != key.table { return entry.pointee.table < key.table }
+    if entry.pointee.order != key.order { return entry.pointee.order < key.order }
+    let tail = compareKeyTails(entry.pointee.key, Int(entry.pointee.keySize), key.bytes.baseAddress, key.bytes.count)
+    return tail != 0 ? tail < 0 : entry.pointee.trailer > trailer
+  }
+
   /// The newest version of `key` at or below `trailer`, or nil.
-  func find(_ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64) -> MemoryEntries? {
-    let entry = lowerBound(key, order: order, trailer: trailer)
-    guard entry < end, entry.pointee.order == order,
-      compareKeyTails(entry.pointee.key, Int(entry.pointee.keySize), key.baseAddress, key.count) == 0
+  func find(_ key: SearchKey, trailer: UInt64) -> MemoryEntries? {
+    let entry = lowerBound(key, trailer: trailer)
+    guard entry < end, entry.pointee.order == key.order, entry.pointee.table == key.table,
+      compareKeyTails(entry.pointee.key, Int(entry.pointee.keySize), key.bytes.baseAddress, key.bytes.count) == 0
     else { return nil }
     return entry
   }
@@ -194,8 +207,7 @@ private func insertionSort(_ entries: UnsafeMutablePointer<MemoryEntry>, count: 
     var place = index
     while place > 0 {
       let before = entries[place &- 1]
-      let inOrder = before.order != moving.order ? before.order < moving.order : !tailPrecedes(moving, before)
-      if inOrder { break }
+      if !orderPrecedes(moving, before) { break }
       entries[place] = before
       place &-= 1
     }

@@ -57,6 +57,25 @@ public struct BatchBuilder: ~Copyable {
     if let source = value.baseAddress { (target + key.count).copyMemory(from: source, byteCount: value.count) }
   }
 
+  /// As above, for a key that begins with `keyPrefix`, big-endian, and goes on with `key`. Returns where the command
+  /// begins in the body.
+  @inline(__always)
+  public mutating func append(
+    kind: CommandKind, startsStatement: Bool, slot: UInt16, line: Int, keyPrefix: UInt32, key: UnsafeRawBufferPointer,
+    value: UnsafeRawBufferPointer
+  ) -> Int {
+    let tag = kind.rawValue | (startsStatement ? CommandTag.startsStatement : 0)
+    let start = buffer.count &- RecordHeader.size
+    let target = open(tag, slot, line, keySize: 4 &+ key.count, valueSize: value.count)
+    target.storeBytes(of: keyPrefix.bigEndian, as: UInt32.self)
+    if let source = key.baseAddress { (target + 4).copyMemory(from: source, byteCount: key.count) }
+    if let source = value.baseAddress { (target + 4 + key.count).copyMemory(from: source, byteCount: value.count) }
+    return start
+  }
+
+  /// The commands so far, encoded. Valid until the next change of the builder.
+  public var body: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.bytes[RecordHeader.size...]) }
+
   /// Appends a command whose key is `tableID` and the command's own position, and whose slot is `slot` or, when nil,
   /// follows from the position. Both are filled in when the batch gets its positions.
   public mutating func appendPositionKeyed(

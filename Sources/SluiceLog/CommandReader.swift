@@ -24,10 +24,12 @@ public struct Command {
 
 /// Hands out the commands of a batch front to back, a few ns each, without allocation.
 public struct CommandReader {
-  private let batch: Batch
+  /// Keeps the body; nil when the caller does.
+  private let batch: Batch?
   private let base: UnsafeRawPointer
   private let end: Int
-  private var offset = 0
+  /// Where the next command begins in the body, in bytes.
+  public private(set) var offset = 0
   private var index = 0
   private var line: Int
 
@@ -36,6 +38,17 @@ public struct CommandReader {
     base = batch.body.baseAddress.unsafelyUnwrapped
     end = batch.body.count
     line = batch.firstLine
+  }
+
+  /// Reads a body that a builder or a batch holds, from the command at `offset` on; the caller keeps it alive. Indexes
+  /// and lines count from there.
+  @inline(__always)
+  public init(body: UnsafeRawBufferPointer, offset: Int = 0) {
+    batch = nil
+    base = body.baseAddress.unsafelyUnwrapped
+    end = body.count
+    self.offset = offset
+    line = 0
   }
 
   /// The next command; nil behind the last.

@@ -1,9 +1,9 @@
 // The commit log: queue, write-ahead log of the engines and event store in one.
 // Unsafe by nature: named in the tidy test.
 //
-// One thread writes (append, sync, adopt, close); any thread reads. What a reader may see is kept in `shared`: the
-// segments with their durable sizes, and the durable position. It moves only after a sync, so a reader never
-// sees what a power cut could take back. `@unchecked Sendable` rests on that division.
+// One thread at a time writes (append, sync, adopt, close); any thread reads. What a reader may see is kept in
+// `shared`: the segments with their durable sizes, and the durable position. It moves only after a sync, so a reader
+// never sees what a power cut could take back. `@unchecked Sendable` rests on that division.
 //
 // A failed write or sync is never repeated: the kernel may have dropped the pages it could not write and call the next
 // fsync a success. The log is poisoned instead: the unsynced end of the segment is cut off, and later writes throw.
@@ -81,7 +81,7 @@ public final class Log: @unchecked Sendable {
     try StagedSegment(fileSystem, directory: directory, storeID: storeID, serial: clock.random())
   }
 
-  // MARK: writing, one thread
+  // MARK: writing, one thread at a time
 
   /// Numbers the batches, then writes them and the resolutions. Durable after `sync`. Small records are gathered, large
   /// ones written from where they are. Any error poisons the log.

@@ -161,6 +161,10 @@ private final class RealFile: File {
     _ = csystem_start_writeback(descriptor, offset, size)
   }
 
+  func map(size: UInt64) -> FileMapping? {
+    size > 0 ? FileMapping(descriptor: descriptor, size: Int(size)) : nil
+  }
+
   func truncate(to size: UInt64) throws(SystemError) {
     if ftruncate(descriptor, off_t(size)) != 0 { throw failure("ftruncate") }
   }

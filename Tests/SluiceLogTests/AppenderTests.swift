@@ -186,3 +186,91 @@ private final class Gate: Sendable {
   #expect(failed.withLock { $0 } + refused.withLock { $0 } == 30)
   #expect(failed.withLock { $0 } > 0 && refused.withLock { $0 } > 0)
 }
+
+/// Threads that wait for their own batches write them, with no thread in `run` or with one, among others that do not
+/// wait: everything is reported once, in order, and nobody is left waiting.
+@Test(arguments: [false, true]) func concurrentWritersLeadOneAnother(_ hasThread: Bool) throws {
+  let log = try openLog(SimulatedFileSystem())
+  let reports = Reports()
+  let appender = makeAppender(log, reports)
+  let thread = try hasThread ? Thread(name: "appender") { appender.run() } : nil
+  let sessions = try (0..<4).map { session in
+    try Thread(name: "session \(session)") {
+      do {
+        for index in 0..<150 {
+          let batch = makeBatch("\(session):\(index)")
+          if index % 3 == session % 3 { try appender.submit(batch) } else { try appender.write(batch) }
+          guard batch.firstPosition > 0 || index % 3 == session % 3 else {
+            Issue.record("\(index) has no position")
+            return
+          }
+        }
+        try appender.write(makeBatch("\(session):150"))
+      } catch { Issue.record("\(error)") }
+    }
+  }
+  for session in sessions { session.join() }
+  // What nobody waited for is behind what somebody did.
+  try appender.waitDurable(604)
+  #expect(appender.queuedCount == 0 && appender.isDurable(604) && !appender.isDurable(605))
+  appender.stop()
+  thread?.join()
+  let found = try words(log)
+  for session in 0..<4 {
+    let mine = found.filter { $0.hasPrefix("\(session):") }.map { $0.split(separator: "@")[0] }
+    #expect(mine == (0...150).map { "\(session):\($0)" })
+  }
+  #expect(reports.all.map { String($0.split(separator: ":", maxSplits: 1)[1]) } == found)
+}
+
+/// A batch that nobody waits for, handed over while a leader writes, is written when that one has left.
+@Test func aLeaderLeavesNothingBehind() throws {
+  let log = try openLog(SimulatedFileSystem())
+  let reports = Reports()
+  let gate = Gate()
+  let isWriting = Monitor(0)
+  let appender = Appender(
+    log: log,
+    onDurable: { items in
+      isWriting.update { $0 += 1 }
+      gate.isOpen.wait { $0 ? () : nil }
+      reports.add(items)
+    })
+  let thread = try Thread(name: "appender") { appender.run() }
+  let leader = try Thread(name: "leader") {
+    do { try appender.write(makeBatch("a")) } catch { Issue.record("\(error)") }
+  }
+  isWriting.wait { $0 > 0 ? () : nil }
+  try appender.submit(makeBatch("b"))
+  gate.isOpen.update { $0 = true }
+  leader.join()
+  reports.words.wait { $0.count == 2 ? () : nil }
+  #expect(reports.all == ["1:a@1-1", "2:b@2-2"])
+  appender.stop()
+  thread.join()
+}
+
+@Test func concurrentWritersAllLearnOfAFailure() throws {
+  let disk = SimulatedFileSystem()
+  let log = try openLog(disk)
+  try disk.inject("fail sync log/*.log at 5")
+  let told = Monitor(0)
+  let appender = Appender(log: log, onDurable: { _ in }, onFailure: { items, _ in told.update { $0 += 1 } })
+  let thread = try Thread(name: "appender") { appender.run() }
+  let refused = Monitor(0)
+  let sessions = try (0..<4).map { _ in
+    try Thread(name: "session") {
+      for _ in 0..<50 {
+        do throws(LogError) { try appender.write(makeBatch("x")) } catch {
+          // Who is refused finds that those concerned were told.
+          refused.update { $0 += told.withLock { $0 } == 1 && error.kind == .poisoned ? 1 : 1_000 }
+          return
+        }
+      }
+    }
+  }
+  for session in sessions { session.join() }
+  #expect(refused.withLock { $0 } == 4)
+  appender.stop()
+  thread.join()
+}

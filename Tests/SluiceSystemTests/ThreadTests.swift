@@ -36,6 +36,37 @@ import Testing
     #expect(sum.withLock { $0 } == 500_500)
   }
 
+  @Test func aBellIsHeardByWhoComesLater() throws {
+    let bell = Bell()
+    let work = Monitor(0)
+    let done = Monitor(0)
+    bell.ring()
+    #expect(bell.isRung)
+    bell.wait()
+    #expect(!bell.isRung)
+    let thread = try Thread(name: "worker") {
+      while true {
+        bell.wait()
+        let count = work.withLock { count in
+          defer { count = 0 }
+          return count
+        }
+        if done.update({
+          $0 += count
+          return $0
+        }) >= 5_000 {
+          return
+        }
+      }
+    }
+    for _ in 0..<5_000 {
+      work.withLock { $0 += 1 }
+      bell.ring()
+    }
+    done.wait { $0 == 5_000 ? () : nil }
+    thread.join()
+  }
+
   @Test func waitingGivesUp() {
     let monitor = Monitor(false)
     let clock = SystemClock()

@@ -10,14 +10,18 @@ import SluiceSystem
 /// Keeps projections.db in step. One per store; its state belongs to the thread that steps it.
 final class Projector: Role, @unchecked Sendable {
   let name = "projector"
+  let bell = Bell()
   /// Batch bytes taken at a time.
   static let chunkBytes = 4 << 20
   /// Rows after which a transaction is committed although more is waiting.
   static let transactionRows = 200_000
+  /// Positions without a row for it that the projector passes before it writes its checkpoint all the same: the next
+  /// opening reads no more than these again, about 30 MB of small rows.
+  static let unwrittenPositions: UInt64 = 1 << 18
 
   private let pipeline: Pipeline
   private let router: Router
-  private let file: ProjectionsFile
+  let file: ProjectionsFile
   private var mirrors: [UInt32: Mirror] = [:]
   private var reader: LogReader?
   /// The next position to project.
@@ -42,18 +46,15 @@ final class Projector: Role, @unchecked Sendable {
       pipeline.progress.update {
         $0.projected = checkpoint
         $0.isProjecting = true
-        $0.work += 1
       }
     } else {
       let position = pipeline.progress.withLock { $0.applied }
       rebuild = Rebuild(pipeline: pipeline, position: position)
       next = position + 1
       boundary = position
-      pipeline.progress.update {
-        $0.isProjecting = true
-        $0.work += 1
-      }
+      pipeline.progress.update { $0.isProjecting = true }
     }
+    pipeline.wakeRoles()
   }
 
   func step() throws(StoreError) -> Bool {
@@ -73,6 +74,7 @@ final class Projector: Role, @unchecked Sendable {
         try commit()
         return true
       }
+      if !isOpen, pass(items) { return true }
       try open()
       try project(items)
       if boundary == next - 1, openRows >= Self.transactionRows { try commit() }
@@ -100,7 +102,7 @@ final class Projector: Role, @unchecked Sendable {
       guard case .commands(let batch, let transactionEnd) = record else { continue }
       items.append(
         ProjectorItem(
-          batch: batch, noEffect: pipeline.projectorQueue.takeOutcome(batch.firstPosition),
+          batch, noEffect: pipeline.projectorQueue.takeOutcome(batch.firstPosition),
           transactionEnd: transactionEnd))
       size += batch.size
     }
@@ -120,33 +122,45 @@ final class Projector: Role, @unchecked Sendable {
     try file.connection.execute("COMMIT")
     isOpen = false
     let position = boundary
-    pipeline.progress.update { $0.projected = position }
+    pipeline.progress.update { $0.projected = max($0.projected, position) }
     if file.connection.walPages > ProjectionsFile.checkpointPages {
       // A reader that sits on old pages only puts this off.
       _ = try file.connection.checkpoint(.passive)
     }
   }
 
+  /// Goes past items that hold nothing for the file, without a transaction; false when there is something, or when the
+  /// checkpoint has fallen far behind.
+  private func pass(_ items: [ProjectorItem]) -> Bool {
+    guard let last = items.last, items.allSatisfy({ $0.batch == nil && $0.transactionEnd }),
+      last.lastPosition < (file.checkpoint ?? 0) + Self.unwrittenPositions
+    else { return false }
+    next = last.lastPosition + 1
+    boundary = last.lastPosition
+    pipeline.progress.update { $0.projected = max($0.projected, last.lastPosition) }
+    return true
+  }
+
   private func project(_ items: [ProjectorItem]) throws {
     for item in items {
-      invariant(item.batch.firstPosition == next, "projector at \(next) was given \(item.batch.firstPosition)")
-      try project(item)
-      next = item.batch.lastPosition + 1
-      openRows += item.batch.commandCount
+      invariant(item.firstPosition == next, "projector at \(next) was given \(item.firstPosition)")
+      if let batch = item.batch { try project(batch, item.noEffect) }
+      next = item.lastPosition + 1
+      openRows += item.batch?.commandCount ?? 0
       if item.transactionEnd { boundary = next - 1 }
     }
     try writeRows()
   }
 
-  private func project(_ item: ProjectorItem) throws {
+  private func project(_ batch: Batch, _ noEffect: [(index: UInt32, reason: UInt8)]) throws {
     var lastID: UInt32 = 0
     var lastMirror: Mirror?
-    var commands = item.batch.commands()
-    var position = item.batch.firstPosition
-    var skip = item.noEffect[...]
+    var commands = batch.commands()
+    var position = batch.firstPosition
+    var skip = noEffect[...]
     while let command = commands.next() {
       defer { position += 1 }
-      if let first = skip.first, UInt64(first.index) == position - item.batch.firstPosition {
+      if let first = skip.first, UInt64(first.index) == position - batch.firstPosition {
         skip.removeFirst()
         continue
       }
@@ -156,6 +170,7 @@ final class Projector: Role, @unchecked Sendable {
         continue
       }
       let id = command.key.loadUnaligned(as: UInt32.self).bigEndian
+      if KeySpace.contains(id) { continue }
       if id != lastID || lastMirror == nil {
         lastID = id
         lastMirror = try mirror(id)
@@ -189,12 +204,17 @@ final class Projector: Role, @unchecked Sendable {
 
   /// Closes the file; all that was projected is then in the file itself, unless a reader sits on older pages.
   func close() throws(StoreError) {
+    // Rolled back rows are projected again from the checkpoint that stands.
+    let isBehind = file.checkpoint.map { $0 < boundary } == true && !isOpen
     if isOpen {
       do { try file.connection.execute("ROLLBACK") } catch { throw StoreError(error) }
     }
     mirrors = [:]
     if !pipeline.progress.withLock({ $0.isAbandoning }) {
-      do { try file.settle() } catch { throw StoreError(error) }
+      do {
+        if isBehind { try file.setCheckpoint(boundary) }
+        try file.settle()
+      } catch { throw StoreError(error) }
     }
     file.connection.close()
   }

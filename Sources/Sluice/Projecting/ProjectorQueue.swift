@@ -1,15 +1,40 @@
 // Applied batches on their way to the projector. Bounded in bytes: what does not fit is left out, and the projector
-// reads it back from the log. So a slow projector costs neither memory nor a standstill of the writers.
+// reads it back from the log. So a slow projector costs neither memory nor a standstill of the writers. Batches that
+// hold nothing for it, only raw keys, go through as their positions alone.
 import SluiceLog
 import SluiceSystem
 
 /// A batch as the projector gets it.
 struct ProjectorItem: Sendable {
-  let batch: Batch
+  let firstPosition: UInt64
+  private(set) var lastPosition: UInt64
+  /// Nil when nothing in it is projected.
+  let batch: Batch?
   /// Commands without effect, by rising index.
   let noEffect: [(index: UInt32, reason: UInt8)]
   /// Whether a transaction may end behind this batch.
-  let transactionEnd: Bool
+  private(set) var transactionEnd: Bool
+
+  init(
+    _ batch: Batch, isProjected: Bool = true, noEffect: [(index: UInt32, reason: UInt8)], transactionEnd: Bool
+  ) {
+    firstPosition = batch.firstPosition
+    lastPosition = batch.lastPosition
+    self.batch = isProjected ? batch : nil
+    self.noEffect = isProjected ? noEffect : []
+    self.transactionEnd = transactionEnd
+  }
+
+  /// Bytes that it keeps in memory.
+  var sizeBytes: Int { batch?.size ?? 0 }
+
+  /// Takes in the item behind this one when both are positions alone.
+  mutating func absorb(_ next: ProjectorItem) -> Bool {
+    guard batch == nil, next.batch == nil, next.firstPosition == lastPosition + 1 else { return false }
+    lastPosition = next.lastPosition
+    transactionEnd = next.transactionEnd
+    return true
+  }
 }
 
 final class ProjectorQueue: Sendable {
@@ -28,11 +53,12 @@ final class ProjectorQueue: Sendable {
   /// Puts an item in when there is room; else only its outcome is kept.
   func offer(_ item: ProjectorItem) {
     state.withLock { state in
-      if state.sizeBytes < limitBytes {
+      if let last = state.items.indices.last, state.items[last].absorb(item) { return }
+      if item.batch == nil || state.sizeBytes < limitBytes {
         state.items.append(item)
-        state.sizeBytes += item.batch.size
+        state.sizeBytes += item.sizeBytes
       } else if !item.noEffect.isEmpty {
-        state.outcomes[item.batch.firstPosition] = item.noEffect
+        state.outcomes[item.firstPosition] = item.noEffect
       }
     }
   }
@@ -48,18 +74,18 @@ final class ProjectorQueue: Sendable {
   }
 
   /// First position that waits in memory, or nil.
-  var firstPosition: UInt64? { state.withLock { $0.items.first?.batch.firstPosition } }
+  var firstPosition: UInt64? { state.withLock { $0.items.first?.firstPosition } }
 
   /// Takes items from the front, up to about `limitBytes` and at least one, when the first one begins at `position`.
   func take(from position: UInt64, limitBytes: Int) -> [ProjectorItem] {
     state.withLock { state in
-      guard state.items.first?.batch.firstPosition == position else { return [] }
+      guard state.items.first?.firstPosition == position else { return [] }
       var count = 0
       var size = 0
       var next = position
-      while count < state.items.count, size < limitBytes, state.items[count].batch.firstPosition == next {
-        size += state.items[count].batch.size
-        next = state.items[count].batch.lastPosition + 1
+      while count < state.items.count, size < limitBytes, state.items[count].firstPosition == next {
+        size += state.items[count].sizeBytes
+        next = state.items[count].lastPosition + 1
         count += 1
       }
       let taken = Array(state.items[..<count])

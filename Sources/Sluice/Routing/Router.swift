@@ -14,8 +14,16 @@ struct Router: Sendable {
   /// Slot of an encoded shard key: the upper bits of a well-mixed hash.
   @inline(__always)
   func slot(shardKey: UnsafeRawBufferPointer) -> UInt16 {
-    UInt16(truncatingIfNeeded: hash(shardKey, seed: hashSeed) >> 52)
+    slot(hash: hash(shardKey))
   }
+
+  /// The hash that places a shard key.
+  @inline(__always)
+  func hash(_ shardKey: UnsafeRawBufferPointer) -> UInt64 { SluiceSystem.hash(shardKey, seed: hashSeed) }
+
+  /// Slot of a shard key with this hash.
+  @inline(__always)
+  func slot(hash: UInt64) -> UInt16 { UInt16(truncatingIfNeeded: hash >> 52) }
 
   /// Shard of a slot.
   @inline(__always)

@@ -10,10 +10,24 @@ enum DurableItem: Sendable {
   /// A staged transaction, now part of the log.
   case transaction(ClosedRange<UInt64>, session: UInt64)
 
+  var firstPosition: UInt64 {
+    switch self {
+    case .batch(let batch): batch.firstPosition
+    case .transaction(let range, _): range.lowerBound
+    }
+  }
+
   var lastPosition: UInt64 {
     switch self {
     case .batch(let batch): batch.lastPosition
     case .transaction(let range, _): range.upperBound
+    }
+  }
+
+  var session: UInt64 {
+    switch self {
+    case .batch(let batch): batch.session
+    case .transaction(_, let session): session
     }
   }
 
@@ -30,6 +44,7 @@ enum DurableItem: Sendable {
 /// `@unchecked Sendable`: the resolver belongs to the thread that calls `step`; all else stands in the queue's monitor.
 final class Applier: Role, @unchecked Sendable {
   let name = "applier"
+  let bell = Bell()
   /// Durable bytes that may wait to be applied before sessions wait.
   static let queueLimitBytes = 16 << 20
   /// Frozen memtables that may wait to be flushed before the applier waits.
@@ -38,6 +53,8 @@ final class Applier: Role, @unchecked Sendable {
   private struct Queue {
     var items: [DurableItem] = []
     var sizeBytes = 0
+    /// Whether the generation ends behind the items, however full it is.
+    var freezes = false
   }
 
   private let queue = Monitor(Queue())
@@ -58,6 +75,13 @@ final class Applier: Role, @unchecked Sendable {
       queue.items += items
       queue.sizeBytes += items.reduce(0) { $0 + $1.sizeBytes }
     }
+    bell.ring()
+  }
+
+  /// Asks for the end of the generation behind everything that was handed over. Any thread.
+  func requestFreeze() {
+    queue.withLock { $0.freezes = true }
+    bell.ring()
   }
 
   /// Waits while too much is queued. Called by sessions, before they hand over more.
@@ -75,57 +99,74 @@ final class Applier: Role, @unchecked Sendable {
   func wake() { queue.update { _ in } }
 
   func step() throws(StoreError) -> Bool {
-    let items = queue.update { queue in
+    let (items, freezes) = queue.update { queue in
       defer { queue = Queue() }
-      return queue.items
+      return (queue.items, queue.freezes)
     }
     for item in items {
       switch item {
-      case .batch(let batch):
-        let rejections = try apply(batch, transactionEnd: true)
-        finish(item, session: batch.session, rejections)
-      case .transaction(let range, let session):
-        guard let rejections = try applyTransaction(range) else { return false }
-        finish(item, session: session, rejections)
+      case .batch(let batch): finish(item, try apply(batch, transactionEnd: true))
+      case .transaction(let range, _):
+        guard let outcome = try applyTransaction(range) else { return false }
+        finish(item, outcome)
       }
     }
-    return !items.isEmpty
+    if freezes { try pipeline.freezeGeneration() }
+    return !items.isEmpty || freezes
   }
 
   /// Reads an adopted segment back, batch by batch: a large transaction is never in memory as a whole. Nil when
   /// the store is left before its end.
-  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> [Rejection]? {
+  private func applyTransaction(_ range: ClosedRange<UInt64>) throws(StoreError) -> Effect? {
     try convertingErrors {
-      var rejections: [Rejection] = []
+      var effect = Effect()
       let reader = try pipeline.log.reader(after: range.lowerBound - 1, upTo: range.upperBound)
       while let record = try reader.next() {
         // Who leaves without draining leaves the rest to the next opening.
         if pipeline.progress.withLock({ $0.isAbandoning }) { return nil }
         if case .commands(let batch, let transactionEnd) = record {
-          rejections += try apply(batch, transactionEnd: transactionEnd)
+          let one = try apply(batch, transactionEnd: transactionEnd)
+          effect.rejections += one.rejections
+          effect.isProjected = effect.isProjected || one.isProjected
         }
       }
-      return rejections
+      return effect
     }
   }
 
-  private func apply(_ batch: Batch, transactionEnd: Bool) throws(StoreError) -> [Rejection] {
+  /// What applying an item came to.
+  private struct Effect {
+    var rejections: [Rejection] = []
+    /// Whether the projector has something to do for it.
+    var isProjected = false
+  }
+
+  private func apply(_ batch: Batch, transactionEnd: Bool) throws(StoreError) -> Effect {
     let outcome = try resolver.resolve(batch)
     if !outcome.noEffect.isEmpty { try pipeline.record(batch, outcome.noEffect) }
     if outcome.catalogChanged { pipeline.catalog.update { $0 = resolver.catalog } }
     pipeline.projectorQueue.offer(
-      ProjectorItem(batch: batch, noEffect: outcome.noEffect, transactionEnd: transactionEnd))
+      ProjectorItem(
+        batch, isProjected: outcome.isProjected, noEffect: outcome.noEffect, transactionEnd: transactionEnd))
     try pipeline.countGeneration(batch)
-    return outcome.rejections
+    return Effect(rejections: outcome.rejections, isProjected: outcome.isProjected)
   }
 
-  private func finish(_ item: DurableItem, session: UInt64, _ rejections: [Rejection]) {
+  private func finish(_ item: DurableItem, _ effect: Effect) {
+    pipeline.positions.raise(to: item.lastPosition)
     pipeline.progress.update { progress in
       progress.applied = item.lastPosition
-      progress.work += 1
       progress.resolved += 1
-      progress.sessions[session]?.resolved += 1
-      progress.sessions[session]?.rejections += rejections
+      // Nothing to project, and everything before is: the projector need not wake for it.
+      if !effect.isProjected, progress.isProjecting, progress.projected == item.firstPosition - 1 {
+        progress.projected = item.lastPosition
+      }
+      guard var one = progress.sessions[item.session] else { return }
+      one.resolved += 1
+      one.rejections += effect.rejections
+      one.mark?.resolved.store(one.resolved, ordering: .releasing)
+      progress.sessions[item.session] = one
     }
+    if effect.isProjected { pipeline.wakeProjector() }
   }
 }

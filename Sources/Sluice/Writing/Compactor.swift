@@ -6,6 +6,7 @@ import SluiceSystem
 /// Keeps the engines' tables in shape. One per store.
 final class Compactor: Role {
   let name = "compactor"
+  let bell = Bell()
   private let pipeline: Pipeline
 
   init(pipeline: Pipeline) { self.pipeline = pipeline }
@@ -13,6 +14,9 @@ final class Compactor: Role {
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
     if progress.isAbandoning { return false }
+    // Readers begin at what is visible now, or later.
+    let folded = pipeline.positions.beginFolding()
+    for engine in pipeline.engines { engine.keepVersions(from: folded) }
     if try flush() { return true }
     // Leaving does not wait for merges: the next process goes on with them.
     if progress.isStopping { return false }

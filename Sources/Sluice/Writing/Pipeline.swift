@@ -16,13 +16,20 @@ final class Pipeline: Sendable {
   let progress = Monitor(Progress())
   let catalog: Monitor<Catalog>
   let projectorQueue: ProjectorQueue
+  let positions = ReadPositions()
   /// Set once by `start`, before any session exists.
   private let roles = Monitor(Roles())
 
   private struct Roles {
     var appender: Appender?
     var applier: Applier?
-    var all: [any Role] = []
+    var compactor: Compactor?
+    var projector: Projector?
+    /// In the order in which they are stepped, and end.
+    var all: [any Role] {
+      let all: [(any Role)?] = [applier, compactor, projector]
+      return all.compactMap { $0 }
+    }
     var threads: [RoleThread] = []
     var appenderThread: Thread?
   }
@@ -55,7 +62,7 @@ final class Pipeline: Sendable {
   var hasFailed: Bool { progress.withLock { $0.failure != nil } }
 
   /// Puts the roles to work: on threads of their own, or driven by whoever waits.
-  func start(applier: Applier, others: [any Role]) throws(StoreError) {
+  func start(_ applier: Applier, _ compactor: Compactor, _ projector: Projector) throws(StoreError) {
     let appender = Appender(
       log: log,
       onDurable: { [self] items in durable(items) },
@@ -63,11 +70,12 @@ final class Pipeline: Sendable {
     roles.withLock {
       $0.appender = appender
       $0.applier = applier
-      $0.all = [applier] + others
+      $0.compactor = compactor
+      $0.projector = projector
     }
     guard options.threaded else { return }
     do {
-      let threads = try ([applier] + others).map { role throws(SystemError) in
+      let threads = try roles.withLock { $0.all }.map { role throws(SystemError) in
         try RoleThread(role, progress: progress) { [self] error in fail(error) }
       }
       let appenderThread = try Thread(name: "sluice-appender") { appender.run() }
@@ -83,10 +91,8 @@ final class Pipeline: Sendable {
     let (appender, appenderThread, threads) = roles.withLock { ($0.appender, $0.appenderThread, $0.threads) }
     appender?.stop()
     appenderThread?.join()
-    progress.update {
-      $0.isStopping = true
-      $0.work += 1
-    }
+    progress.update { $0.isStopping = true }
+    wakeRoles()
     for thread in threads { thread.join() }
     // They hold this object, and it them.
     roles.withLock { $0 = Roles() }
@@ -100,8 +106,14 @@ final class Pipeline: Sendable {
     generations.update { _ in }
   }
 
-  /// Wakes the roles.
-  func signalWork() { progress.update { $0.work += 1 } }
+  /// Has every role look for work.
+  func wakeRoles() {
+    for role in roles.withLock({ $0.all }) { role.bell.ring() }
+  }
+
+  func wakeProjector() { roles.withLock { $0.projector }?.bell.ring() }
+
+  private func wakeCompactor() { roles.withLock { $0.compactor }?.bell.ring() }
 
   // MARK: Waiting
 
@@ -132,21 +144,60 @@ final class Pipeline: Sendable {
     }
   }
 
-  // MARK: From sessions
+  // MARK: Sessions
 
-  /// Hands a batch to the appender; waits while too much is queued.
-  func submit(_ batch: Batch) throws(StoreError) {
+  /// Enters a session; returns its id. `mark` tells it how many of its items are applied.
+  func openSession(_ mark: SessionMark? = nil) -> UInt64 {
+    progress.withLock { progress in
+      progress.lastSession += 1
+      let id = progress.lastSession
+      progress.sessions[id] = SessionProgress(mark: mark)
+      progress.sessions[id]?.lastPosition = progress.durable
+      return id
+    }
+  }
+
+  /// Forgets a session; what it has on its way goes on.
+  func closeSession(_ id: UInt64) { progress.update { $0.sessions[id] = nil } }
+
+  /// Hands a batch to the appender; waits while too much is queued. Returns its ticket, for `waitDurable`.
+  @discardableResult
+  func submit(_ batch: Batch) throws(StoreError) -> UInt64 {
     roles.withLock { $0.applier }?.waitForRoom()
     let appender = try beginSubmitting(batch.session)
-    do { try appender.submit(batch) } catch { throw StoreError(error) }
+    do { return try appender.submit(batch) } catch { throw StoreError(error) }
   }
 
-  /// Hands a finished staged transaction to the appender.
-  func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) {
+  /// As `submit`, and waits until the batch is durable: this thread writes it when nobody else is writing.
+  @discardableResult
+  func write(_ batch: Batch) throws(StoreError) -> UInt64 {
+    guard options.threaded else {
+      let ticket = try submit(batch)
+      try waitDurable(ticket)
+      return ticket
+    }
+    roles.withLock { $0.applier }?.waitForRoom()
+    let appender = try beginSubmitting(batch.session)
+    do { return try appender.write(batch) } catch { throw failure(error) }
+  }
+
+  /// Hands a finished staged transaction to the appender. Returns its ticket.
+  @discardableResult
+  func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) -> UInt64 {
     let appender = try beginSubmitting(session)
     stagedSessions.withLock { $0[ObjectIdentifier(staged)] = session }
-    do { try appender.submit(staged: staged) } catch { throw StoreError(error) }
+    do { return try appender.submit(staged: staged) } catch { throw StoreError(error) }
   }
+
+  /// Waits until what has this ticket, and all before it, is durable.
+  func waitDurable(_ ticket: UInt64) throws(StoreError) {
+    guard let appender = roles.withLock({ $0.appender }) else { return try checkFailure() }
+    if !options.threaded { try drive { _ in appender.isDurable(ticket) } }
+    do { try appender.waitDurable(ticket) } catch { throw failure(error) }
+  }
+
+  /// What ended writing, of which the appender tells only that it did.
+  private func failure(_ error: LogError) -> StoreError { progress.withLock { $0.failure } ?? StoreError(error) }
 
   /// Counts an item before the appender has it, so that nobody finds everything resolved while it is on its way.
   private func beginSubmitting(_ session: UInt64) throws(StoreError) -> Appender {
@@ -180,22 +231,19 @@ final class Pipeline: Sendable {
       case .resolution: resolutions += 1
       }
     }
-    if resolutions > 0 { generations.update { $0.resolutionsDurable += resolutions } }
+    if resolutions > 0 {
+      generations.withLock { $0.resolutionsDurable += resolutions }
+      wakeCompactor()
+    }
     progress.update { progress in
       for item in next {
         progress.durable = item.lastPosition
-        let session =
-          switch item {
-          case .batch(let batch): batch.session
-          case .transaction(_, let session): session
-          }
-        progress.sessions[session]?.durable += 1
-        progress.sessions[session]?.lastPosition = item.lastPosition
+        progress.sessions[item.session]?.durable += 1
+        progress.sessions[item.session]?.lastPosition = item.lastPosition
       }
     }
     // Behind the watermark: what a session waits for next is never ahead of what it has been told.
-    roles.withLock { $0.applier }?.submit(next)
-    signalWork()
+    if !next.isEmpty { roles.withLock { $0.applier }?.submit(next) }
   }
 
   // MARK: From the applier
@@ -223,6 +271,25 @@ final class Pipeline: Sendable {
     if isFull { try freeze(at: batch.lastPosition) }
   }
 
+  /// Ends the generation at what is applied, unless it is empty. On the applier's thread.
+  func freezeGeneration() throws(StoreError) {
+    guard generationState.sizeBytes > 0 else { return }
+    try freeze(at: progress.withLock { $0.applied })
+  }
+
+  /// Waits until everything that was handed over before is in tables.
+  func flush() throws(StoreError) {
+    let submitted = progress.withLock { $0.submitted }
+    let target = try wait { $0.resolved >= submitted ? $0.applied : nil }
+    try requestFreeze()
+    try wait { $0.flushed >= target ? () : nil }
+  }
+
+  /// Has the applier end the generation behind what it was given.
+  func requestFreeze() throws(StoreError) {
+    roles.withLock { $0.applier }?.requestFreeze()
+  }
+
   /// Ends the generation. Waits while too many frozen ones are not flushed yet.
   func freeze(at position: UInt64) throws(StoreError) {
     if options.threaded {
@@ -235,7 +302,7 @@ final class Pipeline: Sendable {
       generations.frozen.append(generations.resolutionsSubmitted)
       generations.sizeBytes = 0
     }
-    signalWork()
+    wakeCompactor()
   }
 
   // MARK: From the compactor

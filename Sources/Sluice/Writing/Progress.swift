@@ -1,12 +1,19 @@
 // How far the pipeline has come: the watermarks of contract 1, what each session still waits for, and the first
 // failure. One monitor for all of it: it is touched once per batch, never per row.
 import SluiceSystem
+import Synchronization
 
 /// A statement that was acknowledged as written and rejected when it was applied.
 struct Rejection: Sendable {
   let message: String
   let sqliteCode: Int32
   let line: Int
+}
+
+/// How many of a session's items are applied, for the session itself to ask without a lock. Raised after the visible
+/// position, so that what it counts is visible.
+final class SessionMark: Sendable {
+  let resolved = Atomic<Int>(0)
 }
 
 /// What one session has on its way.
@@ -18,6 +25,8 @@ struct SessionProgress: Sendable {
   /// Position of the last command of the last durable item.
   var lastPosition: UInt64 = 0
   var rejections: [Rejection] = []
+  /// The same as `resolved`, where a session asks often.
+  var mark: SessionMark?
 }
 
 struct Progress: Sendable {
@@ -34,8 +43,6 @@ struct Progress: Sendable {
   var resolved = 0
   /// The first failure of a role. Writing stops with it; what is durable stays so.
   var failure: StoreError?
-  /// Counts calls to roles that may have work now; a role sleeps until it moves.
-  var work: UInt64 = 0
   var isStopping = false
   /// Set when the projector may begin: replay is done.
   var isProjecting = false

@@ -21,6 +21,8 @@ struct Replay {
         "the shards hold position \(highest) but the log ends at \(last): log files are missing, or the last is damaged"
       )
     }
+    // Nobody reads before it is applied.
+    pipeline.positions.raise(to: last)
     let projected = projectedPosition ?? last
     try convertingErrors {
       let recorded = try collect(after: min(lowest, projected), upTo: last)

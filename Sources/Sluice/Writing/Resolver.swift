@@ -24,6 +24,8 @@ struct BatchOutcome: Sendable {
   var noEffect: [(index: UInt32, reason: UInt8)] = []
   var rejections: [Rejection] = []
   var catalogChanged = false
+  /// Whether projections.db has to do with any of the commands: raw keys are of no concern to it.
+  var isProjected = false
   /// SQL tables that the batch drops; their rows go when the whole batch stands.
   fileprivate var droppedTables: [(id: UInt32, position: UInt64)] = []
 }
@@ -80,15 +82,13 @@ final class Resolver {
       index += 1
     }
     publish(batch)
-    try dropTables(outcome)
+    dropTables(outcome)
     return outcome
   }
 
-  private func dropTables(_ outcome: BatchOutcome) throws(StoreError) {
+  private func dropTables(_ outcome: BatchOutcome) {
     for table in outcome.droppedTables {
-      for engine in engines {
-        do { try engine.dropPrefix(table.id, position: table.position) } catch { throw StoreError(error) }
-      }
+      for engine in engines { engine.deletePrefix(table.id, position: table.position) }
     }
   }
 
@@ -115,7 +115,7 @@ final class Resolver {
       index += 1
     }
     publish(batch)
-    try dropTables(outcome)
+    dropTables(outcome)
   }
 
   private func publish(_ batch: Batch) {
@@ -141,22 +141,24 @@ final class Resolver {
   ) throws(StoreError) -> NoEffect? {
     if command.kind == .catalog { return try applyCatalog(command, position, &outcome) }
     let tableID = command.key.loadUnaligned(as: UInt32.self).bigEndian
-    if tableID != currentTableID || currentTable == nil {
+    let isRaw = KeySpace.contains(tableID)
+    if !isRaw { outcome.isProjected = true }
+    if !isRaw, tableID != currentTableID || currentTable == nil {
       currentTableID = tableID
       currentTable = catalog.tablesByID[tableID]
-    }
-    guard let table = currentTable else {
-      outcome.rejections.append(Rejection(message: "no such table", sqliteCode: 1, line: command.line))
-      return .noSuchTable
+      if currentTable == nil {
+        outcome.rejections.append(Rejection(message: "no such table", sqliteCode: 1, line: command.line))
+        return .noSuchTable
+      }
     }
     let engine = engines[router.shard(slot: command.slot)]
-    if command.kind == .insert || command.kind == .ignore, !table.isStream {
+    if command.kind == .insert || command.kind == .ignore, isRaw || currentTable?.isStream == false {
       let isTaken: Bool
       do { isTaken = try engine.contains(command.key) } catch { throw StoreError(error) }
       if isTaken {
         if command.kind == .ignore { return .ignored }
-        outcome.rejections.append(
-          Rejection(message: table.duplicateMessage, sqliteCode: 19, line: command.line))
+        let message = isRaw ? KeySpace.duplicateMessage(tableID) : currentTable?.duplicateMessage
+        outcome.rejections.append(Rejection(message: message ?? "", sqliteCode: 19, line: command.line))
         return .duplicateKey
       }
     }
@@ -168,6 +170,7 @@ final class Resolver {
   private func applyCatalog(
     _ command: Command, _ position: UInt64, _ outcome: inout BatchOutcome
   ) throws(StoreError) -> NoEffect? {
+    outcome.isProjected = true
     guard let change = CatalogChange.decode(command.value) else {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read")
     }

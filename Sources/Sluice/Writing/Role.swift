@@ -6,11 +6,14 @@ import SluiceSystem
 protocol Role: AnyObject, Sendable {
   /// Shown as the thread's name.
   var name: String { get }
+  /// Rung when there may be something to do.
+  var bell: Bell { get }
   /// Does one piece of work; false when there was none.
   func step() throws(StoreError) -> Bool
 }
 
-/// Runs a role on a thread of its own until `Progress.isStopping`, asleep while there is nothing to do.
+/// Runs a role on a thread of its own until `Progress.isStopping`, asleep while there is nothing to do. Each role has a
+/// bell of its own: one for all would wake every thread for each batch.
 final class RoleThread: Sendable {
   private let thread: Thread
 
@@ -19,18 +22,16 @@ final class RoleThread: Sendable {
     _ role: any Role, progress: Monitor<Progress>, onFailure: @escaping @Sendable (StoreError) -> Void
   ) throws(SystemError) {
     thread = try Thread(name: "sluice-\(role.name)") {
-      var seen: UInt64 = 0
       while true {
-        let work = progress.wait { state -> UInt64? in
-          state.isStopping || state.work != seen ? state.work : nil
-        }
-        seen = work
+        role.bell.wait()
+        // Read before stepping: what was handed over before the end is done.
+        let isStopping = progress.withLock { $0.isStopping }
         do throws(StoreError) {
           while try role.step() {}
         } catch {
           return onFailure(error)
         }
-        if progress.withLock({ $0.isStopping && $0.work == seen }) { return }
+        if isStopping && !role.bell.isRung { return }
       }
     }
   }

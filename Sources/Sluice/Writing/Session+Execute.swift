@@ -126,11 +126,11 @@ extension Session {
       try stage()
       transaction = nil
       do { try staged.finish() } catch { throw StoreError(error) }
-      try store.pipeline.submit(staged, session: id)
+      ticket = try store.pipeline.submit(staged, session: id)
     } else if !builder.isEmpty {
       let batch = seal()
       transaction = nil
-      try store.pipeline.submit(batch)
+      ticket = try store.pipeline.submit(batch)
     }
     transaction = nil
     if open.hasCatalogChanges || stopAtFirstError { try waitApplied() }
@@ -177,7 +177,7 @@ extension Session {
     }
     try change(
       CatalogChange(
-        operation: .create, object: .table, lenient: definition.ifNotExists, tableID: store.newTableID(),
+        operation: .create, object: .table, lenient: definition.ifNotExists, tableID: try store.newTableID(),
         name: definition.name, definition: SluiceSQL.print(definition, shardKey: true)), line: line)
   }
 
@@ -243,7 +243,7 @@ extension Session {
 
   /// Puts a change of the catalog into the log. Inside a transaction the session sees it at once and others at COMMIT;
   /// else it is applied when this returns.
-  private func change(_ change: CatalogChange, line: Int) throws(StoreError) {
+  func change(_ change: CatalogChange, line: Int) throws(StoreError) {
     plan = nil
     if transaction != nil {
       let effect: Catalog.Effect

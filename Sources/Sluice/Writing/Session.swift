@@ -26,6 +26,8 @@ public final class Session {
   var catalog: Catalog
   var plan: InsertPlan?
   var transaction: Transaction?
+  /// What the appender gave for the last item handed over.
+  var ticket: UInt64 = 0
   private var reader: Connection?
 
   /// The level that `settle()` waits for.
@@ -50,20 +52,14 @@ public final class Session {
     catalog = store.pipeline.catalog.withLock { $0 }
     emptyMark = builder.mark()
     evaluator = try Evaluator(lastRowid: lastRowid)
-    id = store.pipeline.progress.withLock { progress in
-      progress.lastSession += 1
-      let id = progress.lastSession
-      progress.sessions[id] = SessionProgress()
-      progress.sessions[id]?.lastPosition = progress.durable
-      return id
-    }
+    id = store.pipeline.openSession()
   }
 
   deinit {
     // An open transaction ends with its session, undone. The staged file has no adoption record: the next opening would
     // remove it too.
     do { try transaction?.staged?.discard() } catch {}
-    store.pipeline.progress.update { $0.sessions[id] = nil }
+    store.pipeline.closeSession(id)
   }
 
   /// Whether BEGIN was given and neither COMMIT nor ROLLBACK yet.
@@ -76,7 +72,17 @@ public final class Session {
     // Nobody is told that all is well once something could not be written.
     try store.pipeline.checkFailure()
     guard transaction == nil, !builder.isEmpty else { return }
-    try store.pipeline.submit(seal())
+    ticket = try store.pipeline.submit(seal())
+  }
+
+  /// Sends what is pending and waits until it is durable.
+  private func waitDurable() throws(StoreError) {
+    try store.pipeline.checkFailure()
+    if transaction == nil, !builder.isEmpty {
+      ticket = try store.pipeline.write(seal())
+    } else {
+      try store.pipeline.waitDurable(ticket)
+    }
   }
 
   func seal() -> Batch {
@@ -115,11 +121,9 @@ public final class Session {
 
   /// Sends what is pending and waits until it has reached the acknowledgement level.
   public func acknowledge() throws(StoreError) {
-    try sendBatch()
-    let id = id
     switch acknowledgement {
-    case .queued: break
-    case .durable: try store.pipeline.wait { $0.sessions[id].map { $0.durable == $0.submitted } == true ? () : nil }
+    case .queued: try sendBatch()
+    case .durable: try waitDurable()
     case .applied: try waitApplied()
     case .projected: try waitProjected()
     }

@@ -1,0 +1,40 @@
+// Which keys an iterator walks, and which way.
+import SluiceLSM
+
+/// Keys from `lower` on, below `upper`.
+public struct KeyRange: Sendable, Equatable {
+  /// The first key that belongs to the range, or where it would stand; empty: from the first key.
+  public var lower: [UInt8]
+  /// The first key that no longer belongs to it, or where it would stand; nil: to the last key.
+  public var upper: [UInt8]?
+
+  public init(lower: [UInt8] = [], upper: [UInt8]? = nil) {
+    self.lower = lower
+    self.upper = upper
+  }
+
+  /// All keys.
+  public static let all = KeyRange()
+
+  /// The keys that begin with `prefix`.
+  public static func prefix(_ prefix: [UInt8]) -> KeyRange {
+    KeyRange(lower: prefix, upper: successor(ofPrefix: prefix))
+  }
+
+  func engineLower(_ tableID: UInt32) -> [UInt8] { Self.bytes(tableID) + lower }
+
+  func engineUpper(_ tableID: UInt32) -> [UInt8] {
+    guard let upper else { return Self.bytes(tableID + 1) }
+    return Self.bytes(tableID) + upper
+  }
+
+  private static func bytes(_ tableID: UInt32) -> [UInt8] {
+    (0..<4).map { UInt8(truncatingIfNeeded: tableID >> (24 - 8 * UInt32($0))) }
+  }
+}
+
+/// The direction of an iterator.
+public enum KeyOrder: Sendable {
+  case ascending
+  case descending
+}

@@ -1,0 +1,13 @@
+// Where reads of raw keys take their snapshots.
+import SluiceLSM
+
+extension Pipeline {
+  /// All shards at one visible position, by number.
+  func view() -> [Snapshot] {
+    while true {
+      let position = positions.visible
+      let snapshots = engines.map { $0.snapshot(at: position) }
+      if positions.isWhole(at: position) { return snapshots }
+    }
+  }
+}
