@@ -149,10 +149,12 @@ public final class Engine: @unchecked Sendable {
 
   /// Ends a batch: its entries become visible to snapshots at `position` and above. `owner` keeps keys and values
   /// alive until the memtable was flushed and no snapshot has it. About 80 ns an entry for random keys.
-  public func publish(upTo position: UInt64, owner: AnyObject) {
+  /// `foldingFrom`: no snapshot will be asked for below that position, nor between it and `position`, so versions that
+  /// only those could see may go at once; nil keeps all.
+  public func publish(upTo position: UInt64, owner: AnyObject, foldingFrom: UInt64? = nil) {
     batchState = nil
     guard active.pendingCount > 0 else { return }
-    active.publish(owner: owner)
+    active.publish(owner: owner, folding: foldingFrom.map { VersionFolding(horizon: $0) })
     let runs = active.runs
     replaceState { state in
       ReadState(runs: runs, owners: active.owners, frozen: state.frozen, open: state.open, deleted: state.deleted)

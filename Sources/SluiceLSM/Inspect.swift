@@ -168,17 +168,22 @@ final class TableInspection {
   /// Tells of a part and reads it; nil when it does not verify.
   private func readPart(_ name: String, _ place: BlockPlace) -> BlockMemory? {
     report.tell("part name=\(name) offset=\(place.offset) bytes=\(place.size)")
-    guard let block = read(place.offset, Int(place.size), trailerSize: BlockFormat.trailerSize) else { return nil }
+    guard let block = read(place) else { return nil }
     switch StoredBlock(UnsafeRawBufferPointer(block.bytes)) {
     case .plain: return block
-    case .lz4: damage("\(name): it is compressed", place.offset)
+    case .lz4: damage("\(name): compressed, which no writer does", place.offset)
     case .damaged(let flaw): damage("\(name): \(flaw)", place.offset)
     }
     return nil
   }
 
-  private func read(_ offset: UInt64, _ count: Int, trailerSize: Int = 0) -> BlockMemory? {
-    let memory = BlockMemory(size: count, trailerSize: trailerSize)
+  private func read(_ place: BlockPlace) -> BlockMemory? {
+    fill(BlockMemory(size: Int(place.size), trailerSize: BlockFormat.trailerSize), place.offset)
+  }
+
+  private func read(_ offset: UInt64, _ count: Int) -> BlockMemory? { fill(BlockMemory(size: count), offset) }
+
+  private func fill(_ memory: BlockMemory, _ offset: UInt64) -> BlockMemory? {
     do { try readFully(file, into: memory.bytes, at: offset, shard: 0, keyRange: nil) } catch {
       damage(error.message + (error.cause.map { ": \($0)" } ?? ""), offset)
       return nil
@@ -189,16 +194,15 @@ final class TableInspection {
   // MARK: Blocks
 
   private func describe(_ block: IndexedBlock, _ number: Int, after previous: [UInt8]?) {
-    let place = block.place
     let keys = "\(previous.map { hex($0) } ?? "")..\(hex(block.lastKey))"
-    let line = "block number=\(number) offset=\(place.offset) bytes=\(place.size)"
+    let line = "block number=\(number) offset=\(block.place.offset) bytes=\(block.place.size)"
     let last = "last=\(hex(block.lastKey))"
-    guard let stored = read(place.offset, Int(place.size), trailerSize: BlockFormat.trailerSize) else { return }
+    guard let memory = read(block.place) else { return }
     totals.blocks += 1
-    let (content, type, failure) = unpack(stored)
+    let (content, type, damaged) = unpack(memory)
     guard let content else {
       report.tell("\(line) \(last)")
-      return damage(failure, place.offset, keys: keys)
+      return damage(damaged, block.place.offset, keys: keys)
     }
     defer { withExtendedLifetime(content) {} }
     var flaw: String?
@@ -210,18 +214,19 @@ final class TableInspection {
     totals.entries += count
     report.tell("\(line) type=\(type) entries=\(count) \(last)")
     if depth == .entries { _ = forEachEntry(content.content) { tell($0) } }
-    if let flaw = flaw ?? end { damage(flaw, place.offset, keys: keys) }
+    if let flaw = flaw ?? end { damage(flaw, block.place.offset, keys: keys) }
   }
 
-  /// The content of a stored block with its type, or why there is none.
-  private func unpack(_ stored: BlockMemory) -> (content: BlockMemory?, type: String, failure: String) {
+  /// The content of a block as it was read, and its type; or what is wrong with it.
+  private func unpack(_ stored: BlockMemory) -> (content: BlockMemory?, type: String, damage: String) {
     switch StoredBlock(UnsafeRawBufferPointer(stored.bytes)) {
     case .plain: return (stored, "plain", "")
     case .damaged(let flaw): return (nil, "", flaw)
     case .lz4(let packed, let size):
       let content = BlockMemory(size: size)
-      if decompress(packed, into: content.bytes) { return (content, "lz4 content_bytes=\(size)", "") }
-      return (nil, "", "the block does not decompress to \(size) bytes")
+      defer { withExtendedLifetime(stored) {} }
+      return decompress(packed, into: content.bytes)
+        ? (content, "lz4 content_bytes=\(size)", "") : (nil, "", "the block does not decompress")
     }
   }
 
@@ -301,24 +306,25 @@ private struct IndexedBlock {
   let place: BlockPlace
 }
 
-/// The blocks that an index names, up to the first entry that leads nowhere, and what is wrong with the index. The
-/// form is that of TableIndex.swift.
+/// The blocks that an index names, up to the first entry that leads nowhere, and what is wrong with the index.
 private func readBlocks(of index: BlockMemory, upTo end: UInt64) -> (blocks: [IndexedBlock], flaw: String?) {
   var reader = ByteReader(index.content)
-  let count = reader.readLittleEndian(UInt32.self)
+  let count = Int(reader.readLittleEndian(UInt32.self))
   var blocks: [IndexedBlock] = []
   var next = UInt64(TableFormat.headerSize)
-  for number in 0..<count {
+  while blocks.count < count {
     let size = reader.readVarint()
-    let key = [UInt8](reader.readSized())
-    guard !reader.failed, size < end else { return (blocks, "entry \(number) of the index does not decode") }
+    let key = reader.readSized()
+    if reader.failed { return (blocks, "entry \(blocks.count) of the index does not decode") }
     let place = BlockPlace(offset: next, size: size)
+    guard size < end, place.end <= end else {
+      return (blocks, "entry \(blocks.count) of the index leads outside the blocks")
+    }
+    blocks.append(IndexedBlock(lastKey: [UInt8](key), place: place))
     next = place.end
-    if next > end { return (blocks, "entry \(number) of the index leads outside the blocks") }
-    blocks.append(IndexedBlock(lastKey: key, place: place))
   }
-  if next != end { return (blocks, "the index ends at \(next), its blocks at \(end)") }
-  return (blocks, reader.remaining > 0 ? "\(reader.remaining) bytes behind the index's last entry" : nil)
+  if reader.failed || reader.remaining > 0 { return (blocks, "the index has \(reader.remaining) bytes too many") }
+  return (blocks, next == end ? nil : "the index ends at \(next), its blocks at \(end)")
 }
 
 /// Version and lowest reader version of the header of a table or a manifest.

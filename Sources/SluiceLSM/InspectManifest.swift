@@ -159,7 +159,7 @@ private func describe(_ edit: VersionEdit) -> [String] {
     lines.append("add level=\(addition.level) run=\(addition.run) \(fields(addition.table))")
   }
   if let position = edit.flushedPosition { lines.append("flushed position=\(position)") }
-  for deletion in edit.deleted { lines.append(line(deletion)) }
+  for deletion in edit.deleted { lines.append(describe(deletion)) }
   if let number = edit.nextNumber { lines.append("next number=\(number)") }
   return lines
 }
@@ -174,10 +174,10 @@ private func describe(_ version: Version) -> [String] {
       lines += run.tables.map { "    " + fields($0) }
     }
   }
-  return lines + version.deleted.all.map(line)
+  return lines + version.deleted.all.map(describe)
 }
 
-private func line(_ deletion: DeletedPrefix) -> String {
+private func describe(_ deletion: DeletedPrefix) -> String {
   "deleted sql_table=\(deletion.prefix) position=\(deletion.position)"
 }
 

@@ -47,12 +47,16 @@ public final class MergeIterator {
     endOrder = key?.order ?? (isForward ? .max : 0)
     // Ids stand for the same SQL tables in all shards; a shard that has forgotten a deletion has nothing under it.
     var deleted = PrefixDeletions()
-    for snapshot in snapshots { for deletion in snapshot.state.deleted.all { deleted.insert(deletion) } }
+    var runs: [Run] = []
+    var tableRuns: [[Table]] = []
+    if let own = overlay?.run(at: position) { runs.append(own) }
+    for snapshot in snapshots {
+      if !snapshot.state.deleted.isEmpty { for deletion in snapshot.state.deleted.all { deleted.insert(deletion) } }
+      snapshot.state.appendMemoryRuns(to: &runs)
+      tableRuns += snapshot.state.open.runs
+    }
     self.deleted = deleted
-    let own = overlay?.run(at: position).map { [$0] } ?? []
-    merger = Merger(
-      runs: own + snapshots.flatMap(\.state.memoryRuns), tableRuns: snapshots.flatMap(\.state.open.runs), usesCache: true,
-      isForward: isForward)
+    merger = Merger(runs: runs, tableRuns: tableRuns, usesCache: true, isForward: isForward)
   }
 
   /// The live entries whose keys begin with `prefix`.

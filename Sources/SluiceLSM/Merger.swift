@@ -82,6 +82,7 @@ final class Merger {
   /// Goes to the first entry at or behind (key, trailer), or to the very first. Backwards: to the last one before
   /// (key, trailer), or to the very last. False when there is none.
   func start(at key: SearchKey?, trailer: UInt64 = .max) throws(EngineError) -> Bool {
+    if let key { for cursor in cursors { cursor.aim(at: key) } }
     for (source, run) in runs.enumerated() {
       let place = key.map { run.lowerBound($0, trailer: trailer) } ?? (isForward ? run.base : run.end)
       if isForward ? place == run.end : place == run.base {

@@ -52,8 +52,11 @@ final class ReadState: @unchecked Sendable {
     self.deleted = deleted
   }
 
-  /// All memory runs, newest first.
-  var memoryRuns: [Run] { runs.reversed() + frozen.reversed().flatMap { $0.runs.reversed() } }
+  /// Appends all memory runs, newest first.
+  func appendMemoryRuns(to list: inout [Run]) {
+    for run in runs.reversed() { list.append(run) }
+    for memtable in frozen.reversed() { for run in memtable.runs.reversed() { list.append(run) } }
+  }
 
   /// Calls `body` with the version of `key` that a reader at `position` sees, if it is alive; else returns nil.
   @inline(__always)

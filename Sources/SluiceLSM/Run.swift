@@ -111,8 +111,9 @@ struct Run: @unchecked Sendable {
     merge(a, b, into: RunStorage(capacity: a.count + b.count))
   }
 
-  /// The same into a storage with room for both, which nobody reads.
-  static func merge(_ a: Run, _ b: Run, into storage: RunStorage) -> Run {
+  /// The same into a storage with room for both, which nobody reads, without the versions that `folding` leaves out.
+  static func merge(_ a: Run, _ b: Run, into storage: RunStorage, folding: VersionFolding? = nil) -> Run {
+    var count = a.count + b.count
     if precedes(a.last, b.base) {
       storage.base.initialize(from: a.base, count: a.count)
       (storage.base + a.count).initialize(from: b.base, count: b.count)
@@ -121,8 +122,9 @@ struct Run: @unchecked Sendable {
       (storage.base + b.count).initialize(from: a.base, count: a.count)
     } else {
       mergeEntries(a.base, a.count, b.base, b.count, into: storage.base)
+      if let folding { count = folding.fold(storage.base, count: count) }
     }
-    return Run(storage: storage, base: MemoryEntries(storage.base), count: a.count + b.count)
+    return Run(storage: storage, base: MemoryEntries(storage.base), count: count)
   }
 
   /// One run of all of `runs`, smallest first; nil when there are none.
@@ -133,6 +135,42 @@ struct Run: @unchecked Sendable {
       rest[rest.count - 1] = merge(rest[rest.count - 1], newest)
     }
     return rest.first
+  }
+}
+
+/// Leaves out versions of keys that no reader can ask for, so that keys written again and again do not fill a memtable
+/// with what every walk would have to step over.
+struct VersionFolding {
+  /// No reader will ask for a position below it, nor for one between it and the end of the last batch: so of two
+  /// versions of a key on the same side of it the older one is never seen.
+  let horizon: UInt64
+
+  /// Moves the entries that stay together; returns how many they are. About 1 ns an entry.
+  func fold(_ entries: UnsafeMutablePointer<MemoryEntry>, count: Int) -> Int {
+    var kept = 1
+    var index = 1
+    while index < count {
+      let newer = entries + (kept &- 1)
+      let entry = entries + index
+      if !hides(newer, entry) {
+        if kept != index { entries[kept] = entry.pointee }
+        kept &+= 1
+      }
+      index &+= 1
+    }
+    return min(kept, count)
+  }
+
+  @inline(__always)
+  private func hides(_ newer: UnsafeMutablePointer<MemoryEntry>, _ entry: UnsafeMutablePointer<MemoryEntry>) -> Bool {
+    newer.pointee.order == entry.pointee.order && hidesEqual(newer.pointee, entry.pointee)
+  }
+
+  @inline(never)
+  private func hidesEqual(_ newer: MemoryEntry, _ entry: MemoryEntry) -> Bool {
+    newer.table == entry.table
+      && compareKeyTails(newer.key, Int(newer.keySize), entry.key, Int(entry.keySize)) == 0
+      && (newer.trailer >> 8 > horizon) == (entry.trailer >> 8 > horizon)
   }
 }
 

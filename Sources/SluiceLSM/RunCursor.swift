@@ -57,11 +57,19 @@ final class RunCursor {
     return try isForward ? next() : check(cursor.last())
   }
 
-  /// Goes to the first entry at or behind (key, trailer); backwards to the last one before it. False when there is none.
-  func seek(_ key: SearchKey, trailer: UInt64) throws(EngineError) -> Bool {
+  /// Finds the block that a seek for `key` ends in, and asks for its memory. Many runs are aimed at before the first
+  /// block is read, so that their cache misses overlap.
+  func aim(at key: SearchKey) {
     table = firstTable(tables, atOrBehind: key)
-    guard table < tables.count else { return try isForward ? false : start() }
+    guard table < tables.count else { return }
     ordinal = tables[table].index.firstBlock(key.bytes)
+    tables[table].prefetchBlock(ordinal)
+  }
+
+  /// Behind `aim(at: key)`: goes to the first entry at or behind (key, trailer); backwards to the last one before it.
+  /// False when there is none.
+  func seek(_ key: SearchKey, trailer: UInt64) throws(EngineError) -> Bool {
+    guard table < tables.count else { return try isForward ? false : start() }
     try load(isSeek: true)
     let step = cursor.seek(key, trailer: trailer)
     if step == .corrupt { throw damage() }

@@ -159,7 +159,7 @@ final class Table: @unchecked Sendable {
     let place = index[ordinal].place
     let stored = UnsafeRawBufferPointer(
       start: mapping.bytes.baseAddress.unsafelyUnwrapped + Int(place.offset), count: Int(place.size))
-    prefetchBlock(stored)
+    Self.prefetchBlock(stored)
     switch loadByte(checked + ordinal) {
     case Check.plain: return stored
     case Check.compressed: return nil
@@ -167,9 +167,17 @@ final class Table: @unchecked Sendable {
     }
   }
 
+  /// Asks for the memory of a block that is read soon, where it is mapped.
+  func prefetchBlock(_ ordinal: Int) {
+    guard let base = mapping?.bytes.baseAddress else { return }
+    let place = index[ordinal].place
+    prefetch(checked + ordinal)
+    Self.prefetchBlock(UnsafeRawBufferPointer(start: base + Int(place.offset), count: Int(place.size)))
+  }
+
   /// A search reads the restarts at the end of a block and the heads at its begin: their cache misses overlap.
   @inline(__always)
-  private func prefetchBlock(_ bytes: UnsafeRawBufferPointer) {
+  private static func prefetchBlock(_ bytes: UnsafeRawBufferPointer) {
     let base = bytes.baseAddress.unsafelyUnwrapped
     let size = bytes.count
     prefetch(base + (size &- 4))

@@ -51,7 +51,8 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
   #expect(text == expected.filter { $0 != "\n" })
   #expect(
     describeTable(fileSystem: disk, path: "000001.table") == [
-      "table file=000001.table bytes=\(content.count) version=2 reader=2", "part name=properties offset=142 bytes=30",
+      "table file=000001.table bytes=\(content.count) version=2 reader=2",
+      "part name=properties offset=142 bytes=30",
       "properties keys=7461626c..7461626c positions=1..1 entries=1 tombstones=0 key_bytes=4 value_bytes=1",
       "part name=filter offset=50 bytes=72", "part name=index offset=127 bytes=10",
       "block number=0 offset=16 bytes=29 type=plain entries=1 last=7461626c",

@@ -48,14 +48,14 @@ extension KeyValueSession {
 
   /// Calls `body` with key and value of up to `limit` rows in key order, from the first key that is `start` or above
   /// (nil: from the first key), until it returns false. Returns the number of rows given. The bytes are valid during
-  /// the call. Sees what `get` sees, as of one moment; waits until batches that were handed over are applied.
+  /// the call, which must not use the session. Sees what `get` sees, as of one moment; waits until batches that were handed over are applied.
   @discardableResult
   public func scan(
     from start: UnsafeRawBufferPointer? = nil, limit: Int = .max,
     _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
   ) throws(StoreError) -> Int {
     let range = KeyRange(lower: start.map { [UInt8]($0) } ?? [])
-    let rows = try merge(range, .ascending, limit: limit)
+    let rows = try merge(range, .ascending, limit: limit, copies: false)
     var count = 0
     do {
       while count < limit, try rows.next() {
@@ -74,7 +74,7 @@ extension KeyValueSession {
   public func makeIterator(
     _ range: KeyRange = .all, _ order: KeyOrder = .ascending
   ) throws(StoreError) -> KeyValueIterator {
-    KeyValueIterator(try merge(range, order, limit: .max))
+    KeyValueIterator(try merge(range, order, limit: .max, copies: true))
   }
 
   // MARK: Inside
@@ -106,13 +106,15 @@ extension KeyValueSession {
     }
   }
 
-  /// The rows of a range, the shards' and the session's own.
-  private func merge(_ range: KeyRange, _ order: KeyOrder, limit: Int) throws(StoreError) -> MergeIterator {
+  /// The rows of a range, the shards' and the session's own: those as they stand in the builder, or copies.
+  private func merge(
+    _ range: KeyRange, _ order: KeyOrder, limit: Int, copies: Bool
+  ) throws(StoreError) -> MergeIterator {
     // What was handed over is on its way and soon there; what is being filled goes into the merge.
     try waitApplied()
     let lower = range.engineLower(tableID)
     let upper = range.engineUpper(tableID)
-    let own = EntryOverlay()
+    let own = EntryOverlay(copies: copies)
     if !builder.isEmpty {
       ordered.update(from: builder.body)
       lower.withUnsafeBytes { lower in
