@@ -152,6 +152,7 @@ final class TableInspection {
 
   private func describeFilter(_ footer: TableFooter) {
     guard let block = readPart("filter", footer.filter) else { return }
+    defer { withExtendedLifetime(block) {} }
     filter = Filter(block.content)
     if filter == nil { damage("the filter does not decode", footer.filter.offset) }
   }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct InspectTests {
   private let shell = ShellUnderTest()
 
-  private func inspect(_ arguments: String..., in folder: String? = nil) throws -> ProcessResult {
+  private func inspect(_ arguments: String...) throws -> ProcessResult {
     try runProcess(builtProduct("sluice"), ["inspect"] + arguments)
   }
 

@@ -6,8 +6,10 @@ import Testing
 @testable import SluiceLSM
 
 /// Writes a table of these keys and positions as they come.
-private func write(_ entries: [(key: String, position: UInt64)], to disk: SimulatedFileSystem) throws {
-  let writer = try TableWriter(fileSystem: disk, directory: "", number: 1, shard: 0)
+private func write(
+  _ entries: [(key: String, position: UInt64)], to disk: SimulatedFileSystem, _ compression: Compression = .none
+) throws {
+  let writer = try TableWriter(fileSystem: disk, directory: "", number: 1, shard: 0, compression: compression)
   for entry in entries {
     try [UInt8](entry.key.utf8).withUnsafeBytes { key in
       try [UInt8]("value".utf8).withUnsafeBytes { value in
@@ -26,19 +28,23 @@ private func damage(_ disk: SimulatedFileSystem) -> [String] {
   return found
 }
 
-/// Replaces the content of a part and makes its checksum right again.
-private func replacePart(_ name: String, of disk: SimulatedFileSystem, _ change: (inout [UInt8]) -> Void) throws {
+/// Changes the stored bytes that the line with this beginning speaks of, and makes their checksum right again.
+private func change(
+  _ beginning: String, of disk: SimulatedFileSystem, type: UInt8 = BlockFormat.plain, _ change: (inout [UInt8]) -> Void
+) throws {
   var file = try #require(disk.content("000001.table"))
-  let line = try #require(
-    describeTable(fileSystem: disk, path: "000001.table").first { $0.hasPrefix("part name=\(name) ") })
-  let numbers = line.split(separator: " ").compactMap { Int($0.drop { $0 != "=" }.dropFirst()) }
-  let (offset, size) = (numbers[0], numbers[1])
+  let lines = describeTable(fileSystem: disk, path: "000001.table")
+  let line = try #require(lines.first { $0.hasPrefix(beginning) }, "\(lines)")
+  func number(_ key: String) -> Int? {
+    line.split(separator: " ").first { $0.hasPrefix(key + "=") }.flatMap { Int($0.dropFirst(key.count + 1)) }
+  }
+  let (offset, size) = (try #require(number("offset")), try #require(number("bytes")))
   var content = Array(file[offset..<(offset + size)])
   change(&content)
   #expect(content.count == size)
   var block = ByteBuffer()
   block.append(content)
-  appendBlockTrailer(to: &block, from: 0)
+  appendBlockTrailer(to: &block, from: 0, type: type)
   file.replaceSubrange(offset..<(offset + block.count), with: block.bytes)
   try disk.setContent("000001.table", file)
 }
@@ -59,7 +65,7 @@ private func replacePart(_ name: String, of disk: SimulatedFileSystem, _ change:
   let disk = SimulatedFileSystem()
   try write((0..<9).map { ("key \($0)", 1) }, to: disk)
   #expect(damage(disk) == [])
-  try replacePart("filter", of: disk) { for index in 0..<($0.count - FilterFormat.tailSize) { $0[index] = 0 } }
+  try change("part name=filter ", of: disk) { for index in 0..<($0.count - FilterFormat.tailSize) { $0[index] = 0 } }
   let found = damage(disk)
   #expect(found.count == 1 && found[0].contains("the filter does not know key 6b65792030"), "\(found)")
 }
@@ -68,14 +74,14 @@ private func replacePart(_ name: String, of disk: SimulatedFileSystem, _ change:
   let disk = SimulatedFileSystem()
   try write((0..<9).map { ("key \($0)", UInt64(20 + $0)) }, to: disk)
   var properties = ByteBuffer()
-  try replacePart("properties", of: disk) { content in
+  try change("part name=properties ", of: disk) { content in
     var read = content.withUnsafeBytes { TableProperties($0) }
     read?.valueBytes += 1
     read?.append(to: &properties)
     content = Array(properties.bytes)
   }
   #expect(damage(disk).map { $0.contains("the blocks hold 9 entries of 45 and 45 bytes") } == [true])
-  try replacePart("properties", of: disk) { content in
+  try change("part name=properties ", of: disk) { content in
     var read = content.withUnsafeBytes { TableProperties($0) }
     read?.highestPosition = 22
     properties.removeAll()
@@ -83,4 +89,32 @@ private func replacePart(_ name: String, of disk: SimulatedFileSystem, _ change:
     content = Array(properties.bytes)
   }
   #expect(damage(disk).map { $0.contains("has position 23, outside those of the properties") } == [true])
+}
+
+@Test func aCompressedBlockThatIsNoneIsDamage() throws {
+  let disk = SimulatedFileSystem()
+  try write((0..<50).map { ("a long key that all of them share \($0 + 10)", 1) }, to: disk, .lz4)
+  #expect(damage(disk) == [])
+  let lines = describeTable(fileSystem: disk, path: "000001.table")
+  #expect(lines.contains { $0.hasPrefix("block number=0 ") && $0.contains(" type=lz4 content_bytes=") }, "\(lines)")
+  try change("block number=0 ", of: disk, type: BlockFormat.lz4) { $0[0] ^= 1 }
+  #expect(damage(disk).map { $0.contains("the block does not decompress") } == [true])
+  try change("block number=0 ", of: disk, type: 7) { $0[0] ^= 1 }
+  #expect(damage(disk).map { $0.contains("unknown block type 7") } == [true])
+  try change("part name=filter ", of: disk, type: BlockFormat.lz4) { _ in }
+  #expect(damage(disk).count == 2)
+}
+
+@Test func anIndexThatDoesNotFitTheBlocksIsDamage() throws {
+  let disk = SimulatedFileSystem()
+  let entries = (0..<400).map { (key: "a key \($0 + 1000)", position: UInt64(1)) }
+  try write(entries, to: disk)
+  #expect(damage(disk) == [])
+  let whole = try #require(disk.content("000001.table"))
+  // One block fewer; a last key that is another one.
+  try change("part name=index ", of: disk) { $0[0] -= 1 }
+  #expect(damage(disk).first?.contains(" bytes too many") == true, "\(damage(disk))")
+  try disk.setContent("000001.table", whole)
+  try change("part name=index ", of: disk) { $0[$0.count - 1] += 1 }
+  #expect(damage(disk).first?.contains("the index has another last key of this block") == true, "\(damage(disk))")
 }

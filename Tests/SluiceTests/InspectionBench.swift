@@ -1,6 +1,6 @@
 // A store on a simulated disk that can be looked into and damaged, driven by words: by golden files, and by tests.
 //
-//   open shards=N budget=N         opens the store, made when missing; files are the same in every run
+//   open shards=N budget=N [lz4]   opens the store, made when missing; files are the same in every run
 //   sql                            runs each line of the input as a statement
 //   rows table=t from=1 to=9 bytes=100   inserts rows (id, text of that size), settled one by one
 //   close [tidily=no]
@@ -16,6 +16,7 @@
 //
 // Places in files are taken from the lines of an inspection, so that no offset stands in a test. Paths are from the
 // store's directory; one with a `*` is that of the largest file it fits, so that no table's number does either.
+import SluiceLSM
 import SluiceSystem
 import SluiceTesting
 import Testing
@@ -36,7 +37,10 @@ final class InspectionBench {
   func run(_ golden: GoldenCase) throws -> String {
     let path = try found(golden.arguments["path"] ?? "")
     switch golden.command {
-    case "open": try open(shards: golden.integer("shards", 1), budget: golden.integer("budget", 4 << 10))
+    case "open":
+      try open(
+        shards: golden.integer("shards", 1), budget: golden.integer("budget", 4 << 10),
+        compression: golden.arguments["lz4"] == nil ? .none : .lz4)
     case "sql": return try sql(golden.input)
     case "rows":
       try rows(
@@ -60,10 +64,11 @@ final class InspectionBench {
 
   // MARK: The store
 
-  func open(shards: Int, budget: Int) throws {
+  func open(shards: Int, budget: Int, compression: Compression = .none) throws {
     var options = simulatedOptions(disk, projections: projections)
     options.shardCount = shards
     options.memtableBudgetBytes = budget
+    options.compression = compression
     let store = try Store.open(path: "shop", options: options)
     self.store = store
     session = try store.makeSession()
