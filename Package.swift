@@ -71,7 +71,7 @@ let package = Package(
     .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(
-      name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"], exclude: ["Golden"]),
+      name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"], exclude: ["Fixtures", "Golden"]),
     .testTarget(name: "ExamplesTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "SluiceBenchTests", dependencies: ["SluiceBench", "SluiceTesting"]),
     .testTarget(name: "DataTests", dependencies: ["SluiceTesting"]),

@@ -233,21 +233,37 @@ final class Table: @unchecked Sendable {
 
   @inline(never)
   private func readBlock(_ ordinal: Int) throws(EngineError) -> BlockMemory {
-    counters.blockReads.add(1)
     let place = index[ordinal].place
+    if let mapping {
+      // Its checksum held when it was found to be compressed.
+      let stored = UnsafeRawBufferPointer(
+        start: mapping.bytes.baseAddress.unsafelyUnwrapped + Int(place.offset), count: Int(place.size))
+      let size = Int(UInt32(littleEndian: stored.loadUnaligned(as: UInt32.self)))
+      try checkMapping()
+      return try unpack(UnsafeRawBufferPointer(rebasing: stored[4...]), size: size, place)
+    }
+    counters.blockReads.add(1)
     let stored = BlockMemory(size: Int(place.size), trailerSize: BlockFormat.trailerSize)
     try read(into: stored.bytes, at: place.offset)
     switch StoredBlock(UnsafeRawBufferPointer(stored.bytes)) {
     case .plain: return stored
     case .damaged(let damage): throw corrupt(damage, offset: place.offset)
     case .lz4(let bytes, let size):
-      let block = BlockMemory(size: size)
-      guard decompress(bytes, into: block.bytes) else {
-        throw corrupt("a block does not decompress", offset: place.offset)
-      }
-      withExtendedLifetime(stored) {}
-      return block
+      defer { withExtendedLifetime(stored) {} }
+      return try unpack(bytes, size: size, place)
     }
+  }
+
+  private func unpack(
+    _ bytes: UnsafeRawBufferPointer, size: Int, _ place: BlockPlace
+  ) throws(EngineError) -> BlockMemory {
+    guard size <= BlockFormat.largestSize else { throw corrupt("damaged size of a block", offset: place.offset) }
+    let block = BlockMemory(size: size)
+    guard decompress(bytes, into: block.bytes) else {
+      try checkMapping()
+      throw corrupt("a block does not decompress", offset: place.offset)
+    }
+    return block
   }
 
   /// A data block if the cache has it.
