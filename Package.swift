@@ -18,15 +18,21 @@ let package = Package(
     .library(name: "Sluice", targets: ["Sluice", "CSQLiteHost"]),
     .library(name: "sluice0", type: .dynamic, targets: ["SluiceExtension"]),
   ],
+  traits: [
+    .trait(name: "RocksDB", description: "sluice-bench measures RocksDB too; needs librocksdb-dev."),
+    .default(enabledTraits: []),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
     .target(name: "CSystem"),
+    .systemLibrary(name: "CLZ4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CSQLite"),
     .target(name: "CSQLiteHost", dependencies: ["CSQLite"], linkerSettings: [.linkedLibrary("sqlite3")]),
+    .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
     .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
-    .target(name: "SluiceSystem", dependencies: ["CSystem"], swiftSettings: hot),
+    .target(name: "SluiceSystem", dependencies: ["CSystem", "CLZ4"], swiftSettings: hot),
     .target(name: "SluiceLog", dependencies: ["SluiceSystem"], swiftSettings: hot),
     .target(name: "SluiceLSM", dependencies: ["SluiceSystem"], swiftSettings: hot),
     .target(name: "SluiceSQL", dependencies: ["SluiceSystem"], swiftSettings: hot),
@@ -52,7 +58,8 @@ let package = Package(
     .executableTarget(
       name: "SluiceBench",
       dependencies: [
-        "Sluice", "CSQLiteHost", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Sluice", "SluiceSystem", "CSQLiteHost", .target(name: "CRocksDB", condition: .when(traits: ["RocksDB"])),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: hot),
     .executableTarget(
@@ -63,8 +70,10 @@ let package = Package(
     .testTarget(name: "SluiceLSMTests", dependencies: ["SluiceLSM", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
-    .testTarget(name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"]),
+    .testTarget(
+      name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"], exclude: ["Golden"]),
     .testTarget(name: "ExamplesTests", dependencies: ["SluiceTesting"]),
+    .testTarget(name: "SluiceBenchTests", dependencies: ["SluiceBench", "SluiceTesting"]),
     .testTarget(name: "DataTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "ShellTests", dependencies: ["SluiceTesting"]),
     .testTarget(

@@ -31,9 +31,42 @@ uint32_t csystem_crc32c_portable(uint32_t crc, const void *bytes, size_t size) {
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+// The instruction takes three cycles and one can begin in each: three streams at once are nearly three times as fast.
+// A register that runs through `stream` zero bytes changes by a linear map, kept as four tables of 256 words: with it
+// the sums of neighbouring streams become the sum of all.
+enum { stream = 336 };
+static uint32_t crc_skip[4][256];
+
+static void crc_fill_skip(void) {
+  pthread_once(&crc_once, crc_fill);
+  for (int byte = 0; byte < 4; byte++)
+    for (uint32_t i = 0; i < 256; i++) {
+      uint32_t c = i << (8 * byte);
+      for (int n = 0; n < stream; n++) c = crc_table[c & 255] ^ (c >> 8);
+      crc_skip[byte][i] = c;
+    }
+}
+
+static inline uint64_t crc_behind_stream(uint64_t c) {
+  return crc_skip[0][c & 255] ^ crc_skip[1][(c >> 8) & 255] ^ crc_skip[2][(c >> 16) & 255] ^ crc_skip[3][c >> 24];
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, const void *bytes, size_t size) {
   const uint8_t *p = bytes;
-  uint64_t c = ~crc;
+  uint64_t c = (uint32_t)~crc;
+  for (; size >= 3 * stream; size -= 3 * stream, p += 3 * stream) {
+    uint64_t second = 0, third = 0;
+    for (int i = 0; i < stream; i += 8) {
+      uint64_t words[3];
+      memcpy(&words[0], p + i, 8);
+      memcpy(&words[1], p + stream + i, 8);
+      memcpy(&words[2], p + 2 * stream + i, 8);
+      c = _mm_crc32_u64(c, words[0]);
+      second = _mm_crc32_u64(second, words[1]);
+      third = _mm_crc32_u64(third, words[2]);
+    }
+    c = crc_behind_stream(crc_behind_stream(c) ^ second) ^ third;
+  }
   for (; size >= 8; size -= 8, p += 8) {
     uint64_t word;
     memcpy(&word, p, 8);
@@ -45,10 +78,12 @@ __attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, con
 
 uint32_t csystem_crc32c(uint32_t crc, const void *bytes, size_t size) {
   static int has = -1;
-  int known = __atomic_load_n(&has, __ATOMIC_RELAXED);
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  int known = __atomic_load_n(&has, __ATOMIC_ACQUIRE);
   if (known < 0) {
+    pthread_once(&once, crc_fill_skip);
     known = __builtin_cpu_supports("sse4.2") ? 1 : 0;
-    __atomic_store_n(&has, known, __ATOMIC_RELAXED);
+    __atomic_store_n(&has, known, __ATOMIC_RELEASE);
   }
   return known ? crc_hardware(crc, bytes, size) : csystem_crc32c_portable(crc, bytes, size);
 }

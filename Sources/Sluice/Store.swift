@@ -1,4 +1,5 @@
 // The public API: a store and its sessions.
+import SluiceLSM
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -36,6 +37,9 @@ public final class Store: Sendable {
   /// durable: the log is. Merges of tables go on afterwards. Throws what has ended writing. Cost: about 0.3 µs a row
   /// that was in memory.
   public func flush() throws(StoreError) { try core.pipeline.flush() }
+
+  /// Figures of each shard's engine at this moment, by shard.
+  package var engineStatistics: [EngineStatistics] { core.pipeline.engines.map { $0.statistics() } }
 
   /// Ends the store; sessions must not be used afterwards. With `drain` (the default) the queue is applied and
   /// projected first; without it, what is durable is left for the next opening. Throws the first failure of the

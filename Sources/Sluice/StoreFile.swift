@@ -92,11 +92,14 @@ extension FileSystem {
   func contents(_ path: String) throws(SystemError) -> [UInt8] {
     let file = try open(path, .read)
     defer { file.close() }
-    let size = Int(try file.size())
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 1)
-    defer { memory.deallocate() }
-    let count = try file.read(at: 0, into: memory)
-    return Array(memory[..<count])
+    return try file.beginning(Int(try file.size()))
+  }
+
+  /// The first `size` bytes of a file, or fewer when it has not as many.
+  func beginning(_ path: String, _ size: Int) throws(SystemError) -> [UInt8] {
+    let file = try open(path, .read)
+    defer { file.close() }
+    return try file.beginning(size)
   }
 
   /// Puts a small file in place durably: written beside it, synced, renamed, directory synced.
@@ -112,5 +115,14 @@ extension FileSystem {
     try file.sync()
     try rename(temporary, to: path)
     try syncDirectory(directory)
+  }
+}
+
+extension File {
+  fileprivate func beginning(_ size: Int) throws(SystemError) -> [UInt8] {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 1)
+    defer { memory.deallocate() }
+    let count = try read(at: 0, into: memory)
+    return Array(memory[..<count])
   }
 }

@@ -103,15 +103,14 @@ enum StoreOpening {
   private static func openEngines(
     _ path: String, _ options: StoreOptions, _ identity: StoreIdentity
   ) throws(StoreError) -> [Engine] {
-    let cache = BlockCache(capacityBytes: 32 << 20)
+    let resources = EngineResources(cacheBytes: options.cacheBytes, compression: options.compression)
     var engines: [Engine] = []
     for shard in 0..<identity.shardCount {
-      let digits = String(shard)
-      let name = String(repeating: "0", count: 3 - digits.count) + digits
       do {
         engines.append(
           try Engine.open(
-            fileSystem: options.fileSystem, directory: "\(path)/shards/\(name)", shard: shard, cache: cache))
+            fileSystem: options.fileSystem, directory: path + "/shards/" + shardName(shard), shard: shard,
+            resources: resources))
       } catch { throw StoreError(error) }
     }
     do { try options.fileSystem.syncDirectory(path + "/shards") } catch { throw StoreError(error) }
@@ -150,8 +149,14 @@ enum StoreOpening {
   }
 }
 
+/// The name of a shard's directory in `shards`: three digits.
+func shardName(_ shard: Int) -> String {
+  let digits = String(shard)
+  return String(repeating: "0", count: 3 - digits.utf8.count) + digits
+}
+
 /// The directory that holds `path`.
-private func parent(_ path: String) -> String {
+func parent(_ path: String) -> String {
   guard let slash = path.lastIndex(of: "/") else { return "." }
   return slash == path.startIndex ? "/" : String(path[..<slash])
 }

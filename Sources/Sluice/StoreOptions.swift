@@ -1,3 +1,4 @@
+import SluiceLSM
 import SluiceSystem
 
 /// When a statement counts as acknowledged (`SET ack = …`).
@@ -25,6 +26,10 @@ public struct StoreOptions: Sendable {
 
   /// Bytes of batches that the memtables of one generation may hold before they are frozen and flushed.
   package var memtableBudgetBytes = 32 << 20
+  /// Bytes of decompressed blocks kept in memory, over all shards.
+  package var cacheBytes = 32 << 20
+  /// How tables that are written from now on store their blocks.
+  package var compression = Compression.none
   /// Bytes of an open transaction beyond which it is staged on disk.
   package var stageBytes = 1 << 20
   /// Bytes of applied batches kept in memory for the projector; what does not fit it reads back from the log.

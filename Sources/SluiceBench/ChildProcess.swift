@@ -17,14 +17,16 @@ struct BenchError: Error, CustomStringConvertible {
   let description: String
 }
 
-/// Runs `program` (a path, or a name on PATH) with standard input from `input`; its output is thrown away, errors are
-/// shown.
-func runProcess(_ program: String, _ arguments: [String], input: String) throws -> RunCost {
+/// Runs `program` (a path, or a name on PATH) with standard input from `input`; its output goes to the file `output`,
+/// errors are shown.
+func runProcess(
+  _ program: String, _ arguments: [String], input: String = "/dev/null", output: String = "/dev/null"
+) throws -> RunCost {
   var actions = posix_spawn_file_actions_t()
   posix_spawn_file_actions_init(&actions)
   defer { posix_spawn_file_actions_destroy(&actions) }
   posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+  posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
   var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) }
   words.append(nil)
   defer { for word in words { free(word) } }

@@ -106,37 +106,4 @@ struct Ingest: ParsableCommand {
         + pad(item.goal > 0 ? fixed(item.goal, 0) : "-", 6) + pad("\(fixed(ourCPU, 2)) / \(fixed(peerCPU, 2))", 14)
         + fixed(peak, 0))
   }
-
-  private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
-
-  private func fixed(_ value: Double, _ digits: Int) -> String {
-    var scale = 1.0
-    for _ in 0..<digits { scale *= 10 }
-    let whole = Int((value * scale).rounded())
-    guard digits > 0 else { return String(whole) }
-    let rest = String(whole % Int(scale) + Int(scale)).dropFirst()
-    return "\(whole / Int(scale)).\(rest)"
-  }
-
-  private static func pad(_ text: String, _ width: Int) -> String {
-    text + String(repeating: " ", count: max(1, width - text.count))
-  }
-
-  private func pad(_ text: String, _ width: Int) -> String { Self.pad(text, width) }
-}
-
-/// Removes a file, or a folder with what is in it.
-private func remove(_ path: String) {
-  guard let folder = opendir(path) else {
-    unlink(path)
-    return
-  }
-  while let entry = readdir(folder) {
-    let name = withUnsafePointer(to: &entry.pointee.d_name) {
-      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-    }
-    if name != ".", name != ".." { remove("\(path)/\(name)") }
-  }
-  closedir(folder)
-  rmdir(path)
 }

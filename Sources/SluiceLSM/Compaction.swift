@@ -1,9 +1,13 @@
 // Compaction: fewer runs, without what nobody can read any more.
 //
-// Lazy levelling: a level above the bottom collects four runs, which become one run of the next level; the bottom is
-// one sorted run. When the bottom is four times what would be merged into it, it moves one level down instead, which
-// costs an edit and no rewriting. So a row is written once a level and a few times at the bottom.
-// Source: Dayan, Idreos, "Dostoevsky: Better Space-Time Trade-Offs for LSM-Tree Based Key-Value Stores", 2018.
+// Lazy levelling: a level above the bottom collects eight runs, which become one run of the next level; the bottom is
+// one sorted run. When the bottom is no smaller than what would be merged into it, it moves one level down instead,
+// which costs an edit and no rewriting. When all that stands above the bottom has grown to twice its size, everything
+// becomes one run: so old versions and deleted rows take at most two thirds of the space, and a row is rewritten once or
+// twice, whatever the size of the store (RocksDB's levels rewrite it about ten times for each level).
+// An engine that nobody writes to goes further: half as many runs are enough, so that reads after a load find few.
+// Sources: Dayan, Idreos, "Dostoevsky: Better Space-Time Trade-Offs for LSM-Tree Based Key-Value Stores", 2018;
+// the bound on space is that of RocksDB's universal compaction.
 //
 // Tables that overlap no other input are moved, not rewritten: rising data is written once, by its flush.
 // Everything here is called by the compactor's thread only.
@@ -19,9 +23,13 @@ struct Compaction: Equatable {
 }
 
 enum CompactionRules {
-  static let runsPerLevel = 4
-  /// The bottom moves down when it is this many times as large as what would be merged into it.
-  static let bottomRatio: UInt64 = 4
+  /// Runs of a level that ask for a compaction while rows are written: each more saves rewriting and costs reads a
+  /// filter.
+  static let busyRuns = 8
+  /// The same when nothing is written.
+  static let idleRuns = 4
+  /// Everything is merged when the runs above the bottom are this many times its size.
+  static let upperRatio: UInt64 = 2
 }
 
 /// Sizes that tests make small.
@@ -32,27 +40,40 @@ struct TableSizes {
   var small: UInt64 = 4 << 20
 }
 
-/// The compaction that `version` wants most, or nil. A pure function: shallow levels first.
-func pickCompaction(_ version: Version) -> Compaction? {
+/// The compaction that `version` wants most, or nil, when `runsPerLevel` runs ask for one. A pure function: shallow
+/// levels first.
+func pickCompaction(_ version: Version, runsPerLevel: Int = CompactionRules.busyRuns) -> Compaction? {
   guard let deepest = version.deepestLevel else { return nil }
-  for (level, runs) in version.levels.enumerated() where runs.count >= CompactionRules.runsPerLevel {
-    var inputs = runs.map(\.number)
-    let size = runs.reduce(0) { $0 + $1.size }
-    if level >= Version.maximumLevels - 1 {
-      return Compaction(inputs: inputs, outputLevel: level, dropsTombstones: true)
-    }
-    if level + 1 < deepest || level == deepest {
-      return Compaction(inputs: inputs, outputLevel: level + 1, dropsTombstones: level == deepest)
-    }
-    let bottom = version.levels[deepest]
-    let bottomSize = bottom.reduce(0) { $0 + $1.size }
-    if bottomSize >= size * CompactionRules.bottomRatio, deepest + 1 < Version.maximumLevels {
-      return Compaction(inputs: bottom.map(\.number), outputLevel: deepest + 1, dropsTombstones: true)
-    }
-    inputs += bottom.map(\.number)
+  for (level, runs) in version.levels.enumerated() where runs.count >= runsPerLevel {
+    return merge(level, of: version, deepest: deepest)
+  }
+  // Under a level that is full the bottom would be merged anyway; here the levels are small, and yet too large for it.
+  let bottom = size(version.levels[deepest])
+  let upper = version.levels[..<deepest].reduce(0) { $0 + size($1) }
+  let runCount = version.levels.reduce(0) { $0 + $1.count }
+  if upper > bottom * CompactionRules.upperRatio, runCount >= runsPerLevel {
+    let inputs = version.levels.flatMap { $0.map(\.number) }
     return Compaction(inputs: inputs, outputLevel: deepest, dropsTombstones: true)
   }
   return nil
+}
+
+private func size(_ runs: [RunInfo]) -> UInt64 { runs.reduce(0) { $0 + $1.size } }
+
+/// All runs of a level become one: of the next level, or with the bottom of the deepest.
+private func merge(_ level: Int, of version: Version, deepest: Int) -> Compaction {
+  let inputs = version.levels[level].map(\.number)
+  if level >= Version.maximumLevels - 1 {
+    return Compaction(inputs: inputs, outputLevel: level, dropsTombstones: true)
+  }
+  if level + 1 < deepest || level == deepest {
+    return Compaction(inputs: inputs, outputLevel: level + 1, dropsTombstones: level == deepest)
+  }
+  let bottom = version.levels[deepest]
+  if size(bottom) >= size(version.levels[level]), deepest + 1 < Version.maximumLevels {
+    return Compaction(inputs: bottom.map(\.number), outputLevel: deepest + 1, dropsTombstones: true)
+  }
+  return Compaction(inputs: inputs + bottom.map(\.number), outputLevel: deepest, dropsTombstones: true)
 }
 
 /// Tables with neighbouring keys that are merged, or one that is moved.
@@ -93,19 +114,21 @@ func planGroups(_ tables: [TableInfo], smallSize: UInt64, mustRewrite: (TableInf
 
 extension Engine {
   /// Does one compaction if the version wants one; false when there is nothing to do. Flushes what freezes meanwhile.
-  public func compact() throws(EngineError) -> Bool {
+  /// `isIdle`: nothing is being written, so fewer runs are worth a compaction.
+  public func compact(isIdle: Bool = false) throws(EngineError) -> Bool {
     try checkWritable()
-    let horizon = min(counters.withLock { $0.oldestReadable }, version.flushedPosition)
+    let horizon = horizon
     let dead = version.tables.filter { isDead($0, horizon: horizon) }.map(\.number)
     if !dead.isEmpty {
       try install(VersionEdit(removed: dead), opened: [:])
       return true
     }
-    guard let compaction = pickCompaction(version) else {
+    let runsPerLevel = isIdle ? CompactionRules.idleRuns : CompactionRules.busyRuns
+    guard let compaction = pickCompaction(version, runsPerLevel: runsPerLevel) else {
       removeObsolete()
       return false
     }
-    let writer = RunWriter(self)
+    let writer = RunWriter(self, compaction.dropsTombstones ? .bottom : .above)
     do { try run(compaction, horizon: horizon, writer: writer) } catch {
       // After a failed manifest write the new tables may be named by it.
       if failure == nil { writer.abandon() }
@@ -115,23 +138,22 @@ extension Engine {
     return true
   }
 
-  /// Whether a table has keys of one dropped SQL table only.
+  /// Whether a table has only keys of one SQL table, all of them deleted.
   private func isDead(_ table: TableInfo, horizon: UInt64) -> Bool {
-    guard !version.dropped.isEmpty, table.firstPrefix == table.lastPrefix,
-      let drop = version.dropped[table.firstPrefix]
-    else { return false }
-    return drop <= horizon && table.highestPosition <= drop
+    guard !version.deleted.isEmpty, table.firstPrefix == table.lastPrefix else { return false }
+    return table.highestPosition <= version.deleted.last(table.firstPrefix, at: horizon)
   }
 
   private func run(_ compaction: Compaction, horizon: UInt64, writer: RunWriter) throws(EngineError) {
     let wanted = Set(compaction.inputs)
     let runs = version.levels.flatMap { $0 }.filter { wanted.contains($0.number) }
-    let drops = version.dropped.filter { $0.value <= horizon }
+    let deletions = version.deleted.all.filter { $0.position <= horizon }
     let groups = planGroups(runs.flatMap(\.tables), smallSize: sizes.small) { table in
-      (compaction.dropsTombstones && table.tombstones > 0) || drops.contains { table.overlaps(prefix: $0.key) }
+      (compaction.dropsTombstones && table.tombstones > 0)
+        || deletions.contains { table.overlaps(prefix: $0.prefix) && table.lowestPosition <= $0.position }
     }
     var filter = VersionFilter(
-      horizon: horizon, dropsTombstones: compaction.dropsTombstones, dropped: version.dropped)
+      horizon: horizon, dropsTombstones: compaction.dropsTombstones, deleted: version.deleted)
     let number = takeNumber()
     var edit = VersionEdit(removed: runs.flatMap { $0.tables.map(\.number) })
     func add(_ info: TableInfo) {

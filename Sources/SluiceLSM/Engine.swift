@@ -13,8 +13,9 @@ public final class Engine: @unchecked Sendable {
   public let shard: Int
   public let directory: String
   let fileSystem: any FileSystem
-  let cache: BlockCache
-  let state: Monitor<ReadState>
+  let resources: EngineResources
+  let readCounters: ReadCounters
+  private let state: Monitor<ReadState>
 
   // The applier's own.
   let active = ActiveMemtable()
@@ -22,6 +23,7 @@ public final class Engine: @unchecked Sendable {
   /// The state that condition checks of the current batch ask; it may be a little old, which loses nothing.
   var batchState: ReadState?
   private var lastFreeze: UInt64
+  private var conditionScratch = LookupScratch()
 
   // The compactor's own.
   var version: Version
@@ -34,21 +36,22 @@ public final class Engine: @unchecked Sendable {
   let counters = Monitor(EngineCounters())
 
   init(
-    fileSystem: any FileSystem, directory: String, shard: Int, cache: BlockCache, version: Version,
-    tables: [UInt64: Table], manifest: Manifest
+    fileSystem: any FileSystem, directory: String, shard: Int, resources: EngineResources,
+    readCounters: ReadCounters, version: Version, tables: [UInt64: Table], manifest: Manifest
   ) {
     self.fileSystem = fileSystem
     self.directory = directory
     self.shard = shard
-    self.cache = cache
+    self.resources = resources
+    self.readCounters = readCounters
     self.version = version
     self.tables = tables
     self.manifest = manifest
     lastFreeze = version.flushedPosition
     state = Monitor(
       ReadState(
-        runs: [], owners: active.owners, frozen: [], open: OpenVersion(version, tables: tables),
-        dropped: version.dropped))
+        runs: [], owners: active.owners, frozen: [],
+        open: OpenVersion(version, tables: tables, counters: readCounters), deleted: version.deleted))
   }
 
   /// Everything at or below it is in tables: the log may forget it, and replay begins behind it. Any thread.
@@ -56,21 +59,29 @@ public final class Engine: @unchecked Sendable {
 
   var current: ReadState { state.withLock { $0 } }
 
+  /// Puts a new state in place of the current one.
+  func replaceState(_ body: (ReadState) -> ReadState) {
+    state.withLock { $0 = body($0) }
+  }
+
   // MARK: The applier
 
   /// Adds one version of a key to the current batch; readers see it after `publish`. The key (4 to 65,535 bytes) and
-  /// the value stay in the caller's memory, which the owner given to `publish` keeps alive. Positions rise. About 5 ns.
+  /// behind it the value stay in the caller's memory, which the owner given to `publish` keeps alive. Positions rise.
+  /// About 5 ns.
   public func append(
     key: UnsafeRawBufferPointer, position: UInt64, kind: EntryKind, value: UnsafeRawBufferPointer
   ) {
     invariant(key.count >= 4 && key.count <= EngineLimits.keySize, "key of \(key.count) bytes")
     invariant(value.count <= EngineLimits.valueSize, "value of \(value.count) bytes")
     invariant(position <= EngineLimits.position, "position \(position)")
-    let order = keyOrder(key)
-    ceilings.raise(key, order: order)
+    let base = key.baseAddress.unsafelyUnwrapped
+    invariant(value.count == 0 || value.baseAddress == base + key.count, "a value apart from its key")
+    let search = SearchKey(key)
+    ceilings.raise(search)
     active.append(
       MemoryEntry(
-        order: order, key: key.baseAddress, value: value.baseAddress, trailer: packTrailer(position, kind),
+        order: search.order, key: base, trailer: packTrailer(position, kind), table: search.table,
         keySize: UInt32(truncatingIfNeeded: key.count), valueSize: UInt32(truncatingIfNeeded: value.count)))
   }
 
@@ -82,47 +93,48 @@ public final class Engine: @unchecked Sendable {
 
   /// Position of the newest version of `key`, if it lives, in the newest state, unpublished appends included.
   public func newestPosition(of key: UnsafeRawBufferPointer) throws(EngineError) -> UInt64? {
-    let order = keyOrder(key)
-    if let isAbove = ceilings.isAbove(key, order: order) {
+    let search = SearchKey(key)
+    if let isAbove = ceilings.isAbove(search) {
       if isAbove { return nil }
     } else {
-      try completeCeiling(UInt32(truncatingIfNeeded: order >> 96))
-      if ceilings.isAbove(key, order: order) == true { return nil }
+      try completeCeiling(search.table)
+      if ceilings.isAbove(search) == true { return nil }
     }
-    let trailer = try newestTrailer(key, order: order)
-    return trailer == 0 || isTombstone(trailer) ? nil : trailer >> 8
+    let state = currentBatchState()
+    let trailer = try newestTrailer(search, state)
+    if trailer == 0 || isTombstone(trailer) { return nil }
+    return state.deleted.hides(search.table, trailer: trailer, at: .max) ? nil : trailer >> 8
   }
 
   private func completeCeiling(_ table: UInt32) throws(EngineError) {
     let prefix = (0..<4).map { UInt8(truncatingIfNeeded: table >> (24 - UInt32($0) * 8)) }
-    let bound = successor(ofPrefix: prefix)
-    let key = try current.lastKey(before: bound)
-    ceilings.complete(table, with: key.flatMap { $0.withUnsafeBytes { tableId($0) } == table ? $0 : nil })
+    ceilings.complete(table, with: try lastKey(prefix: prefix))
   }
 
-  private func newestTrailer(_ key: UnsafeRawBufferPointer, order: UInt128) throws(EngineError) -> UInt64 {
-    let state: ReadState
-    if let batchState {
-      state = batchState
-    } else {
-      state = current
-      batchState = state
-    }
-    if state.isDropped(key, at: .max) { return 0 }
-    let hash = SluiceSystem.hash(key)
-    let trailer = active.trailer(of: key, hash: hash)
+  private func currentBatchState() -> ReadState {
+    if let batchState { return batchState }
+    let state = current
+    batchState = state
+    return state
+  }
+
+  private func newestTrailer(_ key: SearchKey, _ state: ReadState) throws(EngineError) -> UInt64 {
+    let hash = SluiceSystem.hash(key.bytes)
+    let trailer = active.trailer(of: key.bytes, hash: hash)
     if trailer != 0 { return trailer }
     for memtable in state.frozen.reversed() {
       if let index = memtable.index {
-        let trailer = index.trailer(of: key, hash: hash)
+        let trailer = index.trailer(of: key.bytes, hash: hash)
         if trailer != 0 { return trailer }
         continue
       }
       for run in memtable.runs.reversed() {
-        if let entry = run.find(key, order: order, trailer: .max) { return entry.pointee.trailer }
+        if let entry = run.find(key, trailer: .max) { return entry.pointee.trailer }
       }
     }
-    return try state.open.find(key, order: order, trailer: .max)?.trailer ?? 0
+    let found = try state.open.find(key, trailer: .max, &conditionScratch)?.trailer ?? 0
+    try state.open.checkMappings()
+    return found
   }
 
   /// How many appends wait for `publish`: a place to roll back to.
@@ -137,16 +149,20 @@ public final class Engine: @unchecked Sendable {
 
   /// Ends a batch: its entries become visible to snapshots at `position` and above. `owner` keeps keys and values
   /// alive until the memtable was flushed and no snapshot has it. About 80 ns an entry for random keys.
-  public func publish(upTo position: UInt64, owner: AnyObject) {
+  /// `foldingFrom`: no snapshot will be asked for below that position, nor between it and `position`, so versions that
+  /// only those could see may go at once; nil keeps all.
+  public func publish(upTo position: UInt64, owner: AnyObject, foldingFrom: UInt64? = nil) {
     batchState = nil
     guard active.pendingCount > 0 else { return }
-    active.publish(owner: owner)
+    active.publish(owner: owner, folding: foldingFrom.map { VersionFolding(horizon: $0) })
     let runs = active.runs
-    state.withLock { state in
-      state = ReadState(
-        runs: runs, owners: active.owners, frozen: state.frozen, open: state.open, dropped: state.dropped)
+    replaceState { state in
+      ReadState(runs: runs, owners: active.owners, frozen: state.frozen, open: state.open, deleted: state.deleted)
     }
   }
+
+  /// Bytes that the active memtable holds beside its owners' memory. The applier's thread.
+  public var memtableBytes: Int { active.memoryBytes }
 
   /// The active memtable becomes a frozen one, complete up to `position`, for `flush`; a new one begins. Every append
   /// must have been published.
@@ -157,9 +173,9 @@ public final class Engine: @unchecked Sendable {
     lastFreeze = position
     ceilings.detach()
     let frozen = active.freeze(at: position)
-    state.withLock { state in
-      state = ReadState(
-        runs: [], owners: active.owners, frozen: state.frozen + [frozen], open: state.open, dropped: state.dropped)
+    replaceState { state in
+      ReadState(
+        runs: [], owners: active.owners, frozen: state.frozen + [frozen], open: state.open, deleted: state.deleted)
     }
   }
 
@@ -172,32 +188,25 @@ public final class Engine: @unchecked Sendable {
   /// at the flushed position or above needs. Snapshots that exist already need nothing: they hold what they read.
   public func keepVersions(from position: UInt64) { counters.withLock { $0.oldestReadable = position } }
 
-  /// The highest live key that begins with `prefix`, unpublished appends left out. Cost: a point read for each dead key
-  /// above it.
+  /// The highest live key that begins with `prefix`, unpublished appends left out. Cost: a step for each dead key above
+  /// it.
   public func lastKey(prefix: [UInt8]) throws(EngineError) -> [UInt8]? {
-    let state = current
-    let snapshot = Snapshot(state, position: EngineLimits.position)
-    var bound = successor(ofPrefix: prefix)
-    while let key = try state.lastKey(before: bound), key.starts(with: prefix) {
-      let result = key.withUnsafeBytes { bytes in
-        Result { () throws(EngineError) in try snapshot.find(bytes) { _ in true } }
-      }
-      if try result.get() != nil { return key }
-      bound = key
-    }
-    return nil
+    let iterator = snapshot(at: EngineLimits.position).iterator(prefix: prefix, isForward: false)
+    return try iterator.next() ? [UInt8](iterator.current.key) : nil
   }
 
-  /// Drops the SQL table `prefix` with all its entries up to `position` (the DROP's own). Snapshots below `position`
-  /// still see them. In force at once in memory, on disk with the flush that passes `position`: until then replay
-  /// brings it again. Ids are never used again, so repeating it changes nothing. Compaction gives the space back.
-  public func dropPrefix(_ prefix: UInt32, position: UInt64) throws(EngineError) {
-    state.withLock { state in
-      if let earlier = state.dropped[prefix], earlier <= position { return }
-      var dropped = state.dropped
-      dropped[prefix] = position
-      state = ReadState(
-        runs: state.runs, owners: state.owners, frozen: state.frozen, open: state.open, dropped: dropped)
+  /// Deletes everything that the SQL table `prefix` holds up to `position` (the deletion's own); what is appended later
+  /// stands. Snapshots below `position` still see it. In force at once in memory, on disk with the flush that passes
+  /// `position`: until then replay brings it again, and repeating it changes nothing. Cost: one record; compaction gives
+  /// the space back.
+  public func deletePrefix(_ prefix: UInt32, position: UInt64) {
+    let deletion = DeletedPrefix(prefix: prefix, position: position)
+    batchState = nil
+    replaceState { state in
+      var deleted = state.deleted
+      deleted.insert(deletion)
+      return ReadState(
+        runs: state.runs, owners: state.owners, frozen: state.frozen, open: state.open, deleted: deleted)
     }
   }
 }

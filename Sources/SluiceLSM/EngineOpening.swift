@@ -5,7 +5,7 @@ extension Engine {
   /// Opens the engine in `directory`, or makes a new one there (its parent must exist). Cost: reads the manifest, and
   /// index and filter of every table. Throws `corrupt` with file and offset when something does not verify.
   public static func open(
-    fileSystem: any FileSystem, directory: String, shard: Int, cache: BlockCache
+    fileSystem: any FileSystem, directory: String, shard: Int, resources: EngineResources
   ) throws(EngineError) -> Engine {
     let names = try listDirectory(fileSystem, directory, shard: shard)
     let manifests = names.compactMap { fileNumber($0, prefix: ManifestFormat.prefix, suffix: "") }.sorted(by: >)
@@ -22,13 +22,19 @@ extension Engine {
     var version = found?.version ?? Version()
     let highest = max(manifests.first ?? 0, files.max() ?? 0)
     version.nextNumber = max(version.nextNumber, highest + 1)
-    let tables = try openTables(fileSystem, directory, version, shard: shard, cache: cache)
+    let readCounters = ReadCounters()
+    var tables: [UInt64: Table] = [:]
+    for info in version.tables {
+      tables[info.number] = try Table.open(
+        fileSystem: fileSystem, directory: directory, info: info, shard: shard, resources: resources,
+        counters: readCounters)
+    }
     let manifest: Manifest
     if let found, !found.hasTornTail {
       let path = directory + "/" + ManifestFormat.fileName(found.number)
       manifest = try Manifest.reopen(path, fileSystem: fileSystem, found: found, shard: shard)
     } else {
-      version.dropped = version.liveDrops
+      version.deleted = version.liveDeletions(horizon: version.flushedPosition)
       manifest = try Manifest.create(
         fileSystem: fileSystem, directory: directory, number: version.nextNumber, shard: shard, version: version)
       version.nextNumber += 1
@@ -43,8 +49,8 @@ extension Engine {
       throw EngineError(error, doing: "removing files that no version names", shard: shard)
     }
     return Engine(
-      fileSystem: fileSystem, directory: directory, shard: shard, cache: cache, version: version, tables: tables,
-      manifest: manifest)
+      fileSystem: fileSystem, directory: directory, shard: shard, resources: resources, readCounters: readCounters,
+      version: version, tables: tables, manifest: manifest)
   }
 
   /// Names in the directory, which is made, durably, when it is not there.
@@ -58,17 +64,6 @@ extension Engine {
       try fileSystem.syncDirectory(parent.isEmpty ? "/" : parent)
       return []
     } catch { throw EngineError(error, doing: "opening the engine's directory", shard: shard) }
-  }
-
-  private static func openTables(
-    _ fileSystem: any FileSystem, _ directory: String, _ version: Version, shard: Int, cache: BlockCache
-  ) throws(EngineError) -> [UInt64: Table] {
-    var tables: [UInt64: Table] = [:]
-    for info in version.tables {
-      tables[info.number] = try Table.open(
-        fileSystem: fileSystem, directory: directory, info: info, shard: shard, cache: cache)
-    }
-    return tables
   }
 
   /// Removes the other manifests, durably: an old one that came back must never meet edits in the new one.

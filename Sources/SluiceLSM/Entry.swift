@@ -1,8 +1,9 @@
 // What an engine stores: keys with positions. The order everywhere is key ascending (memcmp, a shorter prefix first),
 // then position descending, so that the newest version of a key comes first.
 //
-// Two packed numbers stand for an entry in hot code:
-//   order    the first 16 key bytes as a big-endian number, padded with zeros: decides nearly every comparison
+// Three packed numbers stand for an entry in hot code:
+//   table    the SQL-table id that a key begins with, 4 bytes big-endian
+//   order    the 16 key bytes behind it as a big-endian number, padded with zeros: decides nearly every comparison
 //   trailer  position << 8 | kind
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -39,33 +40,41 @@ func packTrailer(_ position: UInt64, _ kind: EntryKind) -> UInt64 { position << 
 @inline(__always)
 func ceilingTrailer(at position: UInt64) -> UInt64 { min(position, EngineLimits.position) << 8 | 0xff }
 
-@inline(__always)
-func isTombstone(_ trailer: UInt64) -> Bool { trailer & 0xff == UInt64(EntryKind.tombstone.rawValue) }
+/// Kinds with these bits set stand for entries of an overlay: newer than all others of their position.
+let overlayBits: UInt64 = 0xfc
 
-/// The first 16 bytes of a key as a big-endian number, zeros behind a shorter key.
 @inline(__always)
-func keyOrder(_ base: UnsafeRawPointer, _ size: Int) -> UInt128 {
-  if size >= 16 {
-    let high = UInt64(bigEndian: base.loadUnaligned(as: UInt64.self))
-    let low = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-    return UInt128(high) << 64 | UInt128(low)
+func isTombstone(_ trailer: UInt64) -> Bool { trailer & 3 == UInt64(EntryKind.tombstone.rawValue) }
+
+/// Key bytes that table id and order hold together.
+let rankSize = 20
+
+/// A key that is looked for, with its packed numbers.
+struct SearchKey {
+  let bytes: UnsafeRawBufferPointer
+  let table: UInt32
+  let order: UInt128
+
+  @inline(__always)
+  init(_ bytes: UnsafeRawBufferPointer) {
+    self.bytes = bytes
+    table = tableId(bytes)
+    order = keyOrder(bytes)
   }
-  return shortKeyOrder(base, size)
 }
 
+/// The SQL-table id that a key begins with; missing bytes count as zero.
 @inline(__always)
-private func shortKeyOrder(_ base: UnsafeRawPointer, _ size: Int) -> UInt128 {
-  if size >= 8 {
-    let high = UInt64(bigEndian: base.loadUnaligned(as: UInt64.self))
-    // The last eight bytes overlap the first eight; what overlaps is shifted out.
-    let tail = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: size &- 8, as: UInt64.self))
-    return UInt128(high) << 64 | UInt128(tail << UInt64((16 &- size) &* 8))
-  }
-  var high: UInt64 = 0
-  for index in 0..<size {
-    high |= UInt64(base.load(fromByteOffset: index, as: UInt8.self)) << UInt64(56 &- index &* 8)
-  }
-  return UInt128(high) << 64
+func tableId(_ key: UnsafeRawBufferPointer) -> UInt32 {
+  if key.count >= 4 { return UInt32(bigEndian: key.loadUnaligned(as: UInt32.self)) }
+  return UInt32(truncatingIfNeeded: bigEndian(key.baseAddress, key.count) >> 32)
+}
+
+/// The 16 bytes behind the table id as a big-endian number, zeros behind a shorter key.
+@inline(__always)
+func keyOrder(_ base: UnsafeRawPointer, _ size: Int) -> UInt128 {
+  if size >= rankSize { return loadOrder(base) }
+  return shortKeyOrder(base, size)
 }
 
 @inline(__always)
@@ -74,28 +83,59 @@ func keyOrder(_ key: UnsafeRawBufferPointer) -> UInt128 {
   return keyOrder(base, key.count)
 }
 
-/// Compares two keys whose orders are equal: negative, zero or positive.
+/// The order of a key in memory of which 20 bytes may be read, whatever stands behind the key.
+@inline(__always)
+func paddedKeyOrder(_ base: UnsafeRawPointer, _ size: Int) -> UInt128 {
+  let order = loadOrder(base)
+  if size >= rankSize { return order }
+  if size <= 4 { return 0 }
+  let unused = UInt128(truncatingIfNeeded: (rankSize &- size) &* 8)
+  return (order >> unused) << unused
+}
+
+@inline(__always)
+private func loadOrder(_ base: UnsafeRawPointer) -> UInt128 {
+  let high = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
+  let low = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: 12, as: UInt64.self))
+  return UInt128(high) << 64 | UInt128(low)
+}
+
+@inline(__always)
+private func shortKeyOrder(_ base: UnsafeRawPointer, _ size: Int) -> UInt128 {
+  if size <= 12 { return UInt128(bigEndian(base + 4, size &- 4)) << 64 }
+  let high = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
+  // The last eight bytes overlap the eight before them; what overlaps is shifted out.
+  let tail = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: size &- 8, as: UInt64.self))
+  return UInt128(high) << 64 | UInt128(tail << UInt64((rankSize &- size) &* 8))
+}
+
+/// Up to eight bytes as a big-endian number, zeros behind them.
+@inline(__always)
+func bigEndian(_ base: UnsafeRawPointer?, _ size: Int) -> UInt64 {
+  var number: UInt64 = 0
+  guard let base else { return 0 }
+  var index = 0
+  while index < size, index < 8 {
+    number |= UInt64(base.load(fromByteOffset: index, as: UInt8.self)) << UInt64(56 &- index &* 8)
+    index &+= 1
+  }
+  return number
+}
+
+/// Compares two keys whose table ids and orders are equal: negative, zero or positive.
 @inline(__always)
 func compareKeyTails(_ a: UnsafeRawPointer?, _ aSize: Int, _ b: UnsafeRawPointer?, _ bSize: Int) -> Int {
-  if aSize > 16, bSize > 16, let a, let b {
-    let rest = compareBytes(
-      UnsafeRawBufferPointer(start: a + 16, count: aSize &- 16),
-      UnsafeRawBufferPointer(start: b + 16, count: bSize &- 16))
-    return rest
+  if aSize > rankSize, bSize > rankSize, let a, let b {
+    return compareBytes(
+      UnsafeRawBufferPointer(start: a + rankSize, count: aSize &- rankSize),
+      UnsafeRawBufferPointer(start: b + rankSize, count: bSize &- rankSize))
   }
-  // One of them ends within the 16 bytes and is continued by zeros in the other: the shorter comes first.
+  // One of them ends within the 20 bytes and is continued by zeros in the other: the shorter comes first.
   return aSize &- bSize
 }
 
-/// The SQL-table id that a key begins with; missing bytes count as zero.
-@inline(__always)
-func tableId(_ key: UnsafeRawBufferPointer) -> UInt32 {
-  if key.count >= 4 { return UInt32(bigEndian: key.loadUnaligned(as: UInt32.self)) }
-  return UInt32(truncatingIfNeeded: keyOrder(key) >> 96)
-}
-
 /// The least sequence of bytes greater than everything that starts with `prefix`; nil when there is none.
-func successor(ofPrefix prefix: [UInt8]) -> [UInt8]? {
+package func successor(ofPrefix prefix: [UInt8]) -> [UInt8]? {
   var bytes = prefix
   while let last = bytes.last {
     if last < 0xff {

@@ -1,22 +1,33 @@
 // The filter of a table: a Bloom filter in blocks of one cache line, over user keys.
 //
+//   …  lines * 64 bytes: first, so that they lie on cache lines in memory
 //   4  lines   count of 64-byte lines, at least 1
-//   1  probes  bits tested in the line: 6
-//   3  zero
-//   …  lines * 64 bytes
+//   4  probes  bits tested in the line, 1 to 32
 //
 // The line of a key is (upper half of its hash * lines) >> 32. Its bits are bit (h >> 23) of the line, 512 bits
 // little-endian, for h = lower half of the hash, then h + d, h + 2d, … with d = rotation of h by 17 bits, odd.
-// Ten bits a key give about 1.3 % of false answers; a missing key costs one cache miss instead of a block.
+// The bottom run has ten bits a key, about 1.2 % of false answers; the runs above it are small and asked first, so they
+// have fourteen, about 0.4 %. A missing key costs one cache miss a run instead of a block.
 // The filter is stored as a block (type, CRC32C). A reader refuses a size that does not fit `lines`.
-// Source: Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007; Kirsch, Mitzenmacher, 2006.
+// Source: Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007; Kirsch, Mitzenmacher, 2006;
+// more bits above: Dayan, Athanassoulis, Idreos, "Monkey: Optimal Navigable Key-Value Store", 2017.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
+/// How exact a filter is.
+enum FilterStrength {
+  /// For a run at the bottom.
+  case bottom
+  /// For a run that has older runs below it.
+  case above
+
+  var bitsPerKey: Int { self == .bottom ? 10 : 14 }
+  var probes: Int { self == .bottom ? 6 : 8 }
+}
+
 enum FilterFormat {
-  static let bitsPerKey = 10
-  static let probes = 6
-  static let headSize = 8
+  static let lineSize = 64
+  static let tailSize = 8
 }
 
 @inline(__always)
@@ -31,47 +42,62 @@ private func forEachBit(_ hash: UInt64, probes: Int, _ body: (_ byte: Int, _ mas
   return true
 }
 
+@inline(__always)
+private func lineOffset(_ hash: UInt64, _ lines: UInt64) -> Int {
+  Int((hash >> 32 &* lines) >> 32) &* FilterFormat.lineSize
+}
+
 /// Appends the filter over `hashes` to `output`.
-func appendFilter(_ hashes: [UInt64], to output: inout ByteBuffer) {
-  let lines = max(1, (hashes.count * FilterFormat.bitsPerKey + 511) / 512)
-  output.append(littleEndian: UInt32(lines))
-  output.append(littleEndian: UInt32(FilterFormat.probes))
-  let target = output.reserve(lines * 64)
-  target.initializeMemory(as: UInt8.self, repeating: 0, count: lines * 64)
+func appendFilter(_ hashes: [UInt64], _ strength: FilterStrength, to output: inout ByteBuffer) {
+  let lines = max(1, (hashes.count * strength.bitsPerKey + 511) / 512)
+  let size = lines * FilterFormat.lineSize
+  let target = output.reserve(size)
+  target.initializeMemory(as: UInt8.self, repeating: 0, count: size)
   for hash in hashes {
-    let line = target + Int((hash >> 32 &* UInt64(lines)) >> 32) * 64
-    _ = forEachBit(hash, probes: FilterFormat.probes) { byte, mask in
+    let line = target + lineOffset(hash, UInt64(lines))
+    _ = forEachBit(hash, probes: strength.probes) { byte, mask in
       line.storeBytes(of: line.load(fromByteOffset: byte, as: UInt8.self) | mask, toByteOffset: byte, as: UInt8.self)
       return true
     }
   }
-  output.advance(lines * 64)
+  output.advance(size)
+  output.append(littleEndian: UInt32(lines))
+  output.append(littleEndian: UInt32(strength.probes))
 }
 
-/// A filter in memory.
-struct Filter: Sendable {
-  private let memory: BlockMemory
+/// A filter in memory, on cache lines of its own. Never changes (`@unchecked Sendable`).
+final class Filter: @unchecked Sendable {
+  private let memory: UnsafeMutableRawBufferPointer
   private let lines: UInt64
   private let probes: Int
 
-  /// Nil when the numbers at its head do not fit its size.
-  init?(_ memory: BlockMemory) {
-    let content = memory.content
-    guard content.count >= FilterFormat.headSize + 64 else { return nil }
-    let lines = UInt32(littleEndian: content.loadUnaligned(as: UInt32.self))
-    let probes = UInt32(littleEndian: content.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-    guard content.count == FilterFormat.headSize + Int(lines) * 64, probes >= 1, probes <= 32 else { return nil }
-    self.memory = memory
+  /// Copies the filter; nil when the numbers at its end do not fit its size.
+  init?(_ content: UnsafeRawBufferPointer) {
+    let size = content.count - FilterFormat.tailSize
+    guard size >= FilterFormat.lineSize else { return nil }
+    let lines = UInt32(littleEndian: content.loadUnaligned(fromByteOffset: size, as: UInt32.self))
+    let probes = UInt32(littleEndian: content.loadUnaligned(fromByteOffset: size + 4, as: UInt32.self))
+    guard size == Int(lines) * FilterFormat.lineSize, probes >= 1, probes <= 32 else { return nil }
+    memory = .allocate(byteCount: size, alignment: FilterFormat.lineSize)
+    memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: content[..<size]))
     self.lines = UInt64(lines)
     self.probes = Int(probes)
   }
 
-  var byteCount: Int { memory.byteCount }
+  deinit { memory.deallocate() }
+
+  var byteCount: Int { memory.count }
+
+  /// The line that decides about a hash.
+  @inline(__always)
+  func line(_ hash: UInt64) -> UnsafeRawPointer {
+    UnsafeRawPointer(memory.baseAddress.unsafelyUnwrapped) + lineOffset(hash, lines)
+  }
 
   /// False: no key of this hash is in the table. One cache miss.
   @inline(__always)
   func mayContain(_ hash: UInt64) -> Bool {
-    let line = memory.bytes.baseAddress! + FilterFormat.headSize + Int((hash >> 32 &* lines) >> 32) * 64
+    let line = line(hash)
     return forEachBit(hash, probes: probes) { byte, mask in
       line.load(fromByteOffset: byte, as: UInt8.self) & mask != 0
     }

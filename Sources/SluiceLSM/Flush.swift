@@ -14,8 +14,8 @@ extension Engine {
       return false
     }
     let horizon = min(counters.withLock { $0.oldestReadable }, memtable.position)
-    let drops = current.dropped.filter { version.dropped[$0.key] == nil && $0.value <= memtable.position }
-    let writer = RunWriter(self)
+    let deletions = current.deleted.all.filter { !version.deleted.contains($0) && $0.position <= memtable.position }
+    let writer = RunWriter(self, version.deepestLevel == nil ? .bottom : .above)
     let infos: [TableInfo]
     var added: [UInt64: Table] = [:]
     do {
@@ -28,7 +28,7 @@ extension Engine {
     let run = takeNumber()
     var edit = VersionEdit(flushedPosition: memtable.position)
     edit.added = infos.map { VersionEdit.Addition(level: 0, run: run, table: $0) }
-    edit.dropped = drops.map { DroppedPrefix(prefix: $0.key, position: $0.value) }.sorted { $0.prefix < $1.prefix }
+    edit.deleted = deletions
     try install(edit, opened: added, flushed: memtable)
     counters.withLock { $0.flushedBytes += writer.size }
     return true
@@ -39,7 +39,7 @@ extension Engine {
   ) throws(EngineError) -> [TableInfo] {
     guard let run = Run.merge(all: memtable.runs) else { return [] }
     var filter = VersionFilter(
-      horizon: horizon, dropsTombstones: version.deepestLevel == nil, dropped: current.dropped)
+      horizon: horizon, dropsTombstones: version.deepestLevel == nil, deleted: current.deleted)
     let merger = Merger(runs: [run], tableRuns: [], usesCache: false)
     var more = try merger.start(at: nil)
     while more {
@@ -51,8 +51,13 @@ extension Engine {
   }
 
   func openTable(_ info: TableInfo) throws(EngineError) -> Table {
-    try Table.open(fileSystem: fileSystem, directory: directory, info: info, shard: shard, cache: cache)
+    try Table.open(
+      fileSystem: fileSystem, directory: directory, info: info, shard: shard, resources: resources,
+      counters: readCounters)
   }
+
+  /// No snapshot below this position will be asked for.
+  var horizon: UInt64 { min(counters.withLock { $0.oldestReadable }, version.flushedPosition) }
 
   /// A number for a file or a run that was never used.
   func takeNumber() -> UInt64 {
@@ -89,11 +94,11 @@ extension Engine {
     for number in edit.removed where !named.contains(number) {
       if let table = tables.removeValue(forKey: number) { obsolete.append(table) }
     }
-    let open = OpenVersion(version, tables: tables)
-    state.withLock { state in
-      state = ReadState(
+    let open = OpenVersion(version, tables: tables, counters: readCounters)
+    replaceState { state in
+      ReadState(
         runs: state.runs, owners: state.owners, frozen: state.frozen.filter { $0 !== flushed }, open: open,
-        dropped: state.dropped)
+        deleted: state.deleted)
     }
     try rewriteLongManifest()
     removeObsolete()
@@ -102,7 +107,7 @@ extension Engine {
   private func rewriteLongManifest() throws(EngineError) {
     guard let old = manifest, old.isLong else { return }
     do {
-      version.dropped = version.liveDrops
+      version.deleted = version.liveDeletions(horizon: horizon)
       let new = try Manifest.create(
         fileSystem: fileSystem, directory: directory, number: takeNumber(), shard: shard, version: version)
       manifest = new

@@ -19,9 +19,9 @@ final class KeyCeilings {
     var copy: UnsafeMutableRawPointer?
 
     @inline(__always)
-    func isBelow(_ key: UnsafeRawBufferPointer, _ order: UInt128) -> Bool {
-      if order != self.order { return order > self.order || size < 0 }
-      return size < 0 || compareKeyTails(key.baseAddress, key.count, self.key, size) > 0
+    func isBelow(_ key: SearchKey) -> Bool {
+      if key.order != order { return key.order > order || size < 0 }
+      return size < 0 || compareKeyTails(key.bytes.baseAddress, key.bytes.count, self.key, size) > 0
     }
 
     mutating func take(_ bytes: UnsafeRawBufferPointer) {
@@ -72,20 +72,20 @@ final class KeyCeilings {
 
   /// Raises the ceiling to an appended key, whose memory stays while the memtable is active. About 2 ns.
   @inline(__always)
-  func raise(_ key: UnsafeRawBufferPointer, order: UInt128) {
-    let ceiling = ceiling(UInt32(truncatingIfNeeded: order >> 96))
-    if ceiling.pointee.isBelow(key, order) {
-      ceiling.pointee.order = order
-      ceiling.pointee.key = key.baseAddress
-      ceiling.pointee.size = key.count
+  func raise(_ key: SearchKey) {
+    let ceiling = ceiling(key.table)
+    if ceiling.pointee.isBelow(key) {
+      ceiling.pointee.order = key.order
+      ceiling.pointee.key = key.bytes.baseAddress
+      ceiling.pointee.size = key.bytes.count
     }
   }
 
   /// Whether `key` is above everything seen of its SQL table; nil while the tables on disk were not asked.
   @inline(__always)
-  func isAbove(_ key: UnsafeRawBufferPointer, order: UInt128) -> Bool? {
-    let ceiling = ceiling(UInt32(truncatingIfNeeded: order >> 96))
-    return ceiling.pointee.isComplete ? ceiling.pointee.isBelow(key, order) : nil
+  func isAbove(_ key: SearchKey) -> Bool? {
+    let ceiling = ceiling(key.table)
+    return ceiling.pointee.isComplete ? ceiling.pointee.isBelow(key) : nil
   }
 
   /// Takes in the highest key that the tables on disk have of an SQL table (nil: none).
@@ -94,9 +94,9 @@ final class KeyCeilings {
     ceiling.pointee.isComplete = true
     guard let key else { return }
     key.withUnsafeBytes { bytes in
-      let order = keyOrder(bytes)
-      if ceiling.pointee.isBelow(bytes, order) {
-        ceiling.pointee.order = order
+      let key = SearchKey(bytes)
+      if ceiling.pointee.isBelow(key) {
+        ceiling.pointee.order = key.order
         ceiling.pointee.take(bytes)
       }
     }

@@ -15,7 +15,7 @@
 //               2 add table: level v, run v, number v, file size v, smallest key (size v, bytes), largest key, lowest
 //                 position v, highest position v, entries v, tombstones v
 //               3 flushed position v
-//               4 dropped prefix: SQL-table id v, position v
+//               4 deleted prefix: SQL-table id v, position v
 //               5 next number v
 //               15 end mark: one byte 0a, so that the last byte of an edit is not zero
 //   Unknown tags from 16 up are skipped, those below are refused.
@@ -85,10 +85,10 @@ private func appendEdit(_ edit: VersionEdit, to output: inout ByteBuffer) {
     appendField(2, [UInt8](field.bytes), to: &output)
   }
   if let position = edit.flushedPosition { appendField(3, position, to: &output) }
-  for drop in edit.dropped {
+  for deletion in edit.deleted {
     var field = ByteBuffer(capacity: 16)
-    field.append(varint: UInt64(drop.prefix))
-    field.append(varint: drop.position)
+    field.append(varint: UInt64(deletion.prefix))
+    field.append(varint: deletion.position)
     appendField(4, [UInt8](field.bytes), to: &output)
   }
   if let number = edit.nextNumber { appendField(5, number, to: &output) }
@@ -110,7 +110,7 @@ func readEdit(_ bytes: UnsafeRawBufferPointer) -> VersionEdit? {
     case 3: edit.flushedPosition = field.readVarint()
     case 4:
       guard let prefix = UInt32(exactly: field.readVarint()) else { return nil }
-      edit.dropped.append(DroppedPrefix(prefix: prefix, position: field.readVarint()))
+      edit.deleted.append(DeletedPrefix(prefix: prefix, position: field.readVarint()))
     case 5: edit.nextNumber = field.readVarint()
     case 15: return reader.failed || reader.remaining > 0 || field.readByte() != ManifestFormat.endMark ? nil : edit
     case 16...: field.offset = field.bytes.count

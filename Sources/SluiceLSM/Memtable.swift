@@ -42,6 +42,13 @@ final class ActiveMemtable {
   /// Count of unpublished entries.
   @inline(__always) var pendingCount: Int { end &- start }
 
+  /// Bytes of memory held beside the owners' own: entries, what sorting them needs, the index. About 20 ns.
+  var memoryBytes: Int {
+    var capacity = storage.capacity + scratch.capacity + pool.capacity
+    for run in runs where run.storage !== storage { capacity += run.storage.capacity }
+    return capacity * MemoryLayout<MemoryEntry>.stride + (index?.byteCount ?? 0)
+  }
+
   var isEmpty: Bool { entryCount == 0 && pendingCount == 0 }
 
   @inline(__always)
@@ -105,24 +112,26 @@ final class ActiveMemtable {
     for place in start..<end { noteInIndex(base[place]) }
   }
 
-  /// Makes the unpublished entries a run; `owner` keeps their memory.
-  func publish(owner: AnyObject) {
-    let count = pendingCount
+  /// Makes the unpublished entries a run, without what `folding` leaves out; `owner` keeps their memory.
+  func publish(owner: AnyObject, folding: VersionFolding? = nil) {
+    var count = pendingCount
     guard count > 0 else { return }
     owners.add(owner)
     let base = storage.base + start
     if !isSorted(MemoryEntries(base), count: count) {
       if scratch.capacity < count { scratch = RunStorage(capacity: max(count, 4096)) }
       sortEntries(base, count: count, scratch: scratch.base)
+      if let folding { count = folding.fold(base, count: count) }
     }
     for place in 0..<count { byteCount &+= Int(base[place].keySize) &+ Int(base[place].valueSize) }
     entryCount += count
-    addRun(Run(storage: storage, base: MemoryEntries(base), count: count))
-    start = end
+    addRun(Run(storage: storage, base: MemoryEntries(base), count: count), folding)
+    start += count
+    end = start
     before.removeAll(keepingCapacity: true)
   }
 
-  private func addRun(_ run: Run) {
+  private func addRun(_ run: Run, _ folding: VersionFolding?) {
     if let last = runs.last, last.end == run.base, last.storage === run.storage, precedes(last.last, run.base) {
       runs[runs.count - 1] = Run(storage: last.storage, base: last.base, count: last.count + run.count)
     } else {
@@ -135,7 +144,10 @@ final class ActiveMemtable {
       // Rising data: full storages follow one another, and a reader finds the right one by its ends.
       if older.count >= Self.largestCapacity / 2, precedes(older.last, newest.base) { break }
       runs.removeLast(2)
-      runs.append(Run.merge(older, newest, into: pool.take(capacity: older.count + newest.count)))
+      let count = older.count + newest.count
+      let merged = Run.merge(older, newest, into: pool.take(capacity: count), folding: folding)
+      entryCount -= count - merged.count
+      runs.append(merged)
       pool.give(older.storage)
       pool.give(newest.storage)
     }
@@ -184,4 +196,7 @@ final class StoragePool {
   }
 
   func removeAll() { storages.removeAll() }
+
+  /// Entries that all of them have room for.
+  var capacity: Int { storages.reduce(0) { $0 + $1.capacity } }
 }

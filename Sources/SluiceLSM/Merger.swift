@@ -1,7 +1,9 @@
-// Merges runs of memory and of tables into one sequence: all versions of all keys, newest version of a key first.
+// Merges runs of memory and of tables, of one shard or of many, into one sequence: all versions of all keys, newest
+// version of a key first; backwards the same sequence from its end.
 //
-// A binary heap of the runs' heads; a head carries the order number of its key, so most comparisons touch no key.
-// Buffers of the head are valid until the next step.
+// A tree of losers over the runs (Knuth, The Art of Computer Programming, volume 3, section 5.4.1): an entry costs one
+// comparison a level, and a comparison is arithmetic on the packed numbers of two keys, not a branch. Where they are
+// equal, whole keys and positions decide. Buffers of the head are valid until the next step.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
@@ -11,154 +13,221 @@ struct MergeHead {
   var key: UnsafeRawBufferPointer
   var trailer: UInt64
   var value: UnsafeRawBufferPointer
-
-  @inline(__always)
-  func precedes(_ other: MergeHead) -> Bool {
-    if order != other.order { return order < other.order }
-    return tailPrecedes(other)
-  }
-
-  @inline(never)
-  private func tailPrecedes(_ other: MergeHead) -> Bool {
-    let tail = compareKeyTails(key.baseAddress, key.count, other.key.baseAddress, other.key.count)
-    return tail != 0 ? tail < 0 : trailer > other.trailer
-  }
+  var table: UInt32
 }
 
-/// Used by one thread. Sources are given newest first.
+/// Used by one thread.
 final class Merger {
+  /// The packed numbers of a run's current key; backwards inverted, so that the least comes first either way.
+  private struct Rank {
+    var order: UInt128 = 0
+    var table = Self.ended
+    /// Above every table id: the run has ended.
+    static let ended: UInt64 = 1 << 32
+  }
+
+  private static let prefetchDistance = 8
+
   private let runs: [Run]
   private let cursors: [RunCursor]
-  private let heads: UnsafeMutablePointer<MergeHead>
+  private let isForward: Bool
+  /// Memory runs first, then table runs.
+  private let sourceCount: Int
+  private let ranks: UnsafeMutablePointer<Rank>
   private let positions: UnsafeMutablePointer<MemoryEntries>
-  /// Sources in heap order: the one with the least head first.
-  private let heap: UnsafeMutablePointer<Int>
-  private var count = 0
-  private var started = false
+  /// Where the walk over each memory run ends: its last entry, backwards its first.
+  private let limits: UnsafeMutablePointer<MemoryEntries>
+  /// Node n has the loser of the match between its children 2n and 2n + 1; the leaf of source s is node s + sourceCount.
+  private let losers: UnsafeMutablePointer<Int>
+  /// The source whose entry is least.
+  private var winner = 0
 
-  init(runs: [Run], tableRuns: [[Table]], usesCache: Bool) {
+  init(runs: [Run], tableRuns: [[Table]], usesCache: Bool, isForward: Bool = true) {
     self.runs = runs
-    cursors = tableRuns.map { RunCursor($0, usesCache: usesCache) }
-    let total = max(runs.count + tableRuns.count, 1)
-    heads = .allocate(capacity: total)
+    self.isForward = isForward
+    cursors = tableRuns.map { RunCursor($0, usesCache: usesCache, isForward: isForward) }
+    sourceCount = runs.count + tableRuns.count
+    ranks = .allocate(capacity: max(sourceCount, 1))
+    losers = .allocate(capacity: max(sourceCount, 1))
     positions = .allocate(capacity: max(runs.count, 1))
-    heap = .allocate(capacity: total)
+    limits = .allocate(capacity: max(runs.count, 1))
+    ranks.initialize(repeating: Rank(), count: max(sourceCount, 1))
+    for (source, run) in runs.enumerated() { limits[source] = isForward ? run.last : run.base }
   }
 
   deinit {
-    heads.deallocate()
+    ranks.deallocate()
+    losers.deallocate()
     positions.deallocate()
-    heap.deallocate()
+    limits.deallocate()
   }
 
   /// The current entry; only after `start` or `next` returned true.
   @inline(__always)
-  var head: MergeHead { heads[heap[0]] }
+  var head: MergeHead {
+    let source = winner
+    let rank = ranks[source]
+    let order = isForward ? rank.order : ~rank.order
+    let table = UInt32(truncatingIfNeeded: isForward ? rank.table : ~rank.table)
+    if source < runs.count {
+      let entry = positions[source]
+      return MergeHead(
+        order: order, key: entry.pointee.keyBytes, trailer: entry.pointee.trailer, value: entry.pointee.valueBytes,
+        table: table)
+    }
+    let cursor = cursors[source &- runs.count]
+    return MergeHead(order: order, key: cursor.key, trailer: cursor.trailer, value: cursor.value, table: table)
+  }
 
-  /// Goes to the first entry at or behind (key, trailer), or to the very first; false when there is none.
-  func start(at key: UnsafeRawBufferPointer?, trailer: UInt64 = .max) throws(EngineError) -> Bool {
-    count = 0
+  /// Goes to the first entry at or behind (key, trailer), or to the very first. Backwards: to the last one before
+  /// (key, trailer), or to the very last. False when there is none.
+  func start(at key: SearchKey?, trailer: UInt64 = .max) throws(EngineError) -> Bool {
+    if let key { for cursor in cursors { cursor.aim(at: key) } }
     for (source, run) in runs.enumerated() {
-      positions[source] = key.map { run.lowerBound($0, order: keyOrder($0), trailer: trailer) } ?? run.base
-      if positions[source] < run.end {
-        setMemoryHead(source)
-        push(source)
+      let place = key.map { run.lowerBound($0, trailer: trailer) } ?? (isForward ? run.base : run.end)
+      if isForward ? place == run.end : place == run.base {
+        ranks[source] = Rank()
+      } else {
+        positions[source] = isForward ? place : place - 1
+        rankMemory(source)
       }
     }
     for (index, cursor) in cursors.enumerated() {
       let found: Bool
-      if let key { found = try cursor.seek(key, trailer: trailer) } else { found = try cursor.first() }
-      if found {
-        setTableHead(runs.count + index, cursor)
-        push(runs.count + index)
-      }
+      if let key { found = try cursor.seek(key, trailer: trailer) } else { found = try cursor.start() }
+      if found { rankTable(runs.count + index, cursor) } else { ranks[runs.count + index] = Rank() }
     }
-    return count > 0
+    playAll()
+    return hasHead
   }
 
-  /// Goes to the next entry; false at the end.
+  @inline(__always)
+  private var hasHead: Bool { ranks[winner].table != Rank.ended }
+
+  /// Goes to the next entry in the merger's direction; false at the end.
+  @inline(__always)
   func next() throws(EngineError) -> Bool {
-    guard count > 0 else { return false }
-    let source = heap[0]
-    let more: Bool
+    let source = winner
     if source < runs.count {
-      positions[source] += 1
-      more = positions[source] < runs[source].end
-      if more { setMemoryHead(source) }
+      if ranks[source].table == Rank.ended { return false }
+      if positions[source] != limits[source] {
+        positions[source] += isForward ? 1 : -1
+        rankMemory(source)
+      } else {
+        ranks[source] = Rank()
+      }
     } else {
+      if sourceCount == 0 || ranks[source].table == Rank.ended { return false }
       let cursor = cursors[source &- runs.count]
-      more = try cursor.next()
-      if more { setTableHead(source, cursor) }
+      if try cursor.next() { rankTable(source, cursor) } else { ranks[source] = Rank() }
     }
-    if !more {
-      count -= 1
-      if count == 0 { return false }
-      heap[0] = heap[count]
-    }
-    if count > 1 { siftDown() }
-    return true
+    play(source)
+    return hasHead
   }
 
   @inline(__always)
-  private func setMemoryHead(_ source: Int) {
+  private func rankMemory(_ source: Int) {
     let entry = positions[source]
-    heads[source] = MergeHead(
-      order: entry.pointee.order, key: entry.pointee.keyBytes, trailer: entry.pointee.trailer,
-      value: entry.pointee.valueBytes)
+    prefetchEntry(source, entry)
+    setRank(source, entry.pointee.table, entry.pointee.order)
   }
 
   @inline(__always)
-  private func setTableHead(_ source: Int, _ cursor: RunCursor) {
-    let key = cursor.key
-    heads[source] = MergeHead(order: keyOrder(key), key: key, trailer: cursor.trailer, value: cursor.value)
-  }
-
-  private func push(_ source: Int) {
-    var place = count
-    heap[place] = source
-    count += 1
-    while place > 0 {
-      let parent = (place - 1) / 2
-      if !heads[heap[place]].precedes(heads[heap[parent]]) { break }
-      (heap[place], heap[parent]) = (heap[parent], heap[place])
-      place = parent
-    }
-  }
+  private func rankTable(_ source: Int, _ cursor: RunCursor) { setRank(source, tableId(cursor.key), cursor.order) }
 
   @inline(__always)
-  private func siftDown() {
-    let moving = heap[0]
-    var place = 0
-    while true {
-      var child = 2 &* place &+ 1
-      if child >= count { break }
-      if child &+ 1 < count, heads[heap[child &+ 1]].precedes(heads[heap[child]]) { child &+= 1 }
-      if !heads[heap[child]].precedes(heads[moving]) { break }
-      heap[place] = heap[child]
-      place = child
+  private func setRank(_ source: Int, _ table: UInt32, _ order: UInt128) {
+    ranks[source] =
+      isForward
+      ? Rank(order: order, table: UInt64(table)) : Rank(order: ~order, table: UInt64(~table))
+  }
+
+  /// Entries lie in key order, what they point to does not: without this each costs a cache miss or two.
+  @inline(__always)
+  private func prefetchEntry(_ source: Int, _ entry: MemoryEntries) {
+    let ahead = entry + (isForward ? Self.prefetchDistance : -Self.prefetchDistance)
+    if isForward ? ahead <= limits[source] : ahead >= limits[source] {
+      prefetch(ahead.pointee.key)
+      prefetch(ahead.pointee.key + 64)
     }
-    heap[place] = moving
+  }
+
+  // MARK: The tree
+
+  /// Plays all matches.
+  private func playAll() {
+    for node in 0..<sourceCount { losers[node] = -1 }
+    for source in 0..<sourceCount {
+      var climber = source
+      var node = (source + sourceCount) / 2
+      while node > 0, losers[node] >= 0 {
+        if comesBefore(losers[node], climber) { swap(&losers[node], &climber) }
+        node /= 2
+      }
+      if node > 0 { losers[node] = climber } else { winner = climber }
+    }
+  }
+
+  /// Plays the matches of a source, which won all of them before, with its new entry.
+  @inline(__always)
+  private func play(_ source: Int) {
+    var climber = source
+    var node = (source &+ sourceCount) / 2
+    while node > 0 {
+      let other = losers[node]
+      let loses = comesBefore(other, climber)
+      losers[node] = loses ? climber : other
+      climber = loses ? other : climber
+      node /= 2
+    }
+    winner = climber
+  }
+
+  /// Whether source `a` comes before source `b`.
+  @inline(__always)
+  private func comesBefore(_ a: Int, _ b: Int) -> Bool {
+    let first = ranks[a]
+    let second = ranks[b]
+    if first.order == second.order, first.table == second.table { return tailComesBefore(a, b) }
+    return first.table < second.table || (first.table == second.table && first.order < second.order)
+  }
+
+  @inline(never)
+  private func tailComesBefore(_ a: Int, _ b: Int) -> Bool {
+    if ranks[a].table == Rank.ended { return a < b }
+    let (first, second) = (tail(a), tail(b))
+    let order = compareKeyTails(first.key.baseAddress, first.key.count, second.key.baseAddress, second.key.count)
+    let precedes = order != 0 ? order < 0 : first.trailer > second.trailer
+    return precedes == isForward
+  }
+
+  private func tail(_ source: Int) -> (key: UnsafeRawBufferPointer, trailer: UInt64) {
+    if source < runs.count { return (positions[source].pointee.keyBytes, positions[source].pointee.trailer) }
+    let cursor = cursors[source - runs.count]
+    return (cursor.key, cursor.trailer)
   }
 }
 
-/// Remembers a key to tell its further versions. Keys up to 16 bytes are not copied.
+/// Remembers a key to tell its further versions. Keys up to 20 bytes are not copied.
 struct KeyMemory: ~Copyable {
   private var order: UInt128 = 0
+  private var table: UInt32 = 0
   private var size = -1
   private var bytes = ByteBuffer(capacity: 64)
 
   /// Whether `head` has the remembered key.
   @inline(__always)
   func matches(_ head: MergeHead) -> Bool {
-    guard order == head.order, size == head.key.count else { return false }
-    return size <= 16 || compareBytes(bytes.bytes, head.key) == 0
+    guard order == head.order, size == head.key.count, table == head.table else { return false }
+    return size <= rankSize || compareBytes(bytes.bytes, head.key) == 0
   }
 
   @inline(__always)
   mutating func remember(_ head: MergeHead) {
     order = head.order
+    table = head.table
     size = head.key.count
-    if size > 16 {
+    if size > rankSize {
       bytes.removeAll()
       bytes.append(head.key)
     }

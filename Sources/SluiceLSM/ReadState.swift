@@ -1,5 +1,5 @@
-// What a reader sees at one moment: the memtables' runs, the tables, the dropped SQL tables. Immutable: the writers
-// make a new one for each publish, freeze, flush and compaction, and readers keep the one they took.
+// What a reader sees at one moment: the memtables' runs, the tables, the deleted prefixes. Immutable: the writers make
+// a new one for each publish, freeze, flush and compaction, and readers keep the one they took.
 // `@unchecked Sendable`: the runs and owners never change behind a reader's back (see Run.swift).
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -33,94 +33,70 @@ final class FrozenMemtable: @unchecked Sendable {
   }
 }
 
-/// A version with its tables open, in the order in which a reader asks: newest run first.
-final class OpenVersion: Sendable {
-  let version: Version
-  let runs: [[Table]]
-
-  init(_ version: Version, tables: [UInt64: Table]) {
-    self.version = version
-    runs = version.levels.flatMap { level in
-      level.reversed().map { run in run.tables.compactMap { tables[$0.number] } }
-    }
-  }
-
-  /// The newest version of `key` at or below `trailer` in the tables, or nil.
-  func find(_ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64) throws(EngineError) -> FoundEntry? {
-    if runs.isEmpty { return nil }
-    let hash = SluiceSystem.hash(key)
-    var cursor = BlockCursor()
-    for run in runs {
-      let index = firstTable(run, atOrBehind: key)
-      guard index < run.count, run[index].mayContain(hash: hash) else { continue }
-      if let found = try run[index].find(key, order: order, trailer: trailer, cursor: &cursor) { return found }
-    }
-    return nil
-  }
-}
-
 final class ReadState: @unchecked Sendable {
   let runs: [Run]
   let owners: OwnerBag
   /// Oldest first.
   let frozen: [FrozenMemtable]
   let open: OpenVersion
-  /// Dropped SQL tables: those of the version and those that wait for the next flush.
-  let dropped: [UInt32: UInt64]
+  /// Deleted prefixes: those of the version and those that wait for the next flush.
+  let deleted: PrefixDeletions
 
   init(
-    runs: [Run], owners: OwnerBag, frozen: [FrozenMemtable], open: OpenVersion, dropped: [UInt32: UInt64]
+    runs: [Run], owners: OwnerBag, frozen: [FrozenMemtable], open: OpenVersion, deleted: PrefixDeletions
   ) {
     self.runs = runs
     self.owners = owners
     self.frozen = frozen
     self.open = open
-    self.dropped = dropped
+    self.deleted = deleted
   }
 
-  /// All memory runs, newest first.
-  var memoryRuns: [Run] { runs.reversed() + frozen.reversed().flatMap { $0.runs.reversed() } }
+  /// Appends all memory runs, newest first.
+  func appendMemoryRuns(to list: inout [Run]) {
+    for run in runs.reversed() { list.append(run) }
+    for memtable in frozen.reversed() { for run in memtable.runs.reversed() { list.append(run) } }
+  }
 
-  /// Whether a reader at `position` sees nothing of the SQL table of `key`.
+  /// Calls `body` with the version of `key` that a reader at `position` sees, if it is alive; else returns nil.
   @inline(__always)
-  func isDropped(_ key: UnsafeRawBufferPointer, at position: UInt64) -> Bool {
-    guard !dropped.isEmpty, let drop = dropped[tableId(key)] else { return false }
-    return drop <= position
+  func find<R>(
+    _ key: UnsafeRawBufferPointer, at position: UInt64, _ scratch: inout LookupScratch, _ body: (Entry) -> R
+  ) throws(EngineError) -> R? {
+    let search = SearchKey(key)
+    let ceiling = ceilingTrailer(at: position)
+    if !(runs.isEmpty && frozen.isEmpty), let entry = findInMemory(search, trailer: ceiling) {
+      let trailer = entry.pointee.trailer
+      return isAlive(search, trailer, position)
+        ? body(Entry(key: key, position: trailer >> 8, kind: .put, value: entry.pointee.valueBytes)) : nil
+    }
+    let found = try open.find(search, trailer: ceiling, &scratch)
+    var result: R?
+    if let found, isAlive(search, found.trailer, position) {
+      result = withExtendedLifetime(found.block) {
+        body(Entry(key: key, position: found.trailer >> 8, kind: .put, value: found.value))
+      }
+    }
+    // Only now is everything read that the answer rests on.
+    try open.checkMappings()
+    return result
+  }
+
+  @inline(__always)
+  private func isAlive(_ key: SearchKey, _ trailer: UInt64, _ position: UInt64) -> Bool {
+    !isTombstone(trailer) && !deleted.hides(key.table, trailer: trailer, at: position)
   }
 
   /// The newest version of `key` at or below `trailer` in memory, or nil.
-  func findInMemory(_ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64) -> MemoryEntries? {
+  func findInMemory(_ key: SearchKey, trailer: UInt64) -> MemoryEntries? {
     for run in runs.reversed() {
-      if let entry = run.find(key, order: order, trailer: trailer) { return entry }
+      if let entry = run.find(key, trailer: trailer) { return entry }
     }
     for memtable in frozen.reversed() {
       for run in memtable.runs.reversed() {
-        if let entry = run.find(key, order: order, trailer: trailer) { return entry }
+        if let entry = run.find(key, trailer: trailer) { return entry }
       }
     }
     return nil
-  }
-
-  /// The greatest key before `bound`, dead or alive, at any position; nil when there is none.
-  func lastKey(before bound: [UInt8]?) throws(EngineError) -> [UInt8]? {
-    var best: [UInt8]?
-    func offer(_ key: [UInt8]) {
-      if let other = best, compareKeys(other, key) >= 0 { return }
-      best = key
-    }
-    for run in memoryRuns {
-      let end =
-        bound.map { bound in
-          bound.withUnsafeBytes { run.lowerBound($0, order: keyOrder($0), trailer: .max) }
-        } ?? run.end
-      if end > run.base { offer([UInt8]((end - 1).pointee.keyBytes)) }
-    }
-    for run in open.runs {
-      // The last table that begins before the bound has the greatest key before it.
-      let behind = bound.map { bound in run.firstIndex { compareKeys($0.info.smallest, bound) >= 0 } ?? run.count }
-      let index = (behind ?? run.count) - 1
-      if index >= 0, let key = try run[index].lastKey(before: bound) { offer(key) }
-    }
-    return best
   }
 }

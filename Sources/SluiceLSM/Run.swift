@@ -1,24 +1,27 @@
 // Sorted runs of memtable entries: the memory side of the engine.
 //
-// An entry is 48 bytes and points into batch memory: it copies neither key nor value. A run is a slice of a storage
-// that only the applier writes, and only behind the slices that readers were given; so a run never changes, and a
-// rising batch extends its predecessor without moving it. `@unchecked Sendable` rests on that.
+// An entry is 48 bytes and points into batch memory, where the value stands behind its key: it copies neither. A run is
+// a slice of a storage that only the applier writes, and only behind the slices that readers were given; so a run never
+// changes, and a rising batch extends its predecessor without moving it. `@unchecked Sendable` rests on that.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
 /// One version of one key in a memtable: 48 bytes.
 struct MemoryEntry {
   var order: UInt128
-  var key: UnsafeRawPointer?
-  var value: UnsafeRawPointer?
+  /// Where the key begins; the value follows it.
+  var key: UnsafeRawPointer
   var trailer: UInt64
+  var table: UInt32
   var keySize: UInt32
   var valueSize: UInt32
 
   @inline(__always)
   var keyBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: key, count: Int(keySize)) }
   @inline(__always)
-  var valueBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: value, count: Int(valueSize)) }
+  var valueBytes: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: key + Int(keySize), count: Int(valueSize))
+  }
 }
 
 typealias MemoryEntries = UnsafePointer<MemoryEntry>
@@ -39,6 +42,7 @@ final class RunStorage: @unchecked Sendable {
 /// Whether `a` stands before `b`: key ascending, then position descending.
 @inline(__always)
 func precedes(_ a: MemoryEntries, _ b: MemoryEntries) -> Bool {
+  if a.pointee.table != b.pointee.table { return a.pointee.table < b.pointee.table }
   let first = a.pointee.order
   let second = b.pointee.order
   if first != second { return first < second }
@@ -49,6 +53,12 @@ func precedes(_ a: MemoryEntries, _ b: MemoryEntries) -> Bool {
 private func tailPrecedes(_ a: MemoryEntry, _ b: MemoryEntry) -> Bool {
   let order = compareKeyTails(a.key, Int(a.keySize), b.key, Int(b.keySize))
   return order != 0 ? order < 0 : a.trailer > b.trailer
+}
+
+@inline(__always)
+private func orderPrecedes(_ a: MemoryEntry, _ b: MemoryEntry) -> Bool {
+  if a.table != b.table { return a.table < b.table }
+  return a.order != b.order ? a.order < b.order : tailPrecedes(a, b)
 }
 
 /// An immutable sorted slice of a storage; never empty.
@@ -63,18 +73,13 @@ struct Run: @unchecked Sendable {
   var sizeClass: Int { Int.bitWidth - count.leadingZeroBitCount }
 
   /// The first entry at or behind (key, trailer); `end` when there is none. About 20 comparisons at a million entries.
-  func lowerBound(_ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64) -> MemoryEntries {
+  func lowerBound(_ key: SearchKey, trailer: UInt64) -> MemoryEntries {
     var low = base
     var rest = count
     while rest > 0 {
       let half = rest / 2
       let middle = low + half
-      var before = middle.pointee.order < order
-      if middle.pointee.order == order {
-        let tail = compareKeyTails(middle.pointee.key, Int(middle.pointee.keySize), key.baseAddress, key.count)
-        before = tail != 0 ? tail < 0 : middle.pointee.trailer > trailer
-      }
-      if before {
+      if stands(middle, before: key, trailer) {
         low = middle + 1
         rest -= half + 1
       } else {
@@ -84,11 +89,19 @@ struct Run: @unchecked Sendable {
     return low
   }
 
+  @inline(__always)
+  private func stands(_ entry: MemoryEntries, before key: SearchKey, _ trailer: UInt64) -> Bool {
+    if entry.pointee.table != key.table { return entry.pointee.table < key.table }
+    if entry.pointee.order != key.order { return entry.pointee.order < key.order }
+    let tail = compareKeyTails(entry.pointee.key, Int(entry.pointee.keySize), key.bytes.baseAddress, key.bytes.count)
+    return tail != 0 ? tail < 0 : entry.pointee.trailer > trailer
+  }
+
   /// The newest version of `key` at or below `trailer`, or nil.
-  func find(_ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64) -> MemoryEntries? {
-    let entry = lowerBound(key, order: order, trailer: trailer)
-    guard entry < end, entry.pointee.order == order,
-      compareKeyTails(entry.pointee.key, Int(entry.pointee.keySize), key.baseAddress, key.count) == 0
+  func find(_ key: SearchKey, trailer: UInt64) -> MemoryEntries? {
+    let entry = lowerBound(key, trailer: trailer)
+    guard entry < end, entry.pointee.order == key.order, entry.pointee.table == key.table,
+      compareKeyTails(entry.pointee.key, Int(entry.pointee.keySize), key.bytes.baseAddress, key.bytes.count) == 0
     else { return nil }
     return entry
   }
@@ -98,8 +111,9 @@ struct Run: @unchecked Sendable {
     merge(a, b, into: RunStorage(capacity: a.count + b.count))
   }
 
-  /// The same into a storage with room for both, which nobody reads.
-  static func merge(_ a: Run, _ b: Run, into storage: RunStorage) -> Run {
+  /// The same into a storage with room for both, which nobody reads, without the versions that `folding` leaves out.
+  static func merge(_ a: Run, _ b: Run, into storage: RunStorage, folding: VersionFolding? = nil) -> Run {
+    var count = a.count + b.count
     if precedes(a.last, b.base) {
       storage.base.initialize(from: a.base, count: a.count)
       (storage.base + a.count).initialize(from: b.base, count: b.count)
@@ -108,8 +122,9 @@ struct Run: @unchecked Sendable {
       (storage.base + b.count).initialize(from: a.base, count: a.count)
     } else {
       mergeEntries(a.base, a.count, b.base, b.count, into: storage.base)
+      if let folding { count = folding.fold(storage.base, count: count) }
     }
-    return Run(storage: storage, base: MemoryEntries(storage.base), count: a.count + b.count)
+    return Run(storage: storage, base: MemoryEntries(storage.base), count: count)
   }
 
   /// One run of all of `runs`, smallest first; nil when there are none.
@@ -120,6 +135,42 @@ struct Run: @unchecked Sendable {
       rest[rest.count - 1] = merge(rest[rest.count - 1], newest)
     }
     return rest.first
+  }
+}
+
+/// Leaves out versions of keys that no reader can ask for, so that keys written again and again do not fill a memtable
+/// with what every walk would have to step over.
+struct VersionFolding {
+  /// No reader will ask for a position below it, nor for one between it and the end of the last batch: so of two
+  /// versions of a key on the same side of it the older one is never seen.
+  let horizon: UInt64
+
+  /// Moves the entries that stay together; returns how many they are. About 1 ns an entry.
+  func fold(_ entries: UnsafeMutablePointer<MemoryEntry>, count: Int) -> Int {
+    var kept = 1
+    var index = 1
+    while index < count {
+      let newer = entries + (kept &- 1)
+      let entry = entries + index
+      if !hides(newer, entry) {
+        if kept != index { entries[kept] = entry.pointee }
+        kept &+= 1
+      }
+      index &+= 1
+    }
+    return min(kept, count)
+  }
+
+  @inline(__always)
+  private func hides(_ newer: UnsafeMutablePointer<MemoryEntry>, _ entry: UnsafeMutablePointer<MemoryEntry>) -> Bool {
+    newer.pointee.order == entry.pointee.order && hidesEqual(newer.pointee, entry.pointee)
+  }
+
+  @inline(never)
+  private func hidesEqual(_ newer: MemoryEntry, _ entry: MemoryEntry) -> Bool {
+    newer.table == entry.table
+      && compareKeyTails(newer.key, Int(newer.keySize), entry.key, Int(entry.keySize)) == 0
+      && (newer.trailer >> 8 > horizon) == (entry.trailer >> 8 > horizon)
   }
 }
 
@@ -194,8 +245,7 @@ private func insertionSort(_ entries: UnsafeMutablePointer<MemoryEntry>, count: 
     var place = index
     while place > 0 {
       let before = entries[place &- 1]
-      let inOrder = before.order != moving.order ? before.order < moving.order : !tailPrecedes(moving, before)
-      if inOrder { break }
+      if !orderPrecedes(moving, before) { break }
       entries[place] = before
       place &-= 1
     }

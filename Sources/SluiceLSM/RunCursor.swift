@@ -1,92 +1,114 @@
-// Walks a sorted run of tables front to back.
+// Walks a sorted run of tables, front to back or back to front.
 //
-// The block that a seek lands in comes through the cache. Blocks read one after the other do not displace the cache:
-// they come from a window of the file that grows while the walk goes on, and are checked there.
+// The blocks that a seek lands in come through the cache, and so do the next few. A longer walk does not displace the
+// cache: its blocks come from a window of the file that grows while the walk goes on, and are checked there.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
-/// A place in a run of disjoint tables. Used by one thread.
+/// A place in a run of disjoint tables. Used by one thread, in one direction.
 final class RunCursor {
-  private static let firstWindow: UInt64 = 32 << 10
-  private static let lastWindow: UInt64 = 512 << 10
+  private static let firstWindow: UInt64 = 16 << 10
+  /// More would not stay in the processor's cache until it is decoded, with the windows of other runs beside it.
+  private static let lastWindow: UInt64 = 64 << 10
+  /// Blocks behind a seek that still come through the cache: a short scan ends there.
+  private static let cachedSteps = 2
 
   private let tables: [Table]
   private let usesCache: Bool
+  private let isForward: Bool
   private var table = 0
   private var ordinal = 0
   private var cursor = BlockCursor()
   private var block: BlockMemory?
+  private var cachedSteps: Int
   private var window = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   private var windowStart: UInt64 = 0
   private var windowEnd: UInt64 = 0
   private var windowSize: UInt64
+  /// The content of a compressed block.
+  private var unpacked = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
   /// `usesCache: false` is for compaction, which reads each block once.
-  init(_ tables: [Table], usesCache: Bool) {
+  init(_ tables: [Table], usesCache: Bool, isForward: Bool = true) {
     self.tables = tables
     self.usesCache = usesCache
+    self.isForward = isForward
+    cachedSteps = usesCache ? Self.cachedSteps : 0
     windowSize = usesCache ? Self.firstWindow : Self.lastWindow
   }
 
-  deinit { window.deallocate() }
+  deinit {
+    window.deallocate()
+    unpacked.deallocate()
+  }
 
   @inline(__always) var key: UnsafeRawBufferPointer { cursor.key }
+  @inline(__always) var order: UInt128 { cursor.order }
   @inline(__always) var trailer: UInt64 { cursor.trailer }
   @inline(__always) var value: UnsafeRawBufferPointer { cursor.value }
 
-  /// Goes to the first entry; false when the run is empty.
-  func first() throws(EngineError) -> Bool {
-    table = 0
-    ordinal = 0
+  /// Goes to the first entry, or backwards to the last; false when the run is empty.
+  func start() throws(EngineError) -> Bool {
     guard !tables.isEmpty else { return false }
-    try load(sequential: true)
-    return try next()
+    cachedSteps = 0
+    table = isForward ? 0 : tables.count - 1
+    ordinal = isForward ? 0 : tables[table].blockCount - 1
+    try load(isSeek: false)
+    return try isForward ? next() : check(cursor.last())
   }
 
-  /// Goes to the first entry at or behind (key, trailer); false when there is none.
-  func seek(_ key: UnsafeRawBufferPointer, trailer: UInt64) throws(EngineError) -> Bool {
+  /// Finds the block that a seek for `key` ends in, and asks for its memory. Many runs are aimed at before the first
+  /// block is read, so that their cache misses overlap.
+  func aim(at key: SearchKey) {
     table = firstTable(tables, atOrBehind: key)
-    guard table < tables.count else { return false }
-    ordinal = tables[table].firstBlock(key, order: keyOrder(key))
-    try load(sequential: false)
-    switch cursor.seek(key, trailer: trailer) {
-    case .entry: return true
-    case .end: return try nextBlock()
-    case .corrupt: throw damage()
-    }
+    guard table < tables.count else { return }
+    ordinal = tables[table].index.firstBlock(key.bytes)
+    tables[table].prefetchBlock(ordinal)
   }
 
-  /// Goes to the next entry; false at the end of the run.
+  /// Behind `aim(at: key)`: goes to the first entry at or behind (key, trailer); backwards to the last one before it.
+  /// False when there is none.
+  func seek(_ key: SearchKey, trailer: UInt64) throws(EngineError) -> Bool {
+    guard table < tables.count else { return try isForward ? false : start() }
+    try load(isSeek: true)
+    let step = cursor.seek(key, trailer: trailer)
+    if step == .corrupt { throw damage() }
+    // Nothing at or behind the key in this block: versions of one key go on in the next.
+    if isForward { return step == .entry ? true : try nextBlock() }
+    return try check(step == .entry ? cursor.stepBack() : cursor.last())
+  }
+
+  /// Goes one entry on in the cursor's direction; false at the end of the run.
   @inline(__always)
   func next() throws(EngineError) -> Bool {
-    switch cursor.step() {
-    case .entry: return true
-    case .end: return try nextBlock()
+    if isForward {
+      switch cursor.step() {
+      case .entry: return true
+      case .end: return try nextBlock()
+      case .corrupt: throw damage()
+      }
+    }
+    return try check(cursor.stepBack())
+  }
+
+  private func check(_ step: BlockCursor.Step) throws(EngineError) -> Bool {
+    switch step {
+    case .entry: true
+    case .end: try nextBlock()
     case .corrupt: throw damage()
     }
   }
 
   private func damage() -> EngineError {
-    tables[table].corrupt("damaged entry in a block", offset: tables[table].place(ordinal).offset)
+    tables[table].corrupt("damaged entry in a block", offset: tables[table].index[ordinal].place.offset)
   }
 
   @inline(never)
   private func nextBlock() throws(EngineError) -> Bool {
     while true {
-      ordinal += 1
-      if ordinal >= tables[table].blockCount {
-        table += 1
-        ordinal = 0
-        windowEnd = 0
-        guard table < tables.count else {
-          table = tables.count - 1
-          ordinal = tables[table].blockCount - 1
-          cursor.close()
-          return false
-        }
-      }
-      try load(sequential: true)
-      switch cursor.step() {
+      guard moveOn() else { return false }
+      try load(isSeek: false)
+      switch isForward ? cursor.step() : cursor.last() {
       case .entry: return true
       case .end: continue
       case .corrupt: throw damage()
@@ -94,46 +116,78 @@ final class RunCursor {
     }
   }
 
-  private func load(sequential: Bool) throws(EngineError) {
+  /// Goes to the next block in the cursor's direction; false behind the last one, where the cursor then stays.
+  private func moveOn() -> Bool {
+    let target = isForward ? ordinal + 1 : ordinal - 1
+    if target >= 0, target < tables[table].blockCount {
+      ordinal = target
+      return true
+    }
+    let next = isForward ? table + 1 : table - 1
+    guard next >= 0, next < tables.count else {
+      cursor.close()
+      return false
+    }
+    table = next
+    ordinal = isForward ? 0 : tables[table].blockCount - 1
+    windowEnd = 0
+    return true
+  }
+
+  private func load(isSeek: Bool) throws(EngineError) {
     let source = tables[table]
-    let place = source.place(ordinal)
     block = nil
-    if usesCache { block = sequential ? source.cachedBlock(ordinal) : try source.block(ordinal) }
     let content: UnsafeRawBufferPointer
-    if let block { content = block.content } else { content = try windowBlock(source, place) }
-    guard cursor.open(content) else { throw source.corrupt("damaged block", offset: place.offset) }
+    if usesCache, isSeek || cachedSteps > 0 {
+      if !isSeek { cachedSteps -= 1 }
+      (content, block) = try source.content(ordinal)
+    } else if usesCache, let cached = source.cachedBlock(ordinal) {
+      block = cached
+      content = cached.content
+    } else {
+      content = try windowBlock(source, source.index[ordinal].place)
+    }
+    guard cursor.open(content) else {
+      throw source.corrupt("damaged block", offset: source.index[ordinal].place.offset)
+    }
   }
 
   /// A block in the window, which is read anew when the block is not in it.
   private func windowBlock(_ source: Table, _ place: BlockPlace) throws(EngineError) -> UnsafeRawBufferPointer {
-    if place.offset < windowStart || place.end > windowEnd {
-      let dataEnd = source.place(source.blockCount - 1).end
-      let size = Int(min(max(windowSize, place.end - place.offset), dataEnd - place.offset))
-      windowSize = min(windowSize * 4, Self.lastWindow)
-      if window.count < size {
-        window.deallocate()
-        window = .allocate(byteCount: size, alignment: 16)
-      }
-      windowEnd = 0
-      try source.read(into: UnsafeMutableRawBufferPointer(rebasing: window[..<size]), at: place.offset)
-      windowStart = place.offset
-      windowEnd = place.offset + UInt64(size)
-    }
+    if place.offset < windowStart || place.end > windowEnd { try fillWindow(source, place) }
     let start = Int(place.offset - windowStart)
     let bytes = UnsafeRawBufferPointer(rebasing: window[start..<(start + Int(place.end - place.offset))])
-    if let damage = blockDamage(bytes) { throw source.corrupt(damage, offset: place.offset) }
-    return UnsafeRawBufferPointer(rebasing: bytes.dropLast(BlockFormat.trailerSize))
+    switch StoredBlock(bytes) {
+    case .plain(let content): return content
+    case .damaged(let damage): throw source.corrupt(damage, offset: place.offset)
+    case .lz4(let packed, let size):
+      if unpacked.count < size {
+        unpacked.deallocate()
+        unpacked = .allocate(byteCount: max(size, 2 * BlockFormat.targetSize), alignment: 16)
+      }
+      let content = UnsafeMutableRawBufferPointer(rebasing: unpacked[..<size])
+      guard decompress(packed, into: content) else {
+        throw source.corrupt("a block does not decompress", offset: place.offset)
+      }
+      return UnsafeRawBufferPointer(content)
+    }
   }
-}
 
-/// Index of the first table whose largest key is at or behind `key`; the count when there is none.
-func firstTable(_ tables: [Table], atOrBehind key: UnsafeRawBufferPointer) -> Int {
-  var low = 0
-  var high = tables.count
-  while low < high {
-    let middle = (low + high) / 2
-    let order = tables[middle].info.largest.withUnsafeBytes { compareBytes($0, key) }
-    if order < 0 { low = middle + 1 } else { high = middle }
+  /// Reads the block at `place` with what the walk comes to next.
+  private func fillWindow(_ source: Table, _ place: BlockPlace) throws(EngineError) {
+    let dataEnd = source.index[source.blockCount - 1].place.end
+    let wanted = max(windowSize, place.end - place.offset)
+    let start = isForward ? place.offset : max(place.end, wanted + UInt64(TableFormat.headerSize)) - wanted
+    let end = isForward ? min(place.offset + wanted, dataEnd) : place.end
+    windowSize = min(windowSize * 2, Self.lastWindow)
+    let size = Int(end - start)
+    if window.count < size {
+      window.deallocate()
+      window = .allocate(byteCount: size, alignment: 16)
+    }
+    windowEnd = 0
+    try source.read(into: UnsafeMutableRawBufferPointer(rebasing: window[..<size]), at: start)
+    windowStart = start
+    windowEnd = end
   }
-  return low
 }

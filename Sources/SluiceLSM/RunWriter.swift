@@ -5,11 +5,15 @@ import SluiceSystem
 /// Used by the compactor. Ended by `finish` or `abandon`.
 final class RunWriter {
   private let engine: Engine
+  private let filterStrength: FilterStrength
   private var writer: TableWriter?
   private(set) var finished: [TableInfo] = []
   private var numbers: [UInt64] = []
 
-  init(_ engine: Engine) { self.engine = engine }
+  init(_ engine: Engine, _ filterStrength: FilterStrength) {
+    self.engine = engine
+    self.filterStrength = filterStrength
+  }
 
   /// Bytes of all tables so far.
   var size: UInt64 { finished.reduce(writer?.size ?? 0) { $0 + $1.size } }
@@ -32,7 +36,8 @@ final class RunWriter {
     let number = engine.takeNumber()
     numbers.append(number)
     return try TableWriter(
-      fileSystem: engine.fileSystem, directory: engine.directory, number: number, shard: engine.shard)
+      fileSystem: engine.fileSystem, directory: engine.directory, number: number, shard: engine.shard,
+      compression: engine.resources.compression, filterStrength: filterStrength)
   }
 
   /// Ends the current table, if there is one.

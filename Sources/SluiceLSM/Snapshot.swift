@@ -1,4 +1,4 @@
-// A view of one engine at one position, and the iterator over it.
+// A view of one engine at one position, and point reads without one.
 // `@unchecked Sendable` (Snapshot): it holds an immutable state and a number.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -6,7 +6,7 @@ import SluiceSystem
 /// What an engine held at a position. Keeps the memory and the tables it needs until it is released. May be used from
 /// any thread.
 public final class Snapshot: @unchecked Sendable {
-  private let state: ReadState
+  let state: ReadState
   /// Entries above it are invisible.
   public let position: UInt64
 
@@ -14,6 +14,9 @@ public final class Snapshot: @unchecked Sendable {
     self.state = state
     self.position = position
   }
+
+  /// Everything at or below it was in tables when the snapshot was taken.
+  public var flushedPosition: UInt64 { state.open.version.flushedPosition }
 
   /// The value of `key`, or nil. Copies the value.
   public func get(_ key: [UInt8]) throws(EngineError) -> [UInt8]? {
@@ -26,99 +29,57 @@ public final class Snapshot: @unchecked Sendable {
   /// Calls `body` with the newest visible version of `key`, if it is alive, and returns its result; nil when there is
   /// none. The entry is valid during the call.
   public func find<R>(_ key: UnsafeRawBufferPointer, _ body: (Entry) -> R) throws(EngineError) -> R? {
-    if state.isDropped(key, at: position) { return nil }
-    let order = keyOrder(key)
-    let ceiling = ceilingTrailer(at: position)
-    if let entry = state.findInMemory(key, order: order, trailer: ceiling) {
-      let trailer = entry.pointee.trailer
-      if isTombstone(trailer) { return nil }
-      return body(Entry(key: key, position: trailer >> 8, kind: .put, value: entry.pointee.valueBytes))
-    }
-    guard let found = try state.open.find(key, order: order, trailer: ceiling), !isTombstone(found.trailer) else {
-      return nil
-    }
-    return withExtendedLifetime(found.block) {
-      body(Entry(key: key, position: found.trailer >> 8, kind: .put, value: found.value))
+    var scratch = LookupScratch()
+    return try find(key, &scratch, body)
+  }
+
+  private func find<R>(
+    _ key: UnsafeRawBufferPointer, _ scratch: inout LookupScratch, _ body: (Entry) -> R
+  ) throws(EngineError) -> R? {
+    try state.find(key, at: position, &scratch, body)
+  }
+
+  /// Looks up many keys at once: `body` gets each key's place in `keys` and its entry, or nil, in the order of `keys`.
+  /// Throws at the first key that cannot be read.
+  public func find(_ keys: [[UInt8]], _ body: (Int, Entry?) -> Void) throws(EngineError) {
+    var scratch = LookupScratch()
+    for (place, key) in keys.enumerated() {
+      let result = key.withUnsafeBytes { bytes in
+        Result { () throws(EngineError) in try find(bytes, &scratch) { body(place, $0) } }
+      }
+      if try result.get() == nil { body(place, nil) }
     }
   }
 
-  /// The live entries with `lower` <= key < `upper`, in key order; nil stands for no bound.
-  public func iterator(lower: [UInt8]? = nil, upper: [UInt8]? = nil) -> MergeIterator {
-    MergeIterator(state, position: position, lower: lower, upper: upper)
+  /// The live entries with `lower` <= key < `upper`, in key order or backwards; nil stands for no bound.
+  public func iterator(
+    lower: [UInt8]? = nil, upper: [UInt8]? = nil, isForward: Bool = true
+  ) -> MergeIterator {
+    MergeIterator([self], lower: lower, upper: upper, isForward: isForward)
+  }
+
+  /// The live entries whose keys begin with `prefix`, in key order or backwards.
+  public func iterator(prefix: [UInt8], isForward: Bool = true) -> MergeIterator {
+    MergeIterator([self], prefix: prefix, isForward: isForward)
   }
 }
 
-/// Walks live entries in key order: the newest visible version of each key, tombstones hidden. Used by one thread.
-public final class MergeIterator {
-  private let state: ReadState
-  private let merger: Merger
-  private let position: UInt64
-  private let ceiling: UInt64
-  private let lower: [UInt8]?
-  private let upper: [UInt8]?
-  private let upperOrder: UInt128
-  private let hasDrops: Bool
-  private var seen = KeyMemory()
-  private var started = false
-  private var ended = false
+/// What an engine holds at one moment, for a point read: cheaper than a snapshot, and like it keeps memory and tables.
+public struct EngineView: Sendable {
+  let state: ReadState
 
-  init(_ state: ReadState, position: UInt64, lower: [UInt8]?, upper: [UInt8]?) {
-    self.state = state
-    self.position = position
-    self.lower = lower
-    self.upper = upper
-    ceiling = ceilingTrailer(at: position)
-    upperOrder = upper.map { bytes in bytes.withUnsafeBytes { keyOrder($0) } } ?? .max
-    hasDrops = !state.dropped.isEmpty
-    merger = Merger(runs: state.memoryRuns, tableRuns: state.open.runs, usesCache: true)
-  }
-
-  /// The entry that `next` went to. Valid until the next step.
+  /// Calls `body` with the version of `key` that a reader at `position` sees, if it is alive; nil when there is none. The
+  /// entry is valid during the call. `scratch` is the thread's own and saves allocations. About 0.7 µs when the key is
+  /// in a table, 0.1 µs when filters answer. Any thread.
   @inline(__always)
-  public var current: Entry {
-    let head = merger.head
-    return Entry(key: head.key, position: head.trailer >> 8, kind: .put, value: head.value)
+  public func find<R>(
+    _ key: UnsafeRawBufferPointer, at position: UInt64, _ scratch: inout LookupScratch, _ body: (Entry) -> R
+  ) throws(EngineError) -> R? {
+    try state.find(key, at: position, &scratch, body)
   }
+}
 
-  /// Goes to the next live entry; false at the end. After an error the iterator is at its end.
-  public func next() throws(EngineError) -> Bool {
-    if ended { return false }
-    do {
-      if try advance() { return true }
-      ended = true
-      return false
-    } catch {
-      ended = true
-      throw error
-    }
-  }
-
-  private func advance() throws(EngineError) -> Bool {
-    var more = started ? try merger.next() : try begin()
-    while more {
-      let head = merger.head
-      if head.order >= upperOrder, isAtOrBehindUpper(head.key) { return false }
-      if head.trailer <= ceiling, !seen.matches(head) {
-        seen.remember(head)
-        let hidden = isTombstone(head.trailer) || (hasDrops && state.isDropped(head.key, at: position))
-        if !hidden { return true }
-      }
-      more = try merger.next()
-    }
-    return false
-  }
-
-  private func begin() throws(EngineError) -> Bool {
-    started = true
-    guard let lower else { return try merger.start(at: nil) }
-    let result = lower.withUnsafeBytes { bytes in
-      Result { () throws(EngineError) in try merger.start(at: bytes) }
-    }
-    return try result.get()
-  }
-
-  private func isAtOrBehindUpper(_ key: UnsafeRawBufferPointer) -> Bool {
-    guard let upper else { return false }
-    return upper.withUnsafeBytes { compareBytes(key, $0) >= 0 }
-  }
+extension Engine {
+  /// The newest state. About 40 ns. Any thread.
+  public func view() -> EngineView { EngineView(state: current) }
 }

@@ -37,6 +37,34 @@ public struct EngineStatistics: Sendable, Equatable {
   /// What stands to be flushed or merged: frozen memtables, and levels with as many runs as ask for a compaction.
   public var debtBytes: UInt64 = 0
   public var flushedPosition: UInt64 = 0
+  /// Since opening: point reads that went to tables; filters asked, and how often they said no, or yes without reason;
+  /// blocks found in the cache, and blocks read from files and checked.
+  public var lookups: UInt64 = 0
+  public var filterChecks: UInt64 = 0
+  public var filterRejections: UInt64 = 0
+  public var filterErrors: UInt64 = 0
+  public var cacheHits: UInt64 = 0
+  public var blockReads: UInt64 = 0
+
+  /// Runs of all levels: what a range read merges.
+  public var runs: Int { levels.reduce(0) { $0 + $1.runs } }
+
+  /// Bytes written to tables for each byte flushed, since opening; nil before the first flush.
+  public var writeAmplification: Double? {
+    flushedBytes == 0 ? nil : Double(flushedBytes + compactedBytes) / Double(flushedBytes)
+  }
+
+  /// Tables whose block is searched for each point read, since opening; nil before the first.
+  public var readAmplification: Double? {
+    lookups == 0 ? nil : Double(filterChecks - filterRejections) / Double(lookups)
+  }
+
+  /// Bytes of all tables for each byte of the bottom run, which has every key once: an upper bound for what old
+  /// versions and deleted rows take. Nil without tables.
+  public var spaceAmplification: Double? {
+    guard let bottom = levels.last(where: { $0.runs > 0 }) else { return nil }
+    return Double(tableBytes) * Double(bottom.runs) / Double(bottom.bytes)
+  }
 }
 
 extension Engine {
@@ -52,7 +80,7 @@ extension Engine {
       result.tableBytes += bytes
       result.tableEntries += tables.reduce(0) { $0 + $1.entries }
       result.tombstones += tables.reduce(0) { $0 + $1.tombstones }
-      if runs.count >= CompactionRules.runsPerLevel { result.debtBytes += bytes }
+      if runs.count >= CompactionRules.busyRuns { result.debtBytes += bytes }
     }
     for run in state.open.runs { for table in run { result.pinnedBytes += table.pinnedBytes } }
     result.memtableEntries = state.runs.reduce(0) { $0 + $1.count }
@@ -62,6 +90,12 @@ extension Engine {
     result.frozenBytes = state.frozen.reduce(0) { $0 + $1.byteCount }
     result.debtBytes += UInt64(result.frozenBytes)
     result.flushedPosition = state.open.version.flushedPosition
+    result.lookups = readCounters.lookups.value
+    result.filterChecks = readCounters.filterChecks.value
+    result.filterRejections = readCounters.filterRejections.value
+    result.filterErrors = readCounters.filterErrors.value
+    result.cacheHits = readCounters.cacheHits.value
+    result.blockReads = readCounters.blockReads.value
     counters.withLock { counters in
       result.flushedBytes = counters.flushedBytes
       result.compactedBytes = counters.compactedBytes

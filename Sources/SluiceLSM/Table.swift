@@ -1,82 +1,100 @@
-// An open table: its index and filter in memory, its blocks through the cache.
+// An open table: its index and filter in memory. Its blocks are read in place from the mapped file, where that is
+// possible and they are not compressed; else through the cache. Either way a block is checked when it is first read,
+// and not again.
 //
-// Never changes after `open` (`@unchecked Sendable`: the fields are immutable, the memory behind the pointers too).
+// Why a mapping: half of the point reads of data twice the size of the cache miss it, and a call to the system for 4 KiB
+// takes longer (1.2-2 µs) than all the rest of the read (0.7 µs). Whole walks read with calls: see RunCursor.swift.
+//
+// Never changes after `open`, but for which blocks are known to be good and which are cached (`@unchecked Sendable`: the
+// fields are immutable, the memory behind the pointers too, but for `checked`, whose bytes are atomic).
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
-/// A data block in the index: its last key and its place.
-struct IndexEntry {
-  var order: UInt128
-  var key: UnsafeRawPointer?
-  var keySize: Int
-  var place: BlockPlace
-
-  var keyBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: key, count: keySize) }
-}
-
-/// What a point read found: the newest version at or below the asked one. `block` keeps the value's memory.
+/// What a point read found: the newest version at or below the asked one. `block` keeps the value's memory; nil when
+/// the table itself does.
 struct FoundEntry {
   var trailer: UInt64
   var value: UnsafeRawBufferPointer
-  var block: BlockMemory
+  var block: BlockMemory?
 }
 
 final class Table: @unchecked Sendable {
   let info: TableInfo
-  let path: String
   let shard: Int
-  private let file: any File
-  private let cache: BlockCache
-  private let cacheId: UInt64
-  private let filter: Filter
-  private let indexMemory: BlockMemory
-  private let index: UnsafeMutablePointer<IndexEntry>
-  let blockCount: Int
   let properties: TableProperties
+  let filter: Filter
+  let index: TableIndex
+  /// The greatest key, in memory of the index.
+  let largest: SearchKey
+  private let file: TableFile
+  private let resources: EngineResources
+  private let counters: ReadCounters
+  private let cached: CachedBlocks
+  private let mapping: FileMapping?
+  /// For each block what reading it has shown.
+  private let checked: UnsafeMutablePointer<UInt8>
+
+  private enum Check {
+    static let unknown: UInt8 = 0
+    static let plain: UInt8 = 1
+    static let compressed: UInt8 = 2
+  }
 
   private init(
-    info: TableInfo, file: any File, shard: Int, cache: BlockCache, filter: Filter, indexMemory: BlockMemory,
-    index: UnsafeMutablePointer<IndexEntry>, blockCount: Int, properties: TableProperties
+    info: TableInfo, file: TableFile, shard: Int, resources: EngineResources, counters: ReadCounters, filter: Filter,
+    index: TableIndex, properties: TableProperties, mapping: FileMapping?
   ) {
     self.info = info
-    self.path = file.path
-    self.shard = shard
     self.file = file
-    self.cache = cache
-    self.cacheId = cache.newTableId()
+    self.shard = shard
+    self.resources = resources
+    self.counters = counters
     self.filter = filter
-    self.indexMemory = indexMemory
     self.index = index
-    self.blockCount = blockCount
     self.properties = properties
+    largest = SearchKey(index[index.count - 1].keyBytes)
+    cached = CachedBlocks(count: index.count)
+    self.mapping = mapping
+    checked = .allocate(capacity: index.count)
+    checked.initialize(repeating: Check.unknown, count: index.count)
   }
 
   deinit {
-    file.close()
-    index.deallocate()
+    resources.cache.remove(cached)
+    resources.files.close(file)
+    checked.deallocate()
   }
+
+  var path: String { file.path }
+  var blockCount: Int { index.count }
 
   /// Opens a table that the manifest names and checks everything but its data blocks. Reads index and filter.
   static func open(
-    fileSystem: any FileSystem, directory: String, info: TableInfo, shard: Int, cache: BlockCache
+    fileSystem: any FileSystem, directory: String, info: TableInfo, shard: Int, resources: EngineResources,
+    counters: ReadCounters
   ) throws(EngineError) -> Table {
-    let path = directory + "/" + TableFormat.fileName(info.number)
-    let file: any File
-    do { file = try fileSystem.open(path, .read) } catch {
+    let file = TableFile(path: directory + "/" + TableFormat.fileName(info.number), fileSystem: fileSystem)
+    let opened: Result<Table, EngineError>
+    do {
+      opened = try resources.files.read(file) { handle throws(SystemError) in
+        Result { () throws(EngineError) in
+          try load(handle, file, info: info, shard: shard, resources: resources, counters: counters)
+        }
+      }
+    } catch {
       throw EngineError(
         error.code == 2 ? .corrupt : .io, "table \(info.number) of the manifest cannot be opened", shard: shard,
-        file: path, keyRange: info.keyRange, cause: error)
+        file: file.path, keyRange: info.keyRange, cause: error)
     }
-    do { return try load(file, info: info, shard: shard, cache: cache) } catch {
-      file.close()
-      throw error
-    }
+    if case .failure = opened { resources.files.close(file) }
+    return try opened.get()
   }
 
   private static func load(
-    _ file: any File, info: TableInfo, shard: Int, cache: BlockCache
+    _ handle: any File, _ file: TableFile, info: TableInfo, shard: Int, resources: EngineResources,
+    counters: ReadCounters
   ) throws(EngineError) -> Table {
-    let parts = try TableParts(file, shard: shard, keyRange: info.keyRange)
+    let parts = try TableParts(handle, shard: shard, keyRange: info.keyRange)
     func corrupt(_ message: String, _ offset: UInt64) -> EngineError {
       EngineError(.corrupt, message, shard: shard, file: file.path, offset: offset, keyRange: info.keyRange)
     }
@@ -90,43 +108,11 @@ final class Table: @unchecked Sendable {
     else {
       throw corrupt("properties of table \(info.number) differ from the manifest", parts.footer.properties.offset)
     }
-    guard let filter = Filter(parts.filter) else { throw corrupt("damaged filter", parts.footer.filter.offset) }
-    guard let (index, count) = readIndex(parts) else { throw corrupt("damaged index", parts.footer.index.offset) }
+    guard let filter = parts.readFilter() else { throw corrupt("damaged filter", parts.footer.filter.offset) }
+    guard let index = parts.readIndex() else { throw corrupt("damaged index", parts.footer.index.offset) }
     return Table(
-      info: info, file: file, shard: shard, cache: cache, filter: filter, indexMemory: parts.index, index: index,
-      blockCount: count, properties: properties)
-  }
-
-  /// Decodes the index; nil unless its keys rise and its blocks fill the space before the filter.
-  static func readIndex(_ parts: TableParts) -> (UnsafeMutablePointer<IndexEntry>, Int)? {
-    var cursor = BlockCursor()
-    guard cursor.open(parts.index.content) else { return nil }
-    let count = cursor.restarts
-    let index = UnsafeMutablePointer<IndexEntry>.allocate(capacity: count)
-    var offset = UInt64(TableFormat.headerSize)
-    for position in 0..<count {
-      guard cursor.moveTo(restart: position), cursor.step() == .entry, cursor.keySize > 0 else { break }
-      var reader = ByteReader(cursor.value)
-      let place = BlockPlace(offset: reader.readVarint(), size: reader.readVarint())
-      guard !reader.failed, reader.remaining == 0, place.offset == offset, place.size < parts.footer.filter.offset,
-        place.end <= parts.footer.filter.offset
-      else { break }
-      // The key of a restart stands whole before its value.
-      let key = UnsafeRawPointer(cursor.value.baseAddress! - cursor.keySize)
-      let entry = IndexEntry(
-        order: keyOrder(key, cursor.keySize), key: key, keySize: cursor.keySize, place: place)
-      // Equal neighbours: the versions of one key may fill more than a block.
-      if position > 0, compareBytes(index[position - 1].keyBytes, entry.keyBytes) > 0 { break }
-      index[position] = entry
-      offset = place.end
-      if position == count - 1, offset == parts.footer.filter.offset,
-        parts.properties.largest.elementsEqual(entry.keyBytes)
-      {
-        return (index, count)
-      }
-    }
-    index.deallocate()
-    return nil
+      info: info, file: file, shard: shard, resources: resources, counters: counters, filter: filter, index: index,
+      properties: properties, mapping: handle.map(size: parts.size))
   }
 
   func corrupt(_ message: String, offset: UInt64) -> EngineError {
@@ -134,97 +120,152 @@ final class Table: @unchecked Sendable {
   }
 
   /// Bytes of memory that the open table holds.
-  var pinnedBytes: Int { indexMemory.byteCount + filter.byteCount + blockCount * MemoryLayout<IndexEntry>.stride }
-
-  /// Place of a data block, `index` below `blockCount`.
-  func place(_ index: Int) -> BlockPlace { self.index[index].place }
-
-  /// Last key of a data block.
-  func lastKey(_ index: Int) -> UnsafeRawBufferPointer { self.index[index].keyBytes }
-
-  /// The first block whose last key is at or behind `key`; `blockCount` when there is none.
-  func firstBlock(_ key: UnsafeRawBufferPointer, order: UInt128) -> Int {
-    var low = 0
-    var high = blockCount
-    while low < high {
-      let middle = (low + high) / 2
-      let entry = index + middle
-      var before = entry.pointee.order < order
-      if entry.pointee.order == order {
-        before = compareKeyTails(entry.pointee.key, entry.pointee.keySize, key.baseAddress, key.count) < 0
-      }
-      if before { low = middle + 1 } else { high = middle }
-    }
-    return low
+  var pinnedBytes: Int {
+    filter.byteCount + index.byteCount + blockCount * MemoryLayout<Int>.size * 2
   }
-
-  /// False: the table has no version of a key of this hash. One cache miss.
-  @inline(__always)
-  func mayContain(hash: UInt64) -> Bool { filter.mayContain(hash) }
 
   /// The newest version of `key` at or below `trailer`, or nil. One block when the filter says yes.
   func find(
-    _ key: UnsafeRawBufferPointer, order: UInt128, trailer: UInt64, cursor: inout BlockCursor
+    _ key: SearchKey, trailer: UInt64, cursor: inout BlockCursor
   ) throws(EngineError) -> FoundEntry? {
-    var ordinal = firstBlock(key, order: order)
-    while ordinal < blockCount {
-      let block = try block(ordinal)
-      defer { withExtendedLifetime(block) {} }
-      let offset = index[ordinal].place.offset
-      guard cursor.open(block.content) else { throw corrupt("damaged block", offset: offset) }
+    var ordinal = index.firstBlock(key.bytes)
+    while ordinal < index.count {
+      let (content, block) = try content(ordinal)
+      guard cursor.open(content) else { throw corrupt("damaged block", offset: index[ordinal].place.offset) }
       switch cursor.seek(key, trailer: trailer) {
-      case .corrupt: throw corrupt("damaged entry in a block", offset: offset)
+      case .corrupt: throw corrupt("damaged entry in a block", offset: index[ordinal].place.offset)
       case .end: ordinal += 1  // only when versions of one key go on in the next block
       case .entry:
-        if compareBytes(cursor.key, key) != 0 { return nil }
+        if compareBytes(cursor.key, key.bytes) != 0 { return nil }
         return FoundEntry(trailer: cursor.trailer, value: cursor.value, block: block)
       }
     }
     return nil
   }
 
-  /// A data block by the cache, or from the file and then kept in the cache.
-  func block(_ ordinal: Int) throws(EngineError) -> BlockMemory {
+  /// Content of a data block, in the mapped file, or in memory of the cache that the second value keeps.
+  @inline(__always)
+  func content(_ ordinal: Int) throws(EngineError) -> (UnsafeRawBufferPointer, BlockMemory?) {
+    if let mapping, let content = try mappedContent(mapping, ordinal) { return (content, nil) }
+    let block = try block(ordinal)
+    return (block.content, block)
+  }
+
+  /// Content of a block in the mapped file; nil when it is compressed.
+  @inline(__always)
+  private func mappedContent(
+    _ mapping: FileMapping, _ ordinal: Int
+  ) throws(EngineError) -> UnsafeRawBufferPointer? {
     let place = index[ordinal].place
-    if let block = cache.find(table: cacheId, offset: place.offset) { return block }
-    let block = BlockMemory(size: Int(place.size) + BlockFormat.trailerSize)
-    try read(into: block.bytes, at: place.offset)
-    if let damage = blockDamage(UnsafeRawBufferPointer(block.bytes)) { throw corrupt(damage, offset: place.offset) }
-    cache.insert(block, table: cacheId, offset: place.offset)
+    let stored = UnsafeRawBufferPointer(
+      start: mapping.bytes.baseAddress.unsafelyUnwrapped + Int(place.offset), count: Int(place.size))
+    Self.prefetchBlock(stored)
+    switch loadByte(checked + ordinal) {
+    case Check.plain: return stored
+    case Check.compressed: return nil
+    default: return try check(mapping, ordinal) ? stored : nil
+    }
+  }
+
+  /// Asks for the memory of a block that is read soon, where it is mapped.
+  func prefetchBlock(_ ordinal: Int) {
+    guard let base = mapping?.bytes.baseAddress else { return }
+    let place = index[ordinal].place
+    prefetch(checked + ordinal)
+    Self.prefetchBlock(UnsafeRawBufferPointer(start: base + Int(place.offset), count: Int(place.size)))
+  }
+
+  /// A search reads the restarts at the end of a block and the heads at its begin: their cache misses overlap.
+  @inline(__always)
+  private static func prefetchBlock(_ bytes: UnsafeRawBufferPointer) {
+    let base = bytes.baseAddress.unsafelyUnwrapped
+    let size = bytes.count
+    prefetch(base + (size &- 4))
+    var offset = 0
+    while offset < min(size, 512) {
+      prefetch(base + offset)
+      offset &+= 64
+    }
+  }
+
+  /// Checks a block of the mapped file; false when it is compressed.
+  @inline(never)
+  private func check(_ mapping: FileMapping, _ ordinal: Int) throws(EngineError) -> Bool {
+    counters.blockReads.add(1)
+    let place = index[ordinal].place
+    let bytes = UnsafeRawBufferPointer(
+      start: mapping.bytes.baseAddress.unsafelyUnwrapped + Int(place.offset), count: Int(place.end - place.offset))
+    let block = StoredBlock(bytes)
+    try checkMapping()
+    switch block {
+    case .plain:
+      storeByte(Check.plain, at: checked + ordinal)
+      return true
+    case .lz4:
+      storeByte(Check.compressed, at: checked + ordinal)
+      return false
+    case .damaged(let damage): throw corrupt(damage, offset: place.offset)
+    }
+  }
+
+  /// Whether a page of the mapped file could not be read.
+  var hasFaulted: Bool { mapping?.hasFaulted ?? false }
+
+  /// Throws when a page of the mapped file could not be read: what was read of it is zeros.
+  func checkMapping() throws(EngineError) {
+    if hasFaulted {
+      throw EngineError(
+        .io, "a page of a table cannot be read: the disk fails, or the file was cut", shard: shard, file: path,
+        keyRange: info.keyRange)
+    }
+  }
+
+  /// A data block by the cache, or from the file and then kept in the cache.
+  private func block(_ ordinal: Int) throws(EngineError) -> BlockMemory {
+    if let block = cached.find(ordinal) {
+      counters.cacheHits.add(1)
+      return block
+    }
+    let block = try readBlock(ordinal)
+    resources.cache.insert(block, cached, ordinal)
     return block
   }
 
-  /// A data block if the cache has it.
-  func cachedBlock(_ ordinal: Int) -> BlockMemory? {
-    cache.find(table: cacheId, offset: index[ordinal].place.offset)
+  @inline(never)
+  private func readBlock(_ ordinal: Int) throws(EngineError) -> BlockMemory {
+    counters.blockReads.add(1)
+    let place = index[ordinal].place
+    let stored = BlockMemory(size: Int(place.size), trailerSize: BlockFormat.trailerSize)
+    try read(into: stored.bytes, at: place.offset)
+    switch StoredBlock(UnsafeRawBufferPointer(stored.bytes)) {
+    case .plain: return stored
+    case .damaged(let damage): throw corrupt(damage, offset: place.offset)
+    case .lz4(let bytes, let size):
+      let block = BlockMemory(size: size)
+      guard decompress(bytes, into: block.bytes) else {
+        throw corrupt("a block does not decompress", offset: place.offset)
+      }
+      withExtendedLifetime(stored) {}
+      return block
+    }
   }
+
+  /// A data block if the cache has it.
+  func cachedBlock(_ ordinal: Int) -> BlockMemory? { cached.find(ordinal) }
 
   /// Fills `buffer` from the file.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(EngineError) {
-    try readFully(file, into: buffer, at: offset, shard: shard, keyRange: info.keyRange)
-  }
-
-  /// The greatest key before `bound`, dead or alive; nil when there is none.
-  func lastKey(before bound: [UInt8]?) throws(EngineError) -> [UInt8]? {
-    guard let bound else { return info.largest }
-    guard compareKeys(info.smallest, bound) < 0 else { return nil }
-    let ordinal = bound.withUnsafeBytes { firstBlock($0, order: keyOrder($0)) }
-    if ordinal == blockCount { return info.largest }
-    let block = try block(ordinal)
-    defer { withExtendedLifetime(block) {} }
-    let offset = index[ordinal].place.offset
-    var cursor = BlockCursor()
-    guard cursor.open(block.content) else { throw corrupt("damaged block", offset: offset) }
-    var found: [UInt8]?
-    while true {
-      let step = cursor.step()
-      if step == .corrupt { throw corrupt("damaged entry in a block", offset: offset) }
-      let isBefore = step == .entry && bound.withUnsafeBytes { compareBytes(cursor.key, $0) < 0 }
-      if !isBefore { break }
-      found = [UInt8](cursor.key)
+    let count: Int
+    do {
+      count = try resources.files.read(file) { handle throws(SystemError) in
+        try handle.read(at: offset, into: buffer)
+      }
+    } catch {
+      throw EngineError(error, doing: "reading \(buffer.count) bytes at \(offset)", shard: shard)
     }
-    if let found { return found }
-    return ordinal > 0 ? [UInt8](lastKey(ordinal - 1)) : nil
+    if count < buffer.count {
+      throw corrupt("file ends \(buffer.count - count) bytes early", offset: offset)
+    }
   }
 }
 
@@ -262,9 +303,13 @@ struct TableParts {
       return memory
     }
     func part(_ place: BlockPlace) throws(EngineError) -> BlockMemory {
-      let memory = try bytes(place.offset, Int(place.size) + BlockFormat.trailerSize)
-      if let damage = blockDamage(UnsafeRawBufferPointer(memory.bytes)) { throw corrupt(damage, place.offset) }
-      return memory
+      let memory = BlockMemory(size: Int(place.size), trailerSize: BlockFormat.trailerSize)
+      try readFully(file, into: memory.bytes, at: place.offset, shard: shard, keyRange: keyRange)
+      switch StoredBlock(UnsafeRawBufferPointer(memory.bytes)) {
+      case .plain: return memory
+      case .damaged(let damage): throw corrupt(damage, place.offset)
+      case .lz4: throw corrupt("a compressed part", place.offset)
+      }
     }
     do { size = try file.size() } catch { throw EngineError(error, doing: "sizing a table", shard: shard) }
     guard size >= UInt64(TableFormat.headerSize + TableFormat.footerSize) else {
@@ -290,5 +335,14 @@ struct TableParts {
       throw corrupt("damaged properties", footer.properties.offset)
     }
     self.properties = properties
+  }
+
+  func readFilter() -> Filter? { Filter(filter.content) }
+
+  func readIndex() -> TableIndex? {
+    guard let index = TableIndex(index, smallest: properties.smallest, dataEnd: footer.filter.offset),
+      properties.largest.elementsEqual(index[index.count - 1].keyBytes)
+    else { return nil }
+    return index
   }
 }

@@ -1,12 +1,12 @@
 // The form of a table file, NNNNNN.table: a sorted run of entries, written once front to back and never changed.
 //
 //   header      8   magic     "SLUICETB"
-//               2   version   1
-//               2   reader    lowest version that may read this file: 1
+//               2   version   2 (1 was never released)
+//               2   reader    lowest version that may read this file: 2
 //               4   CRC32C    of the 12 bytes before
 //   data        …   blocks (see Block.swift), one behind the other, each with its trailer
 //   filter      …   one block (see Filter.swift)
-//   index       …   one block, restart at every entry: last user key of a data block -> offset v, content size v
+//   index       …   one block (see TableIndex.swift)
 //   properties  …   one block of fields: tag v, size v, bytes; a reader skips tags that it does not know
 //                     1 smallest key   2 largest key   3 lowest position v   4 highest position v
 //                     5 entries v      6 tombstones v  7 key bytes v         8 value bytes v
@@ -19,12 +19,12 @@
 // Blocks fill the file from byte 16 to the footer without a gap, which a reader checks; so every byte of the file is
 // under a checksum or is a magic. All versions of a key stand in one table, so the tables of a run are disjoint.
 // Limits: 4 GiB for the index and the filter; a table is closed at 32 MiB of blocks, but for one with a larger value.
-// A reader that meets a version above its own, with `reader` above it too, refuses with "unsupported". Any mismatch is
-// corruption: a table is named by the manifest only after it was synced, so it has no torn form.
+// A reader that meets a version it does not know refuses with "unsupported". Any mismatch is corruption: a table is
+// named by the manifest only after it was synced, so it has no torn form.
 //
-// Example: the table of the one entry put "k" = "v" at position 1 (the golden test `tableBytes` shows it whole):
-//   534c5549434554 42 0100 0100 crc | 0100000000000000 00010101 6b76 08000000 01000000 00 crc | filter 8 + 64 bytes, 00
-//   crc | 0000000000000000 00010201 6b 10 16 08000000 01000000 00 crc | 01016b 02016b 030101 … 00 crc | footer
+// Example: the table of the one entry put "tabl" = "v" at position 1 (the golden test `tableBytes` shows it whole):
+//   534c554943455442 0200 0200 crc | 0100000000000000 00040101 7461626c 76 08000000 10000000 01000000 00 crc | 64 bytes
+//   01000000 06000000 00 crc | 01000000 1d 04 7461626c 00 crc | 01047461626c 02047461626c 030101 … 00 crc | footer
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
@@ -46,7 +46,7 @@ struct TableInfo: Equatable, Sendable {
 enum TableFormat {
   static let headerMagic = Array("SLUICETB".utf8)
   static let footerMagic = Array("TBSLUICE".utf8)
-  static let version: UInt16 = 1
+  static let version: UInt16 = 2
   static let headerSize = 16
   static let footerSize = 48
 
@@ -89,7 +89,9 @@ func headerDamage(
     return (.corrupt, "header checksum does not match")
   }
   let reader = UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 10, as: UInt16.self))
+  let written = UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt16.self))
   if reader > version { return (.unsupported, "format needs a reader of version \(reader), this is \(version)") }
+  if written < version { return (.unsupported, "format of version \(written), which no release wrote") }
   return nil
 }
 

@@ -12,16 +12,21 @@ final class TableWriter {
   private var output = ByteBuffer(capacity: chunkSize + 2 * BlockFormat.targetSize)
   /// Bytes of the file before `output`.
   private var written: UInt64 = 0
-  private var data = BlockBuilder(restartInterval: BlockFormat.restartInterval)
-  private var index = BlockBuilder(restartInterval: 1)
-  private var indexOutput = ByteBuffer(capacity: 4096)
+  private var data: BlockBuilder
+  private var index = TableIndexBuilder()
+  private let filterStrength: FilterStrength
   private var hashes: [UInt64] = []
   private var properties = TableProperties()
 
   /// Creates the file, which must not exist.
-  init(fileSystem: any FileSystem, directory: String, number: UInt64, shard: Int) throws(EngineError) {
+  init(
+    fileSystem: any FileSystem, directory: String, number: UInt64, shard: Int, compression: Compression = .none,
+    filterStrength: FilterStrength = .bottom
+  ) throws(EngineError) {
     self.shard = shard
     self.number = number
+    self.filterStrength = filterStrength
+    data = BlockBuilder(compression: compression)
     do { file = try fileSystem.open(directory + "/" + TableFormat.fileName(number), .create) } catch {
       throw EngineError(error, doing: "creating a table", shard: shard)
     }
@@ -53,11 +58,7 @@ final class TableWriter {
 
   private func endBlock() throws(EngineError) {
     let size = data.finish(in: &output)
-    let offset = written + UInt64(output.count - size - BlockFormat.trailerSize)
-    var place = ByteBuffer(capacity: 32)
-    place.append(varint: offset)
-    place.append(varint: UInt64(size))
-    index.add(data.last, trailer: packTrailer(0, .put), value: place.bytes, to: &indexOutput)
+    index.add(lastKey: data.last, storedSize: size)
     if output.count >= Self.chunkSize { try writeOut() }
   }
 
@@ -81,11 +82,11 @@ final class TableWriter {
       return place
     }
     var start = output.count
-    appendFilter(hashes, to: &output)
+    appendFilter(hashes, filterStrength, to: &output)
     let filter = endPart(start)
-    let indexSize = index.finish(in: &indexOutput)
-    let indexPlace = BlockPlace(offset: written + UInt64(output.count), size: UInt64(indexSize))
-    output.append(indexOutput.bytes)
+    start = output.count
+    index.append(to: &output)
+    let indexPlace = endPart(start)
     start = output.count
     properties.append(to: &output)
     let footer = TableFooter(filter: filter, index: indexPlace, properties: endPart(start))

@@ -1,7 +1,7 @@
 // A version: which tables an engine has, in which levels and runs, up to which position they are complete. A value:
 // an edit makes a new version of it, and the manifest is the sequence of edits.
 //
-// Level 0 has the flushed runs. A level has up to three runs at rest; a fourth asks for a compaction into the next
+// Level 0 has the flushed runs. A level has up to seven runs at rest; an eighth asks for a compaction into the next
 // level. The deepest level with tables has one run, but for level 0. In a level the oldest run comes first, and all
 // that stands in a deeper level is older: a reader asks level 0 from its last run to its first, then level 1, …
 
@@ -25,14 +25,8 @@ struct VersionEdit: Equatable, Sendable {
   var removed: [UInt64] = []
   var added: [Addition] = []
   var flushedPosition: UInt64?
-  var dropped: [DroppedPrefix] = []
+  var deleted: [DeletedPrefix] = []
   var nextNumber: UInt64?
-}
-
-/// A dropped SQL table: its entries up to `position` are dead.
-struct DroppedPrefix: Equatable, Sendable {
-  var prefix: UInt32
-  var position: UInt64
 }
 
 struct Version: Equatable, Sendable {
@@ -40,7 +34,7 @@ struct Version: Equatable, Sendable {
 
   var levels: [[RunInfo]] = []
   var flushedPosition: UInt64 = 0
-  var dropped: [UInt32: UInt64] = [:]
+  var deleted = PrefixDeletions()
   /// Next number for a file or a run.
   var nextNumber: UInt64 = 1
 
@@ -65,7 +59,7 @@ struct Version: Equatable, Sendable {
       }
       next.flushedPosition = position
     }
-    for drop in edit.dropped { next.dropped[drop.prefix] = max(next.dropped[drop.prefix] ?? 0, drop.position) }
+    for deletion in edit.deleted { next.deleted.insert(deletion) }
     if let number = edit.nextNumber { next.nextNumber = max(next.nextNumber, number) }
     return .success(next)
   }
@@ -115,14 +109,16 @@ struct Version: Equatable, Sendable {
         for table in run.tables { edit.added.append(.init(level: level, run: run.number, table: table)) }
       }
     }
-    edit.dropped = dropped.map { DroppedPrefix(prefix: $0.key, position: $0.value) }.sorted { $0.prefix < $1.prefix }
+    edit.deleted = deleted.all
     return edit
   }
 
-  /// Drops that still have entries in tables. The others are done: replay begins behind them.
-  var liveDrops: [UInt32: UInt64] {
-    dropped.filter { prefix, position in
-      position > flushedPosition || tables.contains { $0.overlaps(prefix: prefix) }
+  /// Deletions that still hide entries in tables from a reader at `horizon` or above. The others are done: replay begins
+  /// behind them.
+  func liveDeletions(horizon: UInt64) -> PrefixDeletions {
+    deleted.kept(from: horizon) { deletion in
+      deletion.position > flushedPosition
+        || tables.contains { $0.overlaps(prefix: deletion.prefix) && $0.lowestPosition <= deletion.position }
     }
   }
 }

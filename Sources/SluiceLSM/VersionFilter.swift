@@ -6,19 +6,19 @@ struct VersionFilter: ~Copyable {
   let horizon: UInt64
   /// Whether nothing older than the inputs exists anywhere: then a tombstone has nothing left to hide.
   let dropsTombstones: Bool
-  private let dropped: [UInt32: UInt64]
+  private let deleted: PrefixDeletions
   private var seen = KeyMemory()
   private var isCovered = false
 
-  init(horizon: UInt64, dropsTombstones: Bool, dropped: [UInt32: UInt64]) {
+  init(horizon: UInt64, dropsTombstones: Bool, deleted: PrefixDeletions) {
     self.horizon = horizon
     self.dropsTombstones = dropsTombstones
-    self.dropped = dropped.filter { $0.value <= horizon }
+    self.deleted = deleted
   }
 
   /// Whether the entry is still needed: all versions above the horizon, and the newest one at or below it.
   mutating func keeps(_ head: MergeHead) -> Bool {
-    if !dropped.isEmpty, let drop = dropped[tableId(head.key)], head.trailer >> 8 <= drop { return false }
+    if deleted.hides(head.table, trailer: head.trailer, at: horizon) { return false }
     if !seen.matches(head) {
       seen.remember(head)
       isCovered = false

@@ -24,11 +24,21 @@ public struct LogError: Error, Equatable, Sendable, CustomStringConvertible {
   public let message: String
   /// The failed call behind it, when there is one.
   public let cause: SystemError?
+  /// The place that `message` speaks of, when a file is damaged.
+  public let damage: Damage?
 
-  public init(kind: Kind, message: String, cause: SystemError? = nil) {
+  /// What is wrong with the bytes of a file.
+  public struct Damage: Equatable, Sendable {
+    public let path: String
+    public let offset: UInt64
+    public let reason: String
+  }
+
+  public init(kind: Kind, message: String, cause: SystemError? = nil, damage: Damage? = nil) {
     self.kind = kind
     self.message = message
     self.cause = cause
+    self.damage = damage
   }
 
   /// `cause` happened while doing `action`; a full disk gets its own kind.
@@ -38,7 +48,9 @@ public struct LogError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   static func corrupt(_ path: String, _ offset: UInt64, _ reason: String) -> LogError {
-    LogError(kind: .corrupt, message: "\(path) is damaged at offset \(offset): \(reason)")
+    LogError(
+      kind: .corrupt, message: "\(path) is damaged at offset \(offset): \(reason)",
+      damage: Damage(path: path, offset: offset, reason: reason))
   }
 
   public var description: String { cause.map { "\(message): \($0)" } ?? message }

@@ -10,6 +10,9 @@ public final class Connection {
   public enum Mode: Sendable {
     /// For reading; the file must exist.
     case readOnly
+    /// For reading a file that nobody writes: nothing is locked and no file is made beside it, as a reader of a
+    /// database in WAL mode otherwise does. What stands in its write-ahead log is not seen.
+    case immutable
     /// For reading and writing; the file must exist.
     case readWrite
     /// For reading and writing; created when missing.
@@ -23,7 +26,7 @@ public final class Connection {
   /// Stops this connection's statements, from any thread.
   public let interrupter: Interrupter
 
-  /// Opens the database at `path` (`:memory:` for one in memory, "" for a temporary one); no URI is interpreted.
+  /// Opens the database at `path` (`:memory:` for one in memory, "" for a temporary one); a URI is not interpreted.
   /// A call that meets another connection's lock waits up to `busyTimeoutMilliseconds`.
   public init(path: String, mode: Mode, busyTimeoutMilliseconds: Int32 = 0) throws(SQLiteError) {
     guard sx_ready() == SQLITE_OK else { throw Connection.noLibrary }
@@ -31,13 +34,17 @@ public final class Connection {
       throw SQLiteError(code: SQLITE_CANTOPEN, message: "unable to open database file: the path has a NUL byte")
     }
     var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    var name = path
     switch mode {
     case .readOnly: flags |= SQLITE_OPEN_READONLY
+    case .immutable:
+      flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+      name = Connection.immutableURI(path)
     case .readWrite: flags |= SQLITE_OPEN_READWRITE
     case .readWriteCreate: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
     }
     var opened: OpaquePointer?
-    let code = sx_open(path, &opened, flags)
+    let code = sx_open(name, &opened, flags)
     if code != SQLITE_OK {
       let message = opened.map { String(cString: sx_errmsg($0)) } ?? String(cString: sx_errstr(code))
       sx_close(opened)
@@ -49,6 +56,15 @@ public final class Connection {
     walFrames = .allocate(capacity: 1)
     walFrames.initialize(to: 0)
     interrupter = Interrupter(opened)
+  }
+
+  /// The URI of a file that is taken to be immutable (https://sqlite.org/uri.html).
+  private static func immutableURI(_ path: String) -> String {
+    var text = Array((path.hasPrefix("/") ? "file://" : "file:").utf8)
+    for byte in path.utf8 {
+      if "%?#".utf8.contains(byte) { text += Array("%\(String(byte, radix: 16))".utf8) } else { text.append(byte) }
+    }
+    return String(decoding: text, as: UTF8.self) + "?immutable=1"
   }
 
   /// A connection that belongs to the program which loads this extension; it is used and never closed.

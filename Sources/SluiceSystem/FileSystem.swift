@@ -34,12 +34,18 @@ public protocol File: AnyObject, Sendable {
   func sync() throws(SystemError)
   /// A hint: begin writing back `size` bytes at `offset` without waiting. Never fails.
   func startWriteback(at offset: UInt64, size: UInt64)
+  /// The first `size` bytes as memory, or nil where that is not possible: then `read` is the way.
+  func map(size: UInt64) -> FileMapping?
   /// Cuts the file (or extends it with zeros) to `size` bytes.
   func truncate(to size: UInt64) throws(SystemError)
   /// Size in bytes.
   func size() throws(SystemError) -> UInt64
   /// Closes the file. Does not sync.
   func close()
+}
+
+extension File {
+  public func map(size: UInt64) -> FileMapping? { nil }
 }
 
 /// A lock on a path held by one process until `release()`.
@@ -65,4 +71,6 @@ public protocol FileSystem: AnyObject, Sendable {
   /// Takes the lock file at `path` for this process, writing `holder` into it; throws `SystemError` with code
   /// `EWOULDBLOCK` and the current holder's text as `detail` when another process holds it.
   func lock(_ path: String, holder: String) throws(SystemError) -> any FileLock
+  /// Whether some process holds the lock at `path`, asked without taking it; nil where the system does not tell.
+  func isLocked(_ path: String) throws(SystemError) -> Bool?
 }

@@ -20,3 +20,7 @@ public func environmentVariable(_ name: String) -> String? {
 
 /// Writing to a closed pipe becomes an error instead of ending the process.
 public func ignoreBrokenPipes() { csystem_ignore_sigpipe() }
+
+/// Asks for the cache line at an address that is read soon; never faults.
+@inlinable @inline(__always)
+public func prefetch(_ address: UnsafeRawPointer) { csystem_prefetch(address) }

@@ -3,6 +3,24 @@
 import CSystem
 import Glibc
 
+/// A mutex for code that cannot afford more: about 20 ns when nobody else has it. Never held across a call that waits.
+public final class Lock: @unchecked Sendable {
+  @usableFromInline let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+
+  public init() { pthread_mutex_init(mutex, nil) }
+
+  deinit {
+    pthread_mutex_destroy(mutex)
+    mutex.deallocate()
+  }
+
+  @inlinable @inline(__always)
+  public func lock() { pthread_mutex_lock(mutex) }
+
+  @inlinable @inline(__always)
+  public func unlock() { pthread_mutex_unlock(mutex) }
+}
+
 /// A value that one thread at a time may touch, with waiting for a change.
 public final class Monitor<State>: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

@@ -81,6 +81,8 @@ public final class RecordingFileSystem: FileSystem {
   public func lock(_ path: String, holder: String) throws(SystemError) -> any FileLock {
     try record("lock \(path)") { () throws(SystemError) in try base.lock(path, holder: holder) }
   }
+
+  public func isLocked(_ path: String) throws(SystemError) -> Bool? { try base.isLocked(path) }
 }
 
 private final class RecordingFile: File {

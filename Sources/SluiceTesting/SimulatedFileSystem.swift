@@ -178,6 +178,13 @@ public final class SimulatedFileSystem: FileSystem {
     }
     return SimulatedLock(key: key, state: state)
   }
+
+  public func isLocked(_ path: String) throws(SystemError) -> Bool? {
+    try state.withLock { (state) throws(SystemError) in
+      try state.failIfCrashed("stat", path)
+      return state.locks[SimulatedState.normal(path)] != nil
+    }
+  }
 }
 
 private final class SimulatedLock: FileLock {

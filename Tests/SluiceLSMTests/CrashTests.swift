@@ -31,7 +31,7 @@ private func workload(_ disk: SimulatedFileSystem, _ model: Model, flushed: inou
     let positions = UInt64(batch * 10 + 1)...UInt64(batch * 10 + 10)
     engine.apply(model.commands.filter { positions.contains($0.position) })
     for drop in model.drops where positions.contains(drop.position) {
-      try engine.dropPrefix(drop.prefix, position: drop.position)
+      engine.deletePrefix(drop.prefix, position: drop.position)
     }
     if batch % 2 == 1 {
       engine.freeze(at: positions.upperBound)

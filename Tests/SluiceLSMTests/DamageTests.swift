@@ -6,9 +6,9 @@ import Testing
 @testable import SluiceLSM
 
 /// A small store with all that a file can hold: levels, tombstones, a drop, a large value.
-private func smallStore() throws -> (disk: SimulatedFileSystem, model: Model) {
+private func smallStore(_ compression: Compression = .none) throws -> (disk: SimulatedFileSystem, model: Model) {
   let disk = SimulatedFileSystem()
-  let engine = try openEngine(disk)
+  let engine = try openEngine(disk, compression: compression)
   var model = Model()
   var random = SeededRandom(seed: 5)
   for generation in 0..<7 {
@@ -17,7 +17,7 @@ private func smallStore() throws -> (disk: SimulatedFileSystem, model: Model) {
       let position = UInt64(generation * 40 + step)
       let key = makeKey(UInt32(1 + random.below(2)), [UInt8(random.below(100)), UInt8(random.below(2))])
       let size = step == 7 ? 5000 : random.below(60)
-      commands.append(.init(position: position, key: key, value: random.chance(1, of: 5) ? nil : random.bytes(size)))
+      commands.append(.init(position: position, key: key, value: random.chance(1, of: 5) ? nil : bytes(size, &random)))
     }
     for command in commands { model.apply(command) }
     engine.apply(commands)
@@ -25,11 +25,16 @@ private func smallStore() throws -> (disk: SimulatedFileSystem, model: Model) {
     try engine.flushAll()
     try engine.compactAll()
   }
-  try engine.dropPrefix(9, position: 281)
+  engine.deletePrefix(9, position: 281)
   engine.freeze(at: 281)
   try engine.flushAll()
   engine.close()
   return (disk, model)
+}
+
+/// Half of them compress well.
+private func bytes(_ size: Int, _ random: inout SeededRandom) -> [UInt8] {
+  random.chance(1, of: 2) ? random.bytes(size) : [UInt8](repeating: UInt8(random.below(4)), count: size)
 }
 
 /// Reads everything in every way; the answer or the error.
@@ -40,11 +45,13 @@ private func readAll(_ disk: any FileSystem, _ model: Model) throws -> [Row] {
   let rows = try snapshot.rows()
   #expect(engine.flushedPosition == 281)
   for row in rows { #expect(try snapshot.row(row.key) == row) }
+  #expect(try snapshot.rows(isForward: false) == rows.reversed())
   return rows
 }
 
-@Test func flippedBitsAreFoundAndNamed() throws {
-  let (disk, model) = try smallStore()
+@Test(arguments: [Compression.none, .lz4])
+func flippedBitsAreFoundAndNamed(_ compression: Compression) throws {
+  let (disk, model) = try smallStore(compression)
   let expected = model.scan(at: 281)
   let names = try disk.list("engine").map { "engine/" + $0 }
   #expect(names.count > 3)
@@ -122,7 +129,8 @@ private func readAll(_ disk: any FileSystem, _ model: Model) throws -> [Row] {
     try disk.createDirectory("engine")
     try disk.setContent("engine/000001.table", bytes)
     #expect(throws: EngineError.self) { try openEngine(disk) }
-    #expect(describeTable(fileSystem: disk, path: "engine/000001.table").last?.hasPrefix("damaged") == true)
+    let lines = describeTable(fileSystem: disk, path: "engine/000001.table")
+    #expect(lines.last?.hasPrefix("verdict state=damaged") == true)
     #expect(!describeManifest(fileSystem: disk, path: "engine/000001.table").isEmpty)
     // Block content with a valid checksum but arbitrary numbers: any walk ends, inside the block.
     var cursor = BlockCursor()
@@ -131,7 +139,14 @@ private func readAll(_ disk: any FileSystem, _ model: Model) throws -> [Row] {
       var steps = 0
       while cursor.step() == .entry { steps += 1 }
       #expect(steps <= bytes.count)
-      [UInt8](arrayLiteral: 1, 2, 3).withUnsafeBytes { _ = cursor.seek($0, trailer: 0) }
+      [UInt8](arrayLiteral: 1, 2, 3).withUnsafeBytes { _ = cursor.seek(SearchKey($0), trailer: 0) }
+      steps = 0
+      var step = cursor.last()
+      while step == .entry {
+        steps += 1
+        step = cursor.stepBack()
+      }
+      #expect(steps <= bytes.count)
     }
   }
 }
@@ -141,8 +156,8 @@ private func readAll(_ disk: any FileSystem, _ model: Model) throws -> [Row] {
   for name in try disk.list("engine").map({ "engine/" + $0 }) {
     let original = try #require(disk.content(name))
     var newer = original
-    newer[8] = 2
-    newer[10] = 2
+    newer[8] = 3
+    newer[10] = 3
     let size = name.hasSuffix(".table") ? 12 : 24
     let sum = newer.prefix(size).withUnsafeBytes { checksum($0) }
     for index in 0..<4 { newer[size + index] = UInt8(truncatingIfNeeded: sum >> (8 * UInt32(index))) }

@@ -15,13 +15,15 @@ private struct Driver {
   var position: UInt64 = 0
   var liveTables: [UInt32] = [1, 2, 3]
   var nextTable: UInt32 = 4
+  let compression: Compression
   /// Snapshots held, with what they must show for ever.
   var held: [(snapshot: Snapshot, rows: [Row])] = []
 
   init(seed: UInt64) throws {
     self.seed = seed
     random = SeededRandom(seed: seed)
-    engine = try openEngine(disk)
+    compression = random.chance(1, of: 2) ? .lz4 : .none
+    engine = try openEngine(disk, compression: compression)
   }
 
   var comment: Comment { "\(repeatCommand(seed, "SluiceLSMTests"))" }
@@ -68,19 +70,23 @@ private struct Driver {
     for command in accepted { model.apply(command) }
   }
 
-  mutating func drop() throws {
-    guard liveTables.count > 2, let table = liveTables.last else { return }
+  /// Deletes all of an SQL table; half of the time it is used again.
+  mutating func deletePrefix() {
+    let place = random.below(liveTables.count)
+    let table = liveTables[place]
     position += 1
-    try engine.dropPrefix(table, position: position)
+    engine.deletePrefix(table, position: position)
     model.drops.append((table, position))
-    liveTables[liveTables.count - 1] = nextTable
-    nextTable += 1
+    if table != 1, random.chance(1, of: 2) {
+      liveTables[place] = nextTable
+      nextTable += 1
+    }
   }
 
   mutating func reopen() throws {
     held.removeAll()
     engine.close()
-    engine = try openEngine(disk, cacheBytes: random.chance(1, of: 2) ? 0 : 1 << 20)
+    engine = try openEngine(disk, cacheBytes: random.chance(1, of: 2) ? 0 : 1 << 20, compression: compression)
     try engine.replay(model)
   }
 
@@ -94,17 +100,41 @@ private struct Driver {
     #expect(
       try snapshot.rows(lower: bounds[0], upper: bounds[1])
         == model.scan(at: at, lower: bounds[0], upper: bounds[1]), comment)
-    for _ in 0..<20 {
-      let key = randomKey()
-      #expect(try snapshot.row(key) == model.get(key, at: at), comment)
-    }
+    #expect(try snapshot.rows(isForward: false) == model.scan(at: at).reversed(), comment)
+    #expect(
+      try snapshot.rows(lower: bounds[0], upper: bounds[1], isForward: false)
+        == model.scan(at: at, lower: bounds[0], upper: bounds[1]).reversed(), comment)
+    try checkPoints(snapshot, at)
     for prefix in [makeKey(1, []), makeKey(2, []), makeKey(2, [0x61])] {
-      let expected = model.scan(at: .max, lower: prefix, upper: successor(ofPrefix: prefix)).last?.key
-      #expect(try engine.lastKey(prefix: prefix) == expected, comment)
+      let upper = successor(ofPrefix: prefix)
+      #expect(
+        try engine.lastKey(prefix: prefix) == model.scan(at: .max, lower: prefix, upper: upper).last?.key, comment)
+      let isForward = random.chance(1, of: 2)
+      let expected = model.scan(at: at, lower: prefix, upper: upper)
+      #expect(
+        try snapshot.iterator(prefix: prefix, isForward: isForward).rows()
+          == (isForward ? expected : expected.reversed()), comment)
     }
     for held in held { #expect(try held.snapshot.rows() == held.rows, comment) }
     if random.chance(1, of: 4), held.count < 3 { held.append((snapshot, model.scan(at: at))) }
     if random.chance(1, of: 4), !held.isEmpty { held.removeFirst() }
+  }
+
+  /// The same keys by a snapshot, by the engine, and all at once.
+  mutating func checkPoints(_ snapshot: Snapshot, _ at: UInt64) throws {
+    var scratch = LookupScratch()
+    let keys = (0..<20).map { _ in randomKey() }
+    let expected = keys.map { model.get($0, at: at) }
+    for (key, row) in zip(keys, expected) {
+      #expect(try snapshot.row(key) == row, comment)
+      let read = key.withUnsafeBytes { bytes in
+        Result { try engine.view().find(bytes, at: at, &scratch) { [UInt8]($0.value) } }
+      }
+      #expect(try read.get() == row?.value, comment)
+    }
+    var found = [[UInt8]?](repeating: nil, count: keys.count)
+    try snapshot.find(keys) { found[$0] = $1.map { [UInt8]($0.value) } }
+    #expect(found == expected.map { $0?.value }, comment)
   }
 
   mutating func step() throws {
@@ -112,8 +142,8 @@ private struct Driver {
     case ..<50: try batch()
     case ..<70: engine.freeze(at: position)
     case ..<82: _ = try engine.flush()
-    case ..<90: _ = try engine.compact()
-    case ..<92: try drop()
+    case ..<90: _ = try engine.compact(isIdle: random.chance(1, of: 2))
+    case ..<92: deletePrefix()
     case ..<94: try reopen()
     default: try check()
     }

@@ -9,25 +9,32 @@ import Testing
   let seed = testSeed()
   var random = SeededRandom(seed: seed)
   for _ in 0..<20_000 {
-    let common = random.bytes(random.below(20))
+    let common = random.bytes(random.below(24))
     func key() -> [UInt8] { common + (0..<random.below(12)).map { _ in [0, 0, 1, 0xff][random.below(4)] } }
     let a = key()
     let b = key()
     let expected = compareKeys(a, b)
     let actual = a.withUnsafeBytes { first in
       b.withUnsafeBytes { second in
-        let x = keyOrder(first)
-        let y = keyOrder(second)
-        if x != y { return x < y ? -1 : 1 }
+        let x = SearchKey(first)
+        let y = SearchKey(second)
+        #expect(precedes(x, y) == (expected < 0))
+        if x.table != y.table { return x.table < y.table ? -1 : 1 }
+        if x.order != y.order { return x.order < y.order ? -1 : 1 }
         return compareKeyTails(first.baseAddress, first.count, second.baseAddress, second.count)
       }
     }
     #expect(actual.signum() == expected.signum(), "\(a) \(b) \(repeatCommand(seed, "keyOrdersAgree"))")
+    // In padded memory whatever stands behind the key does not count.
+    let padded = (a + random.bytes(rankSize)).withUnsafeBytes { paddedKeyOrder($0.baseAddress!, a.count) }
+    #expect(padded == a.withUnsafeBytes { keyOrder($0) }, "\(a)")
   }
 }
 
 @Test func sortingSorts() {
   var random = SeededRandom(seed: 4)
+  let batch = TestBatch()
+  let key = batch.add([UInt8](repeating: 0, count: 16)).baseAddress!
   for count in [0, 1, 2, 7, 8, 9, 31, 1000, 2500] {
     let storage = RunStorage(capacity: count)
     let scratch = RunStorage(capacity: count)
@@ -35,7 +42,8 @@ import Testing
       let order = UInt128(random.below(300)) << 32
       (storage.base + index).initialize(
         to: MemoryEntry(
-          order: order, key: nil, value: nil, trailer: packTrailer(UInt64(index), .put), keySize: 16, valueSize: 0))
+          order: order, key: key, trailer: packTrailer(UInt64(index), .put), table: UInt32(random.below(2)),
+          keySize: 16, valueSize: 0))
     }
     sortEntries(storage.base, count: count, scratch: scratch.base)
     #expect(isSorted(MemoryEntries(storage.base), count: count))
@@ -57,19 +65,38 @@ private func run(_ number: UInt64, size: UInt64) -> RunInfo {
 @Test func shallowLevelsAreCompactedFirst() {
   var version = Version()
   #expect(pickCompaction(version) == nil)
-  version.levels = [(1...3).map { run($0, size: 10) }]
+  version.levels = [(1...7).map { run($0, size: 10) }]
   #expect(pickCompaction(version) == nil)
-  version.levels = [(1...4).map { run($0, size: 10) }]
-  #expect(pickCompaction(version) == Compaction(inputs: [1, 2, 3, 4], outputLevel: 1, dropsTombstones: true))
+  version.levels = [(1...8).map { run($0, size: 10) }]
+  #expect(pickCompaction(version) == Compaction(inputs: Array(1...8), outputLevel: 1, dropsTombstones: true))
   // Into a level that is not the deepest: tombstones stay.
-  version.levels = [(6...9).map { run($0, size: 10) }, [run(5, size: 40)], [run(1, size: 160)]]
-  #expect(pickCompaction(version) == Compaction(inputs: [6, 7, 8, 9], outputLevel: 1, dropsTombstones: false))
-  // Into the bottom, while it is small enough.
-  version.levels = [(6...9).map { run($0, size: 10) }, [run(1, size: 159)]]
-  #expect(pickCompaction(version) == Compaction(inputs: [6, 7, 8, 9, 1], outputLevel: 1, dropsTombstones: true))
-  // A large bottom moves down.
-  version.levels = [(6...9).map { run($0, size: 10) }, [run(1, size: 160)]]
+  version.levels = [(6...13).map { run($0, size: 10) }, [run(5, size: 80)], [run(1, size: 160)]]
+  #expect(pickCompaction(version) == Compaction(inputs: Array(6...13), outputLevel: 1, dropsTombstones: false))
+  // Into the bottom, while it is the smaller one.
+  version.levels = [(6...13).map { run($0, size: 10) }, [run(1, size: 79)]]
+  #expect(pickCompaction(version) == Compaction(inputs: Array(6...13) + [1], outputLevel: 1, dropsTombstones: true))
+  // A bottom that is as large moves down.
+  version.levels = [(6...13).map { run($0, size: 10) }, [run(1, size: 80)]]
   #expect(pickCompaction(version) == Compaction(inputs: [1], outputLevel: 2, dropsTombstones: true))
+}
+
+@Test func theBottomHasAThirdOfTheSpace() {
+  var version = Version()
+  version.levels = [(6...10).map { run($0, size: 10) }, [run(4, size: 80), run(5, size: 80)], [run(1, size: 105)]]
+  #expect(pickCompaction(version) == nil)
+  version.levels[2] = [run(1, size: 104)]
+  #expect(
+    pickCompaction(version)
+      == Compaction(inputs: Array(6...10) + [4, 5, 1], outputLevel: 2, dropsTombstones: true))
+}
+
+@Test func anIdleEngineWantsFewerRuns() {
+  var version = Version()
+  version.levels = [(1...4).map { run($0, size: 10) }]
+  #expect(pickCompaction(version) == nil)
+  #expect(
+    pickCompaction(version, runsPerLevel: CompactionRules.idleRuns)
+      == Compaction(inputs: [1, 2, 3, 4], outputLevel: 1, dropsTombstones: true))
 }
 
 @Test func overlappingTablesAreMergedAndOthersMoved() {
@@ -111,13 +138,52 @@ private func run(_ number: UInt64, size: UInt64) -> RunInfo {
 
 @Test func theCacheKeepsItsBound() {
   let cache = BlockCache(capacityBytes: 10_000)
-  for offset in 0..<100 { cache.insert(BlockMemory(size: 1000), table: 1, offset: UInt64(offset)) }
-  #expect(cache.counts.bytes <= 10_000)
-  #expect(cache.counts.bytes >= 9_000)
+  let blocks = CachedBlocks(count: 200)
+  let others = CachedBlocks(count: 1)
+  for ordinal in 0..<100 { cache.insert(BlockMemory(size: 1000), blocks, ordinal) }
+  #expect(cache.byteCount <= 10_000)
+  #expect(cache.byteCount >= 9_000)
   // What is used stays.
-  _ = cache.find(table: 1, offset: 99)
-  for offset in 100..<105 { cache.insert(BlockMemory(size: 1000), table: 1, offset: UInt64(offset)) }
-  #expect(cache.find(table: 1, offset: 99) != nil)
-  cache.insert(BlockMemory(size: 5000), table: 1, offset: 999)
-  #expect(cache.find(table: 1, offset: 999) == nil)
+  _ = blocks.find(99)
+  for ordinal in 100..<105 { cache.insert(BlockMemory(size: 1000), blocks, ordinal) }
+  #expect(blocks.find(99) != nil)
+  cache.insert(BlockMemory(size: 5000), blocks, 199)
+  #expect(blocks.find(199) == nil)
+  // A table that is closed leaves nothing behind, and nothing of others goes with it.
+  cache.insert(BlockMemory(size: 500), others, 0)
+  cache.remove(blocks)
+  #expect((0..<200).allSatisfy { blocks.find($0) == nil })
+  #expect(others.find(0) != nil)
+  #expect(cache.byteCount == 596)
+}
+
+@Test func openFilesKeepTheirBound() throws {
+  let disk = SimulatedFileSystem()
+  let files = OpenFiles(limit: 3)
+  let tables = try (0..<10).map { number in
+    try disk.setContent("\(number)", [UInt8(number)])
+    return TableFile(path: "\(number)", fileSystem: disk)
+  }
+  func read(_ number: Int) throws -> UInt8 {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 1)
+    defer { memory.deallocate() }
+    let count = try files.read(tables[number]) { handle throws(SystemError) in try handle.read(at: 0, into: memory) }
+    #expect(count == 1)
+    return memory[0]
+  }
+  var random = SeededRandom(seed: 11)
+  for _ in 0..<500 {
+    let number = random.below(10)
+    #expect(try read(number) == UInt8(number))
+    #expect(files.count <= 3)
+  }
+  // What is being read is not closed, whatever the bound.
+  try files.read(tables[0]) { first throws(SystemError) in
+    for number in 1..<10 { _ = Result { try read(number) } }
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 1)
+    defer { memory.deallocate() }
+    #expect(try first.read(at: 0, into: memory) == 1)
+  }
+  for table in tables { files.close(table) }
+  #expect(files.count == 0)
 }

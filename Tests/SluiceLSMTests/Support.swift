@@ -62,7 +62,9 @@ struct Model {
       return nil
     }
     let table = key.withUnsafeBytes { tableId($0) }
-    if drops.contains(where: { $0.prefix == table && $0.position <= position }) { return nil }
+    if drops.contains(where: { $0.prefix == table && $0.position <= position && $0.position >= command.position }) {
+      return nil
+    }
     return Row(key: key, position: command.position, value: value)
   }
 
@@ -75,14 +77,8 @@ struct Model {
 }
 
 extension Snapshot {
-  func rows(lower: [UInt8]? = nil, upper: [UInt8]? = nil) throws -> [Row] {
-    var rows: [Row] = []
-    let iterator = iterator(lower: lower, upper: upper)
-    while try iterator.next() {
-      let entry = iterator.current
-      rows.append(Row(key: [UInt8](entry.key), position: entry.position, value: [UInt8](entry.value)))
-    }
-    return rows
+  func rows(lower: [UInt8]? = nil, upper: [UInt8]? = nil, isForward: Bool = true) throws -> [Row] {
+    try iterator(lower: lower, upper: upper, isForward: isForward).rows()
   }
 
   func row(_ key: [UInt8]) throws -> Row? {
@@ -95,6 +91,16 @@ extension Snapshot {
   }
 }
 
+extension MergeIterator {
+  func rows() throws -> [Row] {
+    var rows: [Row] = []
+    while try next() {
+      rows.append(Row(key: [UInt8](current.key), position: current.position, value: [UInt8](current.value)))
+    }
+    return rows
+  }
+}
+
 extension Engine {
   func contains(key: [UInt8]) throws -> Bool {
     let result = key.withUnsafeBytes { bytes in Result { try contains(bytes) } }
@@ -102,9 +108,11 @@ extension Engine {
   }
 
   func append(_ command: Model.Command, in batch: TestBatch) {
+    let bytes = batch.add(command.key + (command.value ?? []))
     append(
-      key: batch.add(command.key), position: command.position, kind: command.value == nil ? .tombstone : .put,
-      value: batch.add(command.value ?? []))
+      key: UnsafeRawBufferPointer(rebasing: bytes[..<command.key.count]), position: command.position,
+      kind: command.value == nil ? .tombstone : .put,
+      value: UnsafeRawBufferPointer(rebasing: bytes[command.key.count...]))
   }
 
   /// Applies commands as one batch.
@@ -118,7 +126,7 @@ extension Engine {
   /// Replays from a model what is not in tables.
   func replay(_ model: Model) throws {
     let flushed = flushedPosition
-    for drop in model.drops where drop.position > flushed { try dropPrefix(drop.prefix, position: drop.position) }
+    for drop in model.drops where drop.position > flushed { deletePrefix(drop.prefix, position: drop.position) }
     apply(model.commands.filter { $0.position > flushed })
   }
 
@@ -126,16 +134,18 @@ extension Engine {
     while try flush() {}
   }
 
-  func compactAll() throws {
-    while try compact() {}
+  func compactAll(isIdle: Bool = false) throws {
+    while try compact(isIdle: isIdle) {}
   }
 }
 
 func openEngine(
-  _ fileSystem: any FileSystem, directory: String = "engine", cacheBytes: Int = 1 << 20, small: Bool = true
+  _ fileSystem: any FileSystem, directory: String = "engine", cacheBytes: Int = 1 << 20, small: Bool = true,
+  compression: Compression = .none
 ) throws -> Engine {
   let engine = try Engine.open(
-    fileSystem: fileSystem, directory: directory, shard: 0, cache: BlockCache(capacityBytes: cacheBytes))
+    fileSystem: fileSystem, directory: directory, shard: 0,
+    resources: EngineResources(cacheBytes: cacheBytes, openFileLimit: 3, compression: compression))
   if small { engine.sizes = TableSizes(target: 4 << 10, small: 1 << 10) }
   return engine
 }

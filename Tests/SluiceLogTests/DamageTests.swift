@@ -142,7 +142,7 @@ private func checkCut(_ content: [UInt8], _ what: String) throws {
     let trial = SimulatedFileSystem()
     try trial.createDirectory("log")
     try trial.setContent(firstSegment, content)
-    _ = try describeSegment(fileSystem: trial, path: firstSegment)
+    #expect(describeSegment(fileSystem: trial, path: firstSegment).last?.hasPrefix("verdict ") == true)
     do {
       let found = try reopenedWords(trial)
       #expect(found.count <= 3 && found.allSatisfy { ["a@1-1", "b@2-2", "c@3-3"].contains($0) }, "\(repeatIt)")
@@ -157,7 +157,8 @@ private func checkCut(_ content: [UInt8], _ what: String) throws {
     try disk.setContent(firstSegment, content)
     let error = #expect(throws: LogError.self) { try openLog(disk) }
     #expect(error?.kind == .corrupt)
-    #expect(try describeSegment(fileSystem: disk, path: firstSegment).count == 1)
+    let lines = describeSegment(fileSystem: disk, path: firstSegment)
+    #expect(lines.count == 3 && lines[1].hasPrefix("damage file=\(firstSegment) offset=0 "), "\(lines)")
   }
 }
 
@@ -172,30 +173,42 @@ private func checkCut(_ content: [UInt8], _ what: String) throws {
   try staged.append(makeBatch("c", count: 2))
   try staged.finish()
   _ = try log.adopt(staged)
+  let zero = "0000000000000000"
+  let store = zero.dropLast(2) + "99"
+  let time = "time=1970-01-01T00:00:00.000001Z"
   let whole = [
-    "0 segment kind=normal serial=1 first=1 store=99 bytes=856",
-    "512 commands positions=1+3 line=1 flags=0 session=7 body=24 durable=512 ok",
-    "600 commands positions=4+1 line=1 flags=0 session=7 body=8 durable=600 ok",
-    "672 resolution batch=1 rejected=1 body=11 durable=600 ok",
-    "752 adoption serial=2 positions=5+2 bytes=592 body=36 durable=752 ok",
+    "segment file=\(firstSegment) kind=normal serial=\(zero.dropLast())1 first_position=1 store=\(store) bytes=856",
+    "commands offset=512 bytes=88 positions=1..3 line=1 session=7 \(time) durable_offset=512",
+    "commands offset=600 bytes=72 positions=4..4 line=1 session=7 \(time) durable_offset=600",
+    "resolution offset=672 bytes=80 batch_position=1 rejected=1 durable_offset=600",
+    "adoption offset=752 bytes=104 positions=5..6 serial=\(zero.dropLast())2 adopted_bytes=592 durable_offset=752",
   ]
-  #expect(try describeSegment(fileSystem: disk, path: firstSegment) == whole)
+  #expect(
+    describeSegment(fileSystem: disk, path: firstSegment) == whole + [
+      "verdict state=sound damages=0 segments=1 records=4 commands=4 log_bytes=856"
+    ])
   var content = disk.content(firstSegment)! + Array(repeating: 0, count: 100)
   content[610] ^= 1
   content[740] ^= 1
   try disk.setContent(firstSegment, content)
+  let place = "damage file=\(firstSegment) offset="
   #expect(
-    try describeSegment(fileSystem: disk, path: firstSegment) == [
-      "0 segment kind=normal serial=1 first=1 store=99 bytes=956",
+    describeSegment(fileSystem: disk, path: firstSegment) == [
+      whole[0].replacing("bytes=856", with: "bytes=956"),
       whole[1],
-      "600 bad header does not verify",
-      "672 bad kind=2 first=1 body=11 durable=600 body does not verify",
+      "\(place)600 positions=4..4 what=\"the record's header does not verify\"",
+      "\(place)672 positions=4..4 what=\"the record's body does not verify\"",
       whole[4],
-      "856 zeros up to 956",
+      "\(place)856 what=\"zeros where records should go on to 956\"",
+      "verdict state=damaged damages=3 segments=1 records=2 commands=3 log_bytes=956",
     ])
   #expect(
-    try describeSegment(fileSystem: disk, path: "log/00000000000000000005.adopted.log") == [
-      "0 segment kind=staged serial=2 first=0 store=99 bytes=592",
-      "512 commands positions=0+2 line=1 flags=0 session=7 body=16 durable=0 ok",
+    describeSegment(fileSystem: disk, path: "log/00000000000000000005.adopted.log", commands: true) == [
+      "segment file=log/00000000000000000005.adopted.log kind=staged serial=\(zero.dropLast())2 first_position=0 "
+        + "store=\(store) bytes=592",
+      "commands offset=512 bytes=80 positions=5..6 line=1 session=7 \(time) durable_offset=0",
+      "  command position=5 kind=insert slot=0 line=1 key=00 value_bytes=1 starts_statement=yes",
+      "  command position=6 kind=insert slot=0 line=1 key=01 value_bytes=1 starts_statement=yes",
+      "verdict state=sound damages=0 segments=1 records=1 commands=2 log_bytes=592",
     ])
 }

@@ -1,15 +1,38 @@
 // Readers beside a writer in WAL mode, checkpoints, interruption.
 import CSQLite
+import Foundation
 import SluiceSQLite
 import SluiceSystem
 import Testing
 
 @Suite struct WriteAheadLogTests {
-  private func walDatabase(_ scratch: Scratch) throws -> Connection {
-    let connection = try Connection(path: scratch.file("w.db"), mode: .readWriteCreate, busyTimeoutMilliseconds: 5000)
+  private func walDatabase(_ scratch: Scratch, _ name: String = "w.db") throws -> Connection {
+    let connection = try Connection(path: scratch.file(name), mode: .readWriteCreate, busyTimeoutMilliseconds: 5000)
     #expect(try connection.rows("PRAGMA journal_mode=WAL") == [[text("wal")]])
     try connection.execute("PRAGMA synchronous=NORMAL; CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
     return connection
+  }
+
+  /// Read as immutable, a settled database leaves no file beside it and sees all; rows in the log are not seen.
+  @Test func readingWithoutATrace() throws {
+    for name in ["w.db", "50% of? #1 é.db"] {
+      let scratch = try Scratch()
+      let writer = try walDatabase(scratch, name)
+      try writer.execute("INSERT INTO t VALUES(1, 2)")
+      _ = try writer.checkpoint(.truncate)
+      try writer.execute("INSERT INTO t VALUES(2, 3)")
+      let reader = try Connection(path: scratch.file(name), mode: .immutable)
+      #expect(reader.isReadOnly)
+      #expect(try reader.rows("SELECT a FROM t") == [[.integer(1)]])
+      #expect(sqliteError { try reader.execute("INSERT INTO t VALUES(3, 4)") }?.kind == .unwritable)
+      reader.close()
+      writer.close()
+      let settled = try Connection(path: scratch.file(name), mode: .immutable)
+      #expect(try settled.rows("SELECT a FROM t ORDER BY a") == [[.integer(1)], [.integer(2)]])
+      #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path) == [name])
+      settled.close()
+      #expect(sqliteError { _ = try Connection(path: scratch.file("none"), mode: .immutable) }?.kind == .unwritable)
+    }
   }
 
   /// Two readers, each on its own thread and connection, without a busy timeout: any lock would be an error.

@@ -90,4 +90,15 @@ import Testing
     #expect(error { _ = try disk.lock(path, holder: "other") }?.detail == "short")
     next.release()
   }
+
+  @Test func aLockIsSeenWithoutTakingIt() throws {
+    let path = folder.file("LOCK")
+    #expect(try disk.isLocked(path) == false)
+    let lock = try disk.lock(path, holder: "me")
+    #expect(try disk.isLocked(path) == true)
+    #expect(try disk.isLocked(folder.path) == false)
+    lock.release()
+    #expect(try disk.isLocked(path) == false)
+    #expect(try disk.isLocked(path + "/none") == false)
+  }
 }

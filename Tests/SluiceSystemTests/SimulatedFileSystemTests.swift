@@ -211,7 +211,10 @@ import Testing
 
   @Test func locksNameTheirHolderAndDoNotOutliveTheProcess() throws {
     let disk = SimulatedFileSystem()
+    #expect(try disk.isLocked("LOCK") == false)
     let lock = try disk.lock("LOCK", holder: "process 7")
+    #expect(try disk.isLocked("/LOCK") == true)
+    #expect(try disk.crashImage(.keepAll).isLocked("LOCK") == false)
     let error = #expect(throws: SystemError.self) { try disk.lock("/LOCK", holder: "process 8") }
     #expect(error?.code == EWOULDBLOCK && error?.detail == "process 7")
     _ = try disk.crashImage(.keepAll).lock("LOCK", holder: "process 8")

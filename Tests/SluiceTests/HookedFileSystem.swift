@@ -6,15 +6,25 @@ import SluiceSystem
 final class HookedFileSystem: FileSystem {
   private let base: any FileSystem
   private let hook: @Sendable (String) -> Void
+  private let looking: Looking
 
-  init(_ base: any FileSystem, hook: @escaping @Sendable (String) -> Void) {
+  /// Called before a file is opened for reading, before each read, and before a directory is listed; what it throws is
+  /// thrown.
+  typealias Looking = @Sendable (String) throws(SystemError) -> Void
+
+  init(
+    _ base: any FileSystem, looking: @escaping Looking = { (_) throws(SystemError) in },
+    hook: @escaping @Sendable (String) -> Void
+  ) {
     self.base = base
     self.hook = hook
+    self.looking = looking
   }
 
   func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any File {
     if mode == .create { hook("create \(path)") }
-    return HookedFile(try base.open(path, mode), hook)
+    if mode == .read { try looking("open \(path)") }
+    return HookedFile(try base.open(path, mode), looking, hook)
   }
 
   func createDirectory(_ path: String) throws(SystemError) {
@@ -22,7 +32,10 @@ final class HookedFileSystem: FileSystem {
     try base.createDirectory(path)
   }
 
-  func list(_ path: String) throws(SystemError) -> [String] { try base.list(path) }
+  func list(_ path: String) throws(SystemError) -> [String] {
+    try looking("list \(path)")
+    return try base.list(path)
+  }
 
   func exists(_ path: String) throws(SystemError) -> Bool { try base.exists(path) }
 
@@ -45,21 +58,26 @@ final class HookedFileSystem: FileSystem {
     hook("lock \(path)")
     return try base.lock(path, holder: holder)
   }
+
+  func isLocked(_ path: String) throws(SystemError) -> Bool? { try base.isLocked(path) }
 }
 
 private final class HookedFile: File {
   private let base: any File
+  private let looking: HookedFileSystem.Looking
   private let hook: @Sendable (String) -> Void
 
-  init(_ base: any File, _ hook: @escaping @Sendable (String) -> Void) {
+  init(_ base: any File, _ looking: @escaping HookedFileSystem.Looking, _ hook: @escaping @Sendable (String) -> Void) {
     self.base = base
+    self.looking = looking
     self.hook = hook
   }
 
   var path: String { base.path }
 
   func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
-    try base.read(at: offset, into: buffer)
+    try looking("read \(path)")
+    return try base.read(at: offset, into: buffer)
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemError) {

@@ -29,6 +29,27 @@ size_t csystem_count_byte(const void *bytes, size_t size, uint8_t byte);
 /// Ignores SIGPIPE, so that a closed pipe is an error of write() and not the end of the process.
 void csystem_ignore_sigpipe(void);
 
+/// Maps `size` bytes of a file for reading at random places. A page that cannot be read later (the disk fails, the file
+/// was cut) reads as zeros and counts as a fault instead of ending the process. Null with errno set when it cannot be
+/// mapped; EAGAIN when 65,536 mappings are guarded already. `slot` names the guard for csystem_unmap.
+const void *csystem_map(int descriptor, size_t size, int *slot);
+
+/// Ends a mapping.
+void csystem_unmap(const void *bytes, size_t size, int slot);
+
+/// How many pages of all mappings could not be read since the process began.
+uint64_t csystem_mapping_faults(void);
+
+/// Whether the mapping has had a fault.
+int csystem_mapping_has_faulted(int slot);
+
+/// A byte that several threads may write the same value to.
+static inline uint8_t csystem_load_byte(const uint8_t *place) { return __atomic_load_n(place, __ATOMIC_ACQUIRE); }
+static inline void csystem_store_byte(uint8_t *place, uint8_t value) { __atomic_store_n(place, value, __ATOMIC_RELEASE); }
+
+/// Asks for the cache line at an address that is read soon.
+static inline void csystem_prefetch(const void *address) { __builtin_prefetch(address); }
+
 /// memcmp, inlined into Swift.
 static inline int csystem_compare(const void *a, const void *b, size_t size) { return memcmp(a, b, size); }
 #endif

@@ -1,4 +1,5 @@
 // Which keys an iterator walks, and which way.
+import SluiceLSM
 
 /// Keys from `lower` on, below `upper`.
 public struct KeyRange: Sendable, Equatable {
@@ -17,11 +18,7 @@ public struct KeyRange: Sendable, Equatable {
 
   /// The keys that begin with `prefix`.
   public static func prefix(_ prefix: [UInt8]) -> KeyRange {
-    var upper = prefix
-    while upper.last == 0xff { upper.removeLast() }
-    if upper.isEmpty { return KeyRange(lower: prefix) }
-    upper[upper.count - 1] += 1
-    return KeyRange(lower: prefix, upper: upper)
+    KeyRange(lower: prefix, upper: successor(ofPrefix: prefix))
   }
 
   func engineLower(_ tableID: UInt32) -> [UInt8] { Self.bytes(tableID) + lower }

@@ -48,19 +48,22 @@ extension KeyValueSession {
 
   /// Calls `body` with key and value of up to `limit` rows in key order, from the first key that is `start` or above
   /// (nil: from the first key), until it returns false. Returns the number of rows given. The bytes are valid during
-  /// the call. Sees what `get` sees, as of one moment; waits until batches that were handed over are applied.
+  /// the call, which must not use the session. Sees what `get` sees, as of one moment; waits until batches that were handed over are applied.
   @discardableResult
   public func scan(
     from start: UnsafeRawBufferPointer? = nil, limit: Int = .max,
     _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
   ) throws(StoreError) -> Int {
     let range = KeyRange(lower: start.map { [UInt8]($0) } ?? [])
-    let rows = try merge(range, limit: limit)
+    let rows = try merge(range, .ascending, limit: limit, copies: false)
     var count = 0
-    while count < limit, try rows.next() {
-      count += 1
-      if !body(userKey(rows.key), rows.value) { break }
-    }
+    do {
+      while count < limit, try rows.next() {
+        count += 1
+        let row = rows.current
+        if !body(userKey(row.key), row.value) { break }
+      }
+    } catch { throw StoreError(error) }
     return count
   }
 
@@ -71,11 +74,7 @@ extension KeyValueSession {
   public func makeIterator(
     _ range: KeyRange = .all, _ order: KeyOrder = .ascending
   ) throws(StoreError) -> KeyValueIterator {
-    let rows = try merge(range, limit: .max)
-    switch order {
-    case .ascending: return KeyValueIterator(rows)
-    case .descending: return KeyValueIterator(backward: try BackwardRows(rows))
-    }
+    KeyValueIterator(try merge(range, order, limit: .max, copies: true))
   }
 
   // MARK: Inside
@@ -99,26 +98,33 @@ extension KeyValueSession {
   private func find<R>(
     _ key: UnsafeRawBufferPointer, shard: Int, _ body: (UnsafeRawBufferPointer) -> R
   ) throws(StoreError) -> R? {
-    let snapshot = pipeline.snapshot(shard: shard)
-    do { return try snapshot.find(key) { body($0.value) } } catch { throw StoreError(error) }
+    while true {
+      let position = pipeline.positions.visible
+      let view = pipeline.engines[shard].view()
+      guard pipeline.positions.isWhole(at: position) else { continue }
+      do { return try view.find(key, at: position, &lookup) { body($0.value) } } catch { throw StoreError(error) }
+    }
   }
 
-  /// The rows of a range, the shards' and the session's own.
-  private func merge(_ range: KeyRange, limit: Int) throws(StoreError) -> MergedRows {
+  /// The rows of a range, the shards' and the session's own: those as they stand in the builder, or copies.
+  private func merge(
+    _ range: KeyRange, _ order: KeyOrder, limit: Int, copies: Bool
+  ) throws(StoreError) -> MergeIterator {
     // What was handed over is on its way and soon there; what is being filled goes into the merge.
     try waitApplied()
     let lower = range.engineLower(tableID)
     let upper = range.engineUpper(tableID)
-    var own = CopiedRows()
+    let own = EntryOverlay(copies: copies)
     if !builder.isEmpty {
       ordered.update(from: builder.body)
       lower.withUnsafeBytes { lower in
         upper.withUnsafeBytes { upper in
-          ordered.copy(lower: lower, upper: upper, limit: limit, from: builder.body, to: &own)
+          ordered.copy(lower: lower, upper: upper, limit: limit, from: builder.body, to: own)
         }
       }
     }
-    return MergedRows(view: pipeline.view(), own: own, lower: lower, upper: upper)
+    return MergeIterator(
+      pipeline.view(), lower: lower, upper: upper, isForward: order == .ascending, overlay: own.isEmpty ? nil : own)
   }
 }
 

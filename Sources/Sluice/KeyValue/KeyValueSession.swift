@@ -4,6 +4,7 @@
 // A row goes into the session's batch (one copy), the batch goes to the appender when it is full, and the rest is the
 // pipeline's. So a put costs neither a lock nor an allocation nor a reference count; what is per batch costs a
 // few microseconds in a quarter of a megabyte.
+import SluiceLSM
 import SluiceLog
 import SluiceSystem
 
@@ -42,6 +43,8 @@ public final class KeyValueSession {
   var pending = PendingWrites()
   /// Order of the rows in the builder, for scans.
   var ordered = OrderedWrites()
+  /// What reads of single keys use again.
+  var lookup = LookupScratch()
   /// An engine key under construction: the table id stands in its first bytes for good.
   let scratch: UnsafeMutableRawBufferPointer
   /// Batches handed over.

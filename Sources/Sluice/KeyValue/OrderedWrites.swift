@@ -1,5 +1,6 @@
 // The rows of the batch being filled in key order: what a scan merges with the shards. Kept only when scans ask for
 // it, and then a row is put in its place by a binary search. Unsafe by nature: named in the tidy test.
+import SluiceLSM
 import SluiceLog
 import SluiceSystem
 
@@ -74,7 +75,7 @@ struct OrderedWrites {
   /// values among them.
   func copy(
     lower: UnsafeRawBufferPointer, upper: UnsafeRawBufferPointer, limit: Int, from body: UnsafeRawBufferPointer,
-    to rows: inout CopiedRows
+    to rows: EntryOverlay
   ) {
     guard !offsets.isEmpty else { return }
     var values = 0
@@ -82,7 +83,7 @@ struct OrderedWrites {
       let command = command(body, offset)
       if values >= limit || compareBytes(command.key, upper) >= 0 { return }
       if command.kind != .delete { values += 1 }
-      rows.add(key: command.key, value: command.value, isDeleted: command.kind == .delete)
+      rows.append(key: command.key, kind: command.kind == .delete ? .tombstone : .put, value: command.value)
     }
   }
 
@@ -91,34 +92,4 @@ struct OrderedWrites {
     var reader = CommandReader(body: body, offset: Int(offset))
     return reader.next().unsafelyUnwrapped
   }
-}
-
-/// Rows in memory of their own, in key order.
-struct CopiedRows: ~Copyable {
-  private var bytes = ByteBuffer(capacity: 256)
-  private var rows: [(offset: Int, keySize: Int, valueSize: Int, isDeleted: Bool)] = []
-
-  var count: Int { rows.count }
-
-  mutating func add(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, isDeleted: Bool) {
-    rows.append((bytes.count, key.count, value.count, isDeleted))
-    bytes.append(key)
-    bytes.append(value)
-  }
-
-  mutating func removeAll() {
-    bytes.removeAll()
-    rows.removeAll(keepingCapacity: true)
-  }
-
-  func key(_ index: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(start: bytes.base + rows[index].offset, count: rows[index].keySize)
-  }
-
-  func value(_ index: Int) -> UnsafeRawBufferPointer {
-    let row = rows[index]
-    return UnsafeRawBufferPointer(start: bytes.base + row.offset + row.keySize, count: row.valueSize)
-  }
-
-  func isDeleted(_ index: Int) -> Bool { rows[index].isDeleted }
 }

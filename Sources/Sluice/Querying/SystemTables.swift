@@ -10,8 +10,11 @@ enum SystemTables {
       table: "sluice_shards",
       columns: [
         "shard INTEGER", "slots INTEGER", "memtable_entries INTEGER", "pinned_bytes INTEGER", "frozen INTEGER",
-        "tables INTEGER", "table_entries INTEGER", "table_bytes INTEGER", "levels INTEGER", "flushed_position INTEGER",
-        "flush_bytes INTEGER", "compaction_bytes INTEGER", "debt_bytes INTEGER",
+        "tables INTEGER", "table_entries INTEGER", "tombstones INTEGER", "table_bytes INTEGER", "levels INTEGER",
+        "runs INTEGER", "flushed_position INTEGER", "flush_bytes INTEGER", "compaction_bytes INTEGER",
+        "debt_bytes INTEGER", "write_amplification REAL", "read_amplification REAL", "space_amplification REAL",
+        "lookups INTEGER", "filter_checks INTEGER", "filter_rejections INTEGER", "filter_errors INTEGER",
+        "cache_hits INTEGER", "block_reads INTEGER",
       ]
     ) { shards(store) }
     try connection.register(
@@ -31,15 +34,21 @@ enum SystemTables {
   private static func text(_ string: String) -> Value { .text(Array(string.utf8)) }
   private static func number<T: BinaryInteger>(_ number: T) -> Value { .integer(Int64(clamping: number)) }
 
+  private static func ratio(_ value: Double?) -> Value { value.map { .real(($0 * 100).rounded() / 100) } ?? .null }
+
   private static func shards(_ store: StoreCore) -> [[Value]] {
     store.pipeline.engines.enumerated().map { shard, engine in
       let statistics = engine.statistics()
       return [
         number(shard), number(store.identity.shardOfSlot.count { Int($0) == shard }),
         number(statistics.memtableEntries), number(statistics.pinnedBytes), number(statistics.frozenMemtables),
-        number(statistics.tables), number(statistics.tableEntries), number(statistics.tableBytes),
-        number(statistics.levels.count), number(engine.flushedPosition), number(statistics.flushedBytes),
-        number(statistics.compactedBytes), number(statistics.debtBytes),
+        number(statistics.tables), number(statistics.tableEntries), number(statistics.tombstones),
+        number(statistics.tableBytes), number(statistics.levels.count), number(statistics.runs),
+        number(engine.flushedPosition), number(statistics.flushedBytes), number(statistics.compactedBytes),
+        number(statistics.debtBytes), ratio(statistics.writeAmplification), ratio(statistics.readAmplification),
+        ratio(statistics.spaceAmplification), number(statistics.lookups), number(statistics.filterChecks),
+        number(statistics.filterRejections), number(statistics.filterErrors), number(statistics.cacheHits),
+        number(statistics.blockReads),
       ]
     }
   }

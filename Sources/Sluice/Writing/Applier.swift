@@ -142,7 +142,7 @@ final class Applier: Role, @unchecked Sendable {
   }
 
   private func apply(_ batch: Batch, transactionEnd: Bool) throws(StoreError) -> Effect {
-    let outcome = try resolver.resolve(batch)
+    let outcome = try resolver.resolve(batch, foldingFrom: pipeline.positions.beginFolding())
     if !outcome.noEffect.isEmpty { try pipeline.record(batch, outcome.noEffect) }
     if outcome.catalogChanged { pipeline.catalog.update { $0 = resolver.catalog } }
     pipeline.projectorQueue.offer(

@@ -3,7 +3,8 @@
 //   visible  what is applied and durable: where a reader reads
 //   folded   up to where flush and compaction may have left out versions that newer ones replaced
 //
-// The compactor folds up to what is visible then, and says so before it begins. A reader loads `visible`, takes the
+// The compactor folds up to what is visible then, and says so before it begins; so does the applier, which folds what a
+// batch replaces in the memtables. A reader loads `visible`, takes the
 // engines' states, and loads `folded`: when that is not above its position, the states still hold every version it
 // needs. Else it begins again, with a newer position.
 import Synchronization
@@ -19,10 +20,10 @@ final class ReadPositions: Sendable {
   /// Called by the applier, in order, when everything up to `position` is published in the engines.
   func raise(to position: UInt64) { visiblePosition.store(position, ordering: .releasing) }
 
-  /// Announces that versions may be folded, and returns up to where. Called by the compactor.
+  /// Announces that versions may be folded, and returns up to where. Called by the compactor and the applier.
   func beginFolding() -> UInt64 {
     let position = visible
-    foldedPosition.store(position, ordering: .releasing)
+    foldedPosition.max(position, ordering: .releasing)
     return position
   }
 

@@ -49,8 +49,9 @@ final class Resolver {
     marks = [Int](repeating: 0, count: engines.count)
   }
 
-  /// Checks and inserts the commands of a batch, and publishes them to readers. About 0.1 µs per command.
-  func resolve(_ batch: Batch) throws(StoreError) -> BatchOutcome {
+  /// Checks and inserts the commands of a batch, and publishes them to readers, who ask for no position below
+  /// `foldingFrom` any more (nil: for any). About 0.1 µs per command.
+  func resolve(_ batch: Batch, foldingFrom: UInt64? = nil) throws(StoreError) -> BatchOutcome {
     var outcome = BatchOutcome()
     var commands = batch.commands()
     var index: UInt32 = 0
@@ -81,16 +82,14 @@ final class Resolver {
       }
       index += 1
     }
-    publish(batch)
-    try dropTables(outcome)
+    publish(batch, foldingFrom)
+    dropTables(outcome)
     return outcome
   }
 
-  private func dropTables(_ outcome: BatchOutcome) throws(StoreError) {
+  private func dropTables(_ outcome: BatchOutcome) {
     for table in outcome.droppedTables {
-      for engine in engines {
-        do { try engine.dropPrefix(table.id, position: table.position) } catch { throw StoreError(error) }
-      }
+      for engine in engines { engine.deletePrefix(table.id, position: table.position) }
     }
   }
 
@@ -116,12 +115,12 @@ final class Resolver {
       }
       index += 1
     }
-    publish(batch)
-    try dropTables(outcome)
+    publish(batch, nil)
+    dropTables(outcome)
   }
 
-  private func publish(_ batch: Batch) {
-    for engine in engines { engine.publish(upTo: batch.lastPosition, owner: batch) }
+  private func publish(_ batch: Batch, _ foldingFrom: UInt64?) {
+    for engine in engines { engine.publish(upTo: batch.lastPosition, owner: batch, foldingFrom: foldingFrom) }
   }
 
   private func takeMarks(at index: UInt32) {

@@ -1,0 +1,170 @@
+// A store as its files show it: identity, holder, shards, log, projections, and whether they agree.
+//
+// The parts are read in an order in which another process that writes meanwhile makes nothing look wrong: shards and
+// projections before the log, since what they hold was in the log before.
+import SluiceLSM
+import SluiceLog
+import SluiceSystem
+
+/// One look at one store.
+struct StoreLook {
+  let path: String
+  let projectionsPath: String
+  let fileSystem: any FileSystem
+  /// Whether every block and record is read, and only damage told.
+  let isCheck: Bool
+  let report: InspectionReport
+  private var identity: StoreIdentity?
+  private var tables = TableTotals()
+  /// Flushed position of each shard.
+  private var flushed: [(shard: Int, position: UInt64)] = []
+
+  init(
+    path: String, projectionsPath: String, fileSystem: any FileSystem, isCheck: Bool, report: InspectionReport
+  ) {
+    self.path = path
+    self.projectionsPath = projectionsPath
+    self.fileSystem = fileSystem
+    self.isCheck = isCheck
+    self.report = report
+  }
+
+  /// Looks at everything; returns the totals for the verdict.
+  mutating func run() -> String {
+    tellIdentity()
+    tellHolder()
+    tellShards()
+    let projections = ProjectionsLook.take(
+      projectionsPath, storeID: identity?.storeID, isCheck: isCheck, report: report)
+    let log = inspectLog(isCheck ? .records : .ends)
+    projections.tell(report, last: log.lastPosition)
+    tellStrays()
+    compare(log)
+    return isCheck ? "checked=everything \(tables.fields) \(log.read.fields)" : "checked=structure"
+  }
+
+  // MARK: Identity
+
+  private mutating func tellIdentity() {
+    let file = path + "/store"
+    let bytes: [UInt8]
+    do {
+      guard try fileSystem.exists(file) else { return tellNoIdentity(file) }
+      bytes = try fileSystem.contents(file)
+    } catch { return report.refused(error) }
+    do throws(StoreError) {
+      let found = try StoreIdentity.decode(bytes, path: file)
+      identity = found
+      report.tell(
+        "store" + field("path", path) + " version=\(bytes[8]) reader=\(bytes[10]) id=\(digits(found.storeID)) "
+          + "shards=\(found.shardCount) slots=\(StoreIdentity.slotCount)")
+    } catch {
+      let what = error.message.hasPrefix(file + " ") ? String(error.message.dropFirst(file.count + 1)) : error.message
+      report.tell("store" + field("path", path))
+      if error.kind == .unsupported {
+        report.unread(what, file: file)
+      } else {
+        report.damage(what, file: file, offset: 0)
+      }
+    }
+  }
+
+  /// Creating a store ends with its identity: before that its other parts are empty.
+  private func tellNoIdentity(_ file: String) {
+    report.tell("store" + field("path", path) + " state=unfinished")
+    for part in ["/log", "/shards"] {
+      do {
+        guard try fileSystem.exists(path + part), try !fileSystem.list(path + part).isEmpty else { continue }
+        return report.damage("the store has a log or shards, and no identity", file: file)
+      } catch { report.refused(error) }
+    }
+  }
+
+  private func tellHolder() {
+    do {
+      let file = path + "/LOCK"
+      guard try fileSystem.exists(file) else { return report.tell("lock held=no") }
+      let held = try fileSystem.isLocked(file).map { $0 ? "yes" : "no" } ?? "unknown"
+      let text = String(decoding: try fileSystem.beginning(file, 256), as: UTF8.self)
+      report.tell("lock held=\(held)" + field(held == "no" ? "last_holder" : "holder", text))
+    } catch { report.refused(error) }
+  }
+
+  // MARK: Shards
+
+  private mutating func tellShards() {
+    var names: [String] = []
+    do { if try fileSystem.exists(path + "/shards") { names = try fileSystem.list(path + "/shards") } } catch {
+      return report.refused(error)
+    }
+    // Without an identity, the directories that are there.
+    let shards = identity.map { Array(0..<$0.shardCount) } ?? names.compactMap { $0.utf8.count == 3 ? Int($0) : nil }
+    for shard in shards { tellShard(shard) }
+    let known = Set(shards.map { shardName($0) })
+    for name in names where !known.contains(name) { report.tell("stray" + field("name", "shards/" + name)) }
+  }
+
+  private mutating func tellShard(_ shard: Int) {
+    let part = InspectionReport(isBrief: report.isBrief)
+    let found = inspectShard(
+      path + "/shards/" + shardName(shard), shard: shard, fileSystem: fileSystem, depth: isCheck ? .blocks : .parts,
+      report: part)
+    let slots = identity.map { " slots=\($0.shardOfSlot.count { Int($0) == shard })" } ?? ""
+    let line = "shard number=\(shard)\(slots) manifest=\(found.manifest ?? "none")"
+    if found.isRead {
+      report.tell(
+        "\(line) flushed_position=\(found.flushedPosition) levels=\(found.levels) runs=\(found.runs) "
+          + "tables=\(found.tables) entries=\(found.entries) bytes=\(found.bytes)")
+      flushed.append((shard, found.flushedPosition))
+    } else {
+      report.tell(line + " state=unread")
+    }
+    report.add(part)
+    tables += found.read
+  }
+
+  // MARK: Log
+
+  private func inspectLog(_ depth: LogDepth) -> LogFindings {
+    let part = InspectionReport(isBrief: true)
+    let found = SluiceLog.inspectLog(
+      path + "/log", storeID: identity?.storeID, fileSystem: fileSystem, depth: depth, report: part)
+    report.tell(
+      "log segments=\(found.read.segments) first_position=\(found.firstPosition) "
+        + "last_position=\(found.lastPosition.map { "\($0)" } ?? "unknown") bytes=\(found.read.bytes)")
+    for name in found.strays { report.tell("  stray" + field("name", name)) }
+    report.add(part)
+    return found
+  }
+
+  /// Names beside the parts of a store.
+  private func tellStrays() {
+    let parts: Set = ["LOCK", "store", "log", "shards"]
+    do {
+      for name in try fileSystem.list(path) where !parts.contains(name) && !name.hasPrefix("projections.db") {
+        report.tell("stray" + field("name", name))
+      }
+    } catch { report.refused(error) }
+  }
+
+  /// Opening applies what the log holds behind the flushed positions: it must reach from there to the end.
+  private func compare(_ log: LogFindings) {
+    for (shard, position) in flushed {
+      if let last = log.lastPosition, position > last {
+        report.damage(
+          "shard \(shard) holds position \(position), where the log ends at \(last)", file: path + "/log",
+          place: "positions=\(last + 1)..\(position)")
+      }
+      if log.firstPosition > 0, log.firstPosition - 1 > position {
+        report.damage(
+          "shard \(shard) holds position \(position), where the log begins at \(log.firstPosition)",
+          file: path + "/log", place: "positions=\(position + 1)..\(log.firstPosition - 1)")
+      }
+    }
+  }
+}
+
+/// A store's id: 16 hex digits.
+private func digits(_ id: UInt64) -> String {
+  hexDigits((0..<8).map { UInt8(truncatingIfNeeded: id >> (56 - 8 * UInt64($0))) })
+}

@@ -1,0 +1,20 @@
+// What the engines of a store share: one memory for blocks, one bound on open files, one way to store blocks.
+
+/// Shared by any number of engines. Each bound holds over all of them together.
+public final class EngineResources: Sendable {
+  /// Blocks in memory.
+  public let cache: BlockCache
+  let files: OpenFiles
+  /// How tables that are written from now on store their blocks; reading knows every way.
+  public let compression: Compression
+
+  /// `cacheBytes`: bound of the block cache, 0 keeps nothing. `openFileLimit`: table files open at the same time.
+  public init(cacheBytes: Int, openFileLimit: Int = 256, compression: Compression = .none) {
+    cache = BlockCache(capacityBytes: cacheBytes)
+    files = OpenFiles(limit: openFileLimit)
+    self.compression = compression
+  }
+
+  /// Table files open now.
+  public var openFileCount: Int { files.count }
+}
