@@ -27,8 +27,10 @@ public final class KeyValueSession {
 
   /// Bytes of encoded rows after which they go to the appender without waiting for more.
   static let bufferBytes = 256 << 10
-  /// Bytes on their way from the session to the memtables beyond which the next write waits for the oldest.
-  static let onTheWayLimitBytes = 4 << 20
+  /// Bytes on their way from the session to the memtables beyond which the next write waits for the oldest. Less, and
+  /// the session stands still while the disk syncs: random rows of 116 bytes took 0.73 µs each with 512 KiB, 0.64 with
+  /// 2 MiB, 0.52 with 4 MiB, 0.43 with 8 MiB and with 16 MiB.
+  static let onTheWayLimitBytes = 8 << 20
 
   let pipeline: Pipeline
   let router: Router
