@@ -19,6 +19,10 @@ public struct StoreOptions: Sendable {
   public var shardCount = 4
   /// Whether a missing store is created.
   public var createIfMissing = true
+  /// Whether the disk has what counts as durable. False: the operating system has it, which survives the end of the
+  /// process but not a power cut; such a cut may take back the last writes, the latest first, never a part of one
+  /// statement. For loads that can be repeated.
+  public var synchronous = true
   /// The level at which statements are acknowledged in new sessions.
   public var acknowledgement = AcknowledgementLevel.durable
 

@@ -67,6 +67,7 @@ public final class Appender: @unchecked Sendable {
   }
 
   private let log: Log
+  private let syncs: Bool
   private let queue = Monitor(Queue())
   /// Wakes the thread in `run`.
   private let bell = Bell()
@@ -75,12 +76,14 @@ public final class Appender: @unchecked Sendable {
 
   /// `onDurable` gets each group after its sync, in order of position; `onFailure` once everything that was not written
   /// when the log failed: whether it is in the log is decided by reopening. Both run on the thread that writes the
-  /// group, and may submit resolutions but must not wait for the appender.
+  /// group, and may submit resolutions but must not wait for the appender. Without `syncs` a group counts as durable
+  /// when the operating system has it; `syncLog` makes it so.
   public init(
-    log: Log, onDurable: @escaping @Sendable ([AppendedItem]) -> Void,
+    log: Log, syncs: Bool = true, onDurable: @escaping @Sendable ([AppendedItem]) -> Void,
     onFailure: @escaping @Sendable ([AppendedItem], LogError) -> Void = { _, _ in }
   ) {
     self.log = log
+    self.syncs = syncs
     self.onDurable = onDurable
     self.onFailure = onFailure
   }
@@ -192,7 +195,7 @@ public final class Appender: @unchecked Sendable {
     if group.reduce(0, { $0 + $1.size }) > Self.queueLimitBytes { queue.update { _ in } }
     do throws(LogError) {
       let durable = try write(group)
-      try log.sync()
+      if syncs { try log.sync() } else { try log.publish() }
       onDurable(durable)
       let needsThread = queue.update { queue in
         queue.isWriting = false
@@ -201,6 +204,27 @@ public final class Appender: @unchecked Sendable {
       }
       if needsThread { bell.ring() }
     } catch { fail(group, error) }
+  }
+
+  /// Makes everything that was reported durable in earnest, when groups are not synced one by one. Any thread.
+  public func syncLog() throws(LogError) {
+    if syncs { return }
+    let failure: LogError?? = queue.wait { queue -> LogError?? in
+      if let failure = queue.failure { return .some(failure) }
+      if queue.isWriting { return nil }
+      queue.isWriting = true
+      return .some(nil)
+    }
+    if let failure = failure ?? nil { throw failure }
+    do throws(LogError) { try log.sync() } catch {
+      fail([], error)
+      throw error
+    }
+    let needsThread = queue.update { queue in
+      queue.isWriting = false
+      return queue.needsThread
+    }
+    if needsThread { bell.ring() }
   }
 
   private func enqueue(

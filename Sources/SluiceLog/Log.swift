@@ -104,6 +104,15 @@ public final class Log: @unchecked Sendable {
     publish(limit: current.end)
   }
 
+  /// Shows everything appended to readers without waiting for the disk: the operating system has it, a power cut may take
+  /// it back. `sync` makes it durable later.
+  public func publish() throws(LogError) {
+    if let poison { throw poison }
+    guard let current else { return }
+    current.startWriteback()
+    publish(limit: current.end)
+  }
+
   /// Makes a finished staged segment the next part of the log, durably; returns the positions of its commands. What was
   /// appended before becomes durable with it. An error poisons the log, but for `invalid`: an unfinished or
   /// empty segment is refused and nothing happened.

@@ -179,6 +179,8 @@ enum SegmentSizes {
   static let largestExtension: UInt64 = 512 << 10
   /// Distance of marks.
   static let markDistance: UInt64 = 1 << 20
+  /// Write-back of a segment that is not synced group by group begins each time this many bytes were written.
+  static let unsyncedWriteback: UInt64 = 1 << 20
   /// Write-back of a staged segment begins each time this many bytes were written.
   static let writeback: UInt64 = 8 << 20
 }

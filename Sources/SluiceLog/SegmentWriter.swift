@@ -13,6 +13,8 @@ final class SegmentWriter {
   private(set) var end: UInt64
   /// Everything before it is durable.
   private(set) var syncedEnd: UInt64
+  /// Up to here the disk was asked to begin, where nobody waits for it.
+  private var writebackEnd: UInt64 = 0
   /// Size of the file: records, then zeros.
   private var zeroedEnd: UInt64
   private var nextExtension = SegmentSizes.firstExtension
@@ -78,6 +80,13 @@ final class SegmentWriter {
     }
     end += UInt64(records.count)
     zeroedEnd = max(zeroedEnd, end)
+  }
+
+  /// Has the disk begin with what was written, so that a later `sync` finds little left to do.
+  func startWriteback() {
+    if end < writebackEnd + SegmentSizes.unsyncedWriteback { return }
+    file.startWriteback(at: writebackEnd, size: end - writebackEnd)
+    writebackEnd = end
   }
 
   /// Makes all that was written durable.

@@ -29,6 +29,7 @@ final class Compactor: Role {
   /// Flushes the oldest frozen generation. A batch may count as flushed only when its resolution is durable.
   private func flush() throws(StoreError) -> Bool {
     guard pipeline.mayFlush() else { return false }
+    try pipeline.syncLog()
     var flushedAny = false
     for engine in pipeline.engines {
       do { if try engine.flush() { flushedAny = true } } catch { throw StoreError(error) }

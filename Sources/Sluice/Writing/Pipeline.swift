@@ -64,7 +64,7 @@ final class Pipeline: Sendable {
   /// Puts the roles to work: on threads of their own, or driven by whoever waits.
   func start(_ applier: Applier, _ compactor: Compactor, _ projector: Projector) throws(StoreError) {
     let appender = Appender(
-      log: log,
+      log: log, syncs: options.synchronous,
       onDurable: { [self] items in durable(items) },
       onFailure: { [self] _, error in fail(StoreError(error)) })
     roles.withLock {
@@ -313,6 +313,11 @@ final class Pipeline: Sendable {
       guard let needed = generations.frozen.first else { return false }
       return generations.resolutionsDurable >= needed
     }
+  }
+
+  /// The log must hold what tables hold: it is made durable before they are. Does nothing where each group is.
+  func syncLog() throws(StoreError) {
+    do { try roles.withLock { $0.appender }?.syncLog() } catch { throw StoreError(error) }
   }
 
   func generationFlushed(upTo position: UInt64) {

@@ -12,13 +12,14 @@ final class SluicePeer: KeyValuePeer {
   private let isSynchronous: Bool
 
   init(_ options: EngineOptions) throws {
+    isSynchronous = options.sync.isOn
     var settings = StoreOptions()
     settings.memtableBudgetBytes = options.memtableMegabytes << 20
+    settings.synchronous = isSynchronous
     settings.cacheBytes = options.cacheMegabytes << 20
     settings.compression = options.comp == .lz4 ? .lz4 : .none
-    store = try Store.open(path: options.dir, options: settings)
     valueSize = options.value
-    isSynchronous = options.sync.isOn
+    store = try Store.open(path: options.dir, options: settings)
   }
 
   func makeSession() throws -> any KeyValuePeerSession {
