@@ -67,7 +67,7 @@ import Testing
     for _ in 0..<2 {
       let result = try runProcess(builtProduct("quickstart"), [folder.file("quickstart.sluice")])
       #expect(result.errorText == "")
-      #expect(result.text == "attic 3 23.5\n")
+      #expect(result.text == "attic 3 23.5\nletter gamma\nletter alpha\n")
     }
   }
 

@@ -22,4 +22,12 @@ if case .rows(let rows) = try session.execute("SELECT device, count(*), max(cels
     print((0..<rows.columnCount).map { String(decoding: rows.text($0), as: UTF8.self) }.joined(separator: " "))
   }
 }
+
+// The same store without SQL: raw keys on the same write path, in key spaces that no SQL table shows.
+let raw = try store.makeKeyValueSession(space: 0)
+for name in ["alpha", "beta", "gamma"] { try raw.put(Array(name.utf8), Array("letter \(name)".utf8)) }
+try raw.delete(Array("beta".utf8))
+try raw.commit()  // On the disk.
+let iterator = try raw.makeIterator(.all, .descending)
+while try iterator.next() { print(String(decoding: iterator.value, as: UTF8.self)) }
 try store.close()

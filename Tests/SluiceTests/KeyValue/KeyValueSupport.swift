@@ -8,21 +8,6 @@ import Testing
 typealias Bytes = [UInt8]
 
 extension KeyValueSession {
-  func put(_ key: Bytes, _ value: Bytes) throws(StoreError) {
-    let result = key.withUnsafeBytes { key in
-      value.withUnsafeBytes { value in Result { () throws(StoreError) in try put(key, value) } }
-    }
-    try result.get()
-  }
-
-  func delete(_ key: Bytes) throws(StoreError) {
-    try key.withUnsafeBytes { key in Result { () throws(StoreError) in try delete(key) } }.get()
-  }
-
-  func get(_ key: Bytes) throws(StoreError) -> Bytes? {
-    try key.withUnsafeBytes { key in Result { () throws(StoreError) in try get(key) { Bytes($0) } } }.get()
-  }
-
   func multiGet(_ keys: [Bytes]) throws -> [Bytes?] {
     // Every key lives as long as the array does.
     let memory = keys.map { key in
