@@ -104,8 +104,8 @@ public final class Log: @unchecked Sendable {
     publish(limit: current.end)
   }
 
-  /// Shows everything appended to readers without waiting for the disk: the operating system has it, a power cut may take
-  /// it back. `sync` makes it durable later.
+  /// Shows everything appended to readers without waiting for the disk: the operating system has it, a power cut may
+  /// take it back. `sync` makes it durable later.
   public func publish() throws(LogError) {
     if let poison { throw poison }
     guard let current else { return }

@@ -131,6 +131,9 @@ import Testing
     #expect(deadGoldenFindings([golden, file("Tests/T/A.swift", "read(\"Golden/Parser/a.txt\")")]) == [])
     #expect(deadGoldenFindings([golden, file("Tests/Other/A.swift", "goldenFiles(\"Golden/Parser\")")]).count == 1)
     #expect(deadGoldenFindings([golden, file("Tests/T/A.swift", "goldenFiles(\"Golden\")")]).count == 1)
+    let kept = file("Tests/T/Fixtures/v1/log/1.log", "")
+    #expect(deadGoldenFindings([kept, file("Tests/T/A.swift", "[\"v1\"]")]) == [])
+    #expect(deadGoldenFindings([kept, file("Tests/T/A.swift", "[\"v2\"]")]).count == 1)
   }
 
   @Test func unusedExamples() {

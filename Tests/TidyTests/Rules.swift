@@ -170,6 +170,8 @@ func deadGoldenFindings(_ files: [SourceFile]) -> [String] {
       guard test.isSwift, test.target == file.target, test.path.hasPrefix("Tests/") else { return false }
       return test.text.contains("\"\(name)\"") || test.text.contains("/\(name)\"")
         || test.text.contains("goldenFiles(\"\(folder)\")")
+        // A store is kept whole, under its name.
+        || (parts.count > 4 && parts[2] == "Fixtures" && test.text.contains("\"\(parts[3])\""))
     }
     return isRead ? nil : "\(file.path):1: no test of \(file.target) reads it: remove it, or name it in a test"
   }
