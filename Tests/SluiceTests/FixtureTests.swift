@@ -23,12 +23,11 @@ import Testing
     try session.run("CREATE VIEW best AS SELECT name FROM people WHERE score > 90")
     let raw = try store.makeKeyValueSession(space: 7)
     for round in 0..<3 {
+      let note = String(repeating: "ab", count: 40)
       for id in 1...60 {
-        try session.run(
-          "INSERT OR REPLACE INTO people VALUES(\(id), 'name \(id) of \(round)', \(Double(id) * 1.5), X'00ff\(10 + id)')"
-        )
-        try session.run(
-          "INSERT INTO moves VALUES(\(id % 9), \(round * 100 + id), '\(String(repeating: "ab", count: 40))')")
+        let person = "\(id), 'name \(id) of \(round)', \(Double(id) * 1.5), X'00ff\(10 + id)'"
+        try session.run("INSERT OR REPLACE INTO people VALUES(\(person))")
+        try session.run("INSERT INTO moves VALUES(\(id % 9), \(round * 100 + id), '\(note)')")
       }
       try session.run("INSERT INTO log_lines VALUES('round \(round)'), (NULL), ('it''s')")
       try session.run("INSERT INTO gone VALUES(\(round))")

@@ -1,5 +1,5 @@
-// A batch of raw keys is whole or not there, wherever the machine stops; and what commit acknowledged is there, or where
-// groups are not synced, what flush brought into tables.
+// A batch of raw keys is whole or not there, wherever the machine stops; and what commit acknowledged is there, or
+// where groups are not synced, what flush brought into tables.
 import SluiceLog
 import SluiceSystem
 import SluiceTesting
