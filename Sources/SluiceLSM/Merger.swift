@@ -28,38 +28,86 @@ final class Merger {
 
   private static let prefetchDistance = 8
 
-  private let runs: [Run]
-  private let cursors: [RunCursor]
-  private let isForward: Bool
+  private var runs: [Run] = []
+  /// Cursors of table runs; those behind `cursorCount` wait to be used again.
+  private var cursors: [RunCursor] = []
+  private var cursorCount = 0
+  private var usesCache = true
+  private var isForward = true
   /// Memory runs first, then table runs.
-  private let sourceCount: Int
-  private let ranks: UnsafeMutablePointer<Rank>
-  private let positions: UnsafeMutablePointer<MemoryEntries>
+  private var sourceCount = 0
+  /// Sources that the arrays below have room for.
+  private var room = 16
+  private var ranks: UnsafeMutablePointer<Rank>
+  private var positions: UnsafeMutablePointer<MemoryEntries>
   /// Where the walk over each memory run ends: its last entry, backwards its first.
-  private let limits: UnsafeMutablePointer<MemoryEntries>
+  private var limits: UnsafeMutablePointer<MemoryEntries>
   /// Node n has the loser of the match between its children 2n and 2n + 1; source s is the leaf s + sourceCount.
-  private let losers: UnsafeMutablePointer<Int>
+  private var losers: UnsafeMutablePointer<Int>
   /// The source whose entry is least.
   private var winner = 0
 
-  init(runs: [Run], tableRuns: [[Table]], usesCache: Bool, isForward: Bool = true) {
-    self.runs = runs
-    self.isForward = isForward
-    cursors = tableRuns.map { RunCursor($0, usesCache: usesCache, isForward: isForward) }
-    sourceCount = runs.count + tableRuns.count
-    ranks = .allocate(capacity: max(sourceCount, 1))
-    losers = .allocate(capacity: max(sourceCount, 1))
-    positions = .allocate(capacity: max(runs.count, 1))
-    limits = .allocate(capacity: max(runs.count, 1))
-    ranks.initialize(repeating: Rank(), count: max(sourceCount, 1))
-    for (source, run) in runs.enumerated() { limits[source] = isForward ? run.last : run.base }
+  /// A merger of nothing, until `begin`.
+  init() {
+    ranks = .allocate(capacity: room)
+    positions = .allocate(capacity: room)
+    limits = .allocate(capacity: room)
+    losers = .allocate(capacity: room)
+    ranks[0] = Rank()
   }
 
-  deinit {
+  convenience init(runs: [Run], tableRuns: [[Table]], usesCache: Bool, isForward: Bool = true) {
+    self.init()
+    begin(usesCache: usesCache, isForward: isForward)
+    for run in runs { add(run) }
+    for tables in tableRuns { add(tables) }
+  }
+
+  deinit { deallocate() }
+
+  private func deallocate() {
     ranks.deallocate()
-    losers.deallocate()
     positions.deallocate()
     limits.deallocate()
+    losers.deallocate()
+  }
+
+  /// Forgets its sources, keeps its memory. `add` gives it others, `start` begins the walk.
+  func begin(usesCache: Bool, isForward: Bool) {
+    end()
+    self.usesCache = usesCache
+    self.isForward = isForward
+  }
+
+  /// Lets go of the sources.
+  func end() {
+    runs.removeAll(keepingCapacity: true)
+    for index in 0..<cursorCount { cursors[index].close() }
+    cursorCount = 0
+    sourceCount = 0
+    winner = 0
+    ranks[0] = Rank()
+  }
+
+  /// Adds a run of memory; newer ones first.
+  func add(_ run: Run) { runs.append(run) }
+
+  /// Adds a run of tables.
+  func add(_ tables: [Table]) {
+    if cursorCount == cursors.count { cursors.append(RunCursor()) }
+    cursors[cursorCount].open(tables, usesCache: usesCache, isForward: isForward)
+    cursorCount += 1
+  }
+
+  private func makeRoom() {
+    sourceCount = runs.count + cursorCount
+    guard sourceCount > room else { return }
+    deallocate()
+    room = sourceCount * 2
+    ranks = .allocate(capacity: room)
+    positions = .allocate(capacity: room)
+    limits = .allocate(capacity: room)
+    losers = .allocate(capacity: room)
   }
 
   /// The current entry; only after `start` or `next` returned true.
@@ -82,8 +130,12 @@ final class Merger {
   /// Goes to the first entry at or behind (key, trailer), or to the very first. Backwards: to the last one before
   /// (key, trailer), or to the very last. False when there is none.
   func start(at key: SearchKey?, trailer: UInt64 = .max) throws(EngineError) -> Bool {
-    if let key { for cursor in cursors { cursor.aim(at: key) } }
+    makeRoom()
+    winner = 0
+    ranks[0] = Rank()
+    if let key { for index in 0..<cursorCount { cursors[index].aim(at: key) } }
     for (source, run) in runs.enumerated() {
+      limits[source] = isForward ? run.last : run.base
       let place = key.map { run.lowerBound($0, trailer: trailer) } ?? (isForward ? run.base : run.end)
       if isForward ? place == run.end : place == run.base {
         ranks[source] = Rank()
@@ -92,7 +144,8 @@ final class Merger {
         rankMemory(source)
       }
     }
-    for (index, cursor) in cursors.enumerated() {
+    for index in 0..<cursorCount {
+      let cursor = cursors[index]
       let found: Bool
       if let key { found = try cursor.seek(key, trailer: trailer) } else { found = try cursor.start() }
       if found { rankTable(runs.count + index, cursor) } else { ranks[runs.count + index] = Rank() }
@@ -214,6 +267,9 @@ struct KeyMemory: ~Copyable {
   private var table: UInt32 = 0
   private var size = -1
   private var bytes = ByteBuffer(capacity: 64)
+
+  /// Remembers no key.
+  mutating func forget() { size = -1 }
 
   /// Whether `head` has the remembered key.
   @inline(__always)

@@ -21,7 +21,10 @@ struct PrefixDeletions: Equatable, Sendable {
 
   /// All of them, by id, then by position.
   var all: [DeletedPrefix] {
-    positions.sorted { $0.key < $1.key }.flatMap { id, list in list.map { DeletedPrefix(prefix: id, position: $0) } }
+    if positions.isEmpty { return [] }
+    return positions.sorted { $0.key < $1.key }.flatMap { id, list in
+      list.map { DeletedPrefix(prefix: id, position: $0) }
+    }
   }
 
   /// The last deletion of an SQL table that a reader at `position` sees; 0 when there is none.

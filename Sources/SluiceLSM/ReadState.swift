@@ -52,10 +52,11 @@ final class ReadState: @unchecked Sendable {
     self.deleted = deleted
   }
 
-  /// Appends all memory runs, newest first.
-  func appendMemoryRuns(to list: inout [Run]) {
-    for run in runs.reversed() { list.append(run) }
-    for memtable in frozen.reversed() { for run in memtable.runs.reversed() { list.append(run) } }
+  /// Calls `body` with each memory run, newest first.
+  @inline(__always)
+  func forEachMemoryRun(_ body: (Run) -> Void) {
+    for run in runs.reversed() { body(run) }
+    for memtable in frozen.reversed() { for run in memtable.runs.reversed() { body(run) } }
   }
 
   /// Calls `body` with the version of `key` that a reader at `position` sees, if it is alive; else returns nil.

@@ -5,7 +5,7 @@
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
-/// A place in a run of disjoint tables. Used by one thread, in one direction.
+/// A place in a run of disjoint tables. Used by one thread, for one run after the other.
 final class RunCursor {
   private static let firstWindow: UInt64 = 16 << 10
   /// More would not stay in the processor's cache until it is decoded, with the windows of other runs beside it.
@@ -13,28 +13,36 @@ final class RunCursor {
   /// Blocks behind a seek that still come through the cache: a short scan ends there.
   private static let cachedSteps = 2
 
-  private let tables: [Table]
-  private let usesCache: Bool
-  private let isForward: Bool
+  private var tables: [Table] = []
+  private var usesCache = true
+  private var isForward = true
   private var table = 0
   private var ordinal = 0
   private var cursor = BlockCursor()
   private var block: BlockMemory?
-  private var cachedSteps: Int
+  private var cachedSteps = 0
   private var window = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   private var windowStart: UInt64 = 0
   private var windowEnd: UInt64 = 0
-  private var windowSize: UInt64
+  private var windowSize = RunCursor.firstWindow
   /// The content of a compressed block.
   private var unpacked = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
-  /// `usesCache: false` is for compaction, which reads each block once.
-  init(_ tables: [Table], usesCache: Bool, isForward: Bool = true) {
+  /// Takes a run to walk. `usesCache: false` is for compaction, which reads each block once.
+  func open(_ tables: [Table], usesCache: Bool, isForward: Bool) {
     self.tables = tables
     self.usesCache = usesCache
     self.isForward = isForward
     cachedSteps = usesCache ? Self.cachedSteps : 0
     windowSize = usesCache ? Self.firstWindow : Self.lastWindow
+    windowEnd = 0
+  }
+
+  /// Lets go of the run, keeps its memory.
+  func close() {
+    tables.removeAll()
+    block = nil
+    cursor.close()
   }
 
   deinit {

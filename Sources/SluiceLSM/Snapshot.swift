@@ -1,11 +1,10 @@
 // A view of one engine at one position, and point reads without one.
-// `@unchecked Sendable` (Snapshot): it holds an immutable state and a number.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
 /// What an engine held at a position. Keeps the memory and the tables it needs until it is released. May be used from
 /// any thread.
-public final class Snapshot: @unchecked Sendable {
+public struct Snapshot: Sendable {
   let state: ReadState
   /// Entries above it are invisible.
   public let position: UInt64

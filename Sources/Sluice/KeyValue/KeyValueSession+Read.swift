@@ -55,13 +55,14 @@ extension KeyValueSession {
     from start: UnsafeRawBufferPointer? = nil, limit: Int = .max,
     _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
   ) throws(StoreError) -> Int {
-    let range = KeyRange(lower: start.map { [UInt8]($0) } ?? [])
-    let rows = try merge(range, .ascending, limit: limit, copies: false)
+    let lower = try start.map { key throws(StoreError) in try engineKey(key) }
+    try open(scanner, lower: lower, upper: nil, .ascending, copies: false)
+    defer { scanner.close() }
     var count = 0
     do {
-      while count < limit, try rows.next() {
+      while count < limit, try scanner.next() {
         count += 1
-        let row = rows.current
+        let row = scanner.current
         if !body(userKey(row.key), row.value) { break }
       }
     } catch { throw StoreError(error) }
@@ -75,7 +76,18 @@ extension KeyValueSession {
   public func makeIterator(
     _ range: KeyRange = .all, _ order: KeyOrder = .ascending
   ) throws(StoreError) -> KeyValueIterator {
-    KeyValueIterator(try merge(range, order, limit: .max, copies: true))
+    let rows = MergeIterator()
+    let lower = range.engineLower(tableID)
+    let upper = range.engineUpper(tableID)
+    let result = lower.withUnsafeBytes { lower in
+      upper.withUnsafeBytes { upper in
+        Result { () throws(StoreError) in
+          try open(rows, lower: lower, upper: upper, order, copies: true)
+        }
+      }
+    }
+    try result.get()
+    return KeyValueIterator(rows)
   }
 
   // MARK: Inside
@@ -107,25 +119,26 @@ extension KeyValueSession {
     }
   }
 
-  /// The rows of a range, the shards' and the session's own: those as they stand in the builder, or copies.
-  private func merge(
-    _ range: KeyRange, _ order: KeyOrder, limit: Int, copies: Bool
-  ) throws(StoreError) -> MergeIterator {
+  /// Opens `rows` over a range of engine keys (nil: the ends of the space), the shards' rows and the session's own:
+  /// those as they stand in the builder, or copies.
+  private func open(
+    _ rows: MergeIterator, lower: UnsafeRawBufferPointer?, upper: UnsafeRawBufferPointer?, _ order: KeyOrder,
+    copies: Bool
+  ) throws(StoreError) {
     // What was handed over is on its way and soon there; what is being filled goes into the merge.
     try waitApplied()
-    let lower = range.engineLower(tableID)
-    let upper = range.engineUpper(tableID)
-    let own = EntryOverlay(copies: copies)
-    if !builder.isEmpty {
-      ordered.update(from: builder.body)
-      lower.withUnsafeBytes { lower in
-        upper.withUnsafeBytes { upper in
-          ordered.copy(lower: lower, upper: upper, limit: limit, from: builder.body, to: own)
-        }
+    // The ends of the space, as keys: its table id, and the one behind it.
+    var ends = (tableID.bigEndian, (tableID + 1).bigEndian)
+    withUnsafeBytes(of: &ends) { ends in
+      let lower = lower ?? UnsafeRawBufferPointer(rebasing: ends[..<4])
+      let upper = upper ?? UnsafeRawBufferPointer(rebasing: ends[4...])
+      var own: EntryOverlay?
+      if !builder.isEmpty {
+        ordered.update(from: builder.body)
+        own = copies ? ordered.entries.copy(lower: lower, upper: upper) : ordered.entries
       }
+      rows.open(pipeline.view(), lower: lower, upper: upper, isForward: order == .ascending, overlay: own)
     }
-    return MergeIterator(
-      pipeline.view(), lower: lower, upper: upper, isForward: order == .ascending, overlay: own.isEmpty ? nil : own)
   }
 }
 

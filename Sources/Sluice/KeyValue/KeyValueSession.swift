@@ -45,6 +45,8 @@ public final class KeyValueSession {
   var ordered = OrderedWrites()
   /// What reads of single keys use again.
   var lookup = LookupScratch()
+  /// What scans use again.
+  let scanner = MergeIterator()
   /// An engine key under construction: the table id stands in its first bytes for good.
   let scratch: UnsafeMutableRawBufferPointer
   /// As `bufferBytes`, or less while writers are slowed.
