@@ -106,6 +106,15 @@ public final class Bell: Sendable {
     }
   }
 
+  /// As `wait`, but returns after `timeoutMicroseconds` too.
+  public func wait(timeoutMicroseconds: Int64) {
+    _ = isRinging.wait(timeoutMicroseconds: timeoutMicroseconds) { isRinging -> Void? in
+      guard isRinging else { return nil }
+      isRinging = false
+      return ()
+    }
+  }
+
   /// Whether `wait` would return at once.
   public var isRung: Bool { isRinging.withLock { $0 } }
 }

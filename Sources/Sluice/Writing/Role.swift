@@ -10,6 +10,12 @@ protocol Role: AnyObject, Sendable {
   var bell: Bell { get }
   /// Does one piece of work; false when there was none.
   func step() throws(StoreError) -> Bool
+  /// After which time a step is worth trying although nobody has rung; nil: none is.
+  var restMicroseconds: Int64? { get }
+}
+
+extension Role {
+  var restMicroseconds: Int64? { nil }
 }
 
 /// Runs a role on a thread of its own until `Progress.isStopping`, asleep while there is nothing to do. Each role has a
@@ -23,7 +29,7 @@ final class RoleThread: Sendable {
   ) throws(SystemError) {
     thread = try Thread(name: "sluice-\(role.name)") {
       while true {
-        role.bell.wait()
+        if let rest = role.restMicroseconds { role.bell.wait(timeoutMicroseconds: rest) } else { role.bell.wait() }
         // Read before stepping: what was handed over before the end is done.
         let isStopping = progress.withLock { $0.isStopping }
         do throws(StoreError) {
