@@ -134,6 +134,14 @@ public final class Thread: @unchecked Sendable {
     }
   }
 
+  /// Has the calling thread do nothing for so long, and about 60 µs more.
+  public static func sleep(nanoseconds: UInt64) {
+    var time = timespec()
+    time.tv_sec = Int(nanoseconds / 1_000_000_000)
+    time.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    nanosleep(&time, nil)
+  }
+
   /// Waits until the thread has ended. Once only.
   public func join() { pthread_join(handle, nil) }
 }

@@ -26,7 +26,7 @@ public final class KeyValueSession {
   public static let batchLimitBytes = BatchLimits.bodySizeBytes - bufferBytes
 
   /// Bytes of encoded rows after which they go to the appender without waiting for more.
-  static let bufferBytes = 256 << 10
+  static let bufferBytes = Generations.batchBytes
   /// Bytes on their way from the session to the memtables beyond which the next write waits for the oldest. Less, and
   /// the session stands still while the disk syncs: random rows of 116 bytes took 0.73 µs each with 512 KiB, 0.64 with
   /// 2 MiB, 0.52 with 4 MiB, 0.43 with 8 MiB and with 16 MiB.
@@ -49,6 +49,8 @@ public final class KeyValueSession {
   let scanner = MergeIterator()
   /// An engine key under construction: the table id stands in its first bytes for good.
   let scratch: UnsafeMutableRawBufferPointer
+  /// As `bufferBytes`, or less while writers are slowed.
+  private var handOverBytes = KeyValueSession.bufferBytes
   /// Batches handed over.
   private var sent = 0
   /// What the appender gave for the last of them.
@@ -103,6 +105,7 @@ public final class KeyValueSession {
   /// none. Throws `invalid` when a batch is open. Costs nothing.
   public func beginBatch() throws(StoreError) {
     guard batch == .none else { throw StoreError(.invalid, "a batch is open already") }
+    if builder.size >= handOverBytes { try send() }
     batch = .open
     batchMark = builder.mark()
     batchStartBytes = builder.size
@@ -118,7 +121,6 @@ public final class KeyValueSession {
       batchRefusal = nil
       throw refusal
     }
-    if builder.size >= Self.bufferBytes { try send() }
   }
 
   /// Forgets the rows of the open batch. Throws `invalid` when none is open.
@@ -155,13 +157,14 @@ public final class KeyValueSession {
     guard key.count > 0, key.count <= Self.keyLimitBytes, value.count <= Self.valueLimitBytes else {
       throw refusal(key.count, value.count)
     }
+    // Before the row is taken: a write that throws has written nothing.
+    if builder.size >= handOverBytes, batch == .none { try send() }
     let startsStatement = try prepare(key.count &+ value.count)
     let hash = router.hash(key)
     let offset = builder.append(
       kind: kind, startsStatement: startsStatement, slot: router.slot(hash: hash), line: 0, keyPrefix: tableID,
       key: key, value: value)
     pending.note(hash: hash, offset: offset, in: builder.body)
-    if builder.size >= Self.bufferBytes, batch == .none { try send() }
   }
 
   /// Whether a row of `size` bytes begins a statement; an error when it is too much for the open batch.
@@ -224,6 +227,7 @@ public final class KeyValueSession {
     ordered.removeAll()
     pending.handOver(batch)
     sent += 1
+    handOverBytes = pipeline.generations.handOverBytes
     return batch
   }
 

@@ -56,14 +56,14 @@ enum SystemTables {
   private static func queue(_ store: StoreCore) -> [Value] {
     let pipeline = store.pipeline
     let progress = pipeline.progress.withLock { $0 }
-    let generations = pipeline.generationState
+    let generations = pipeline.generations.held
     let queued = pipeline.queuedBytes
     return [
       number(progress.durable), number(progress.applied), number(progress.flushed),
       number(progress.projected), number(queued.appender), number(queued.applier),
-      number(pipeline.projectorQueue.backlog.sizeBytes), number(generations.sizeBytes),
+      number(pipeline.projectorQueue.backlog.sizeBytes), number(generations.activeBytes),
       number(generations.frozenCount), number(pipeline.log.segmentCount),
-      text(progress.failure.map { "failed: \($0.message)" } ?? "open"),
+      text(progress.failure.map { "failed: \($0.message)" } ?? pipeline.generations.obstacle ?? "open"),
     ]
   }
 

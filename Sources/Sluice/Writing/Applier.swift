@@ -47,8 +47,6 @@ final class Applier: Role, @unchecked Sendable {
   let bell = Bell()
   /// Durable bytes that may wait to be applied before sessions wait.
   static let queueLimitBytes = 16 << 20
-  /// Frozen memtables that may wait to be flushed before the applier waits.
-  static let frozenLimit = 2
 
   private struct Queue {
     var items: [DurableItem] = []
@@ -86,7 +84,6 @@ final class Applier: Role, @unchecked Sendable {
 
   /// Waits while too much is queued. Called by sessions, before they hand over more.
   func waitForRoom() {
-    guard pipeline.options.threaded else { return }
     queue.wait { [pipeline] queue -> Void? in
       queue.sizeBytes <= Self.queueLimitBytes || pipeline.hasFailed ? () : nil
     }

@@ -17,26 +17,37 @@ final class Compactor: Role {
     // Readers begin at what is visible now, or later.
     let folded = pipeline.positions.beginFolding()
     for engine in pipeline.engines { engine.keepVersions(from: folded) }
-    if try flush() { return true }
+    if try flush() {
+      noteRuns()
+      return true
+    }
     // Leaving does not wait for merges: the next process goes on with them.
     if progress.isStopping { return false }
     for engine in pipeline.engines {
-      do { if try engine.compact() { return true } } catch { throw StoreError(error) }
+      do { if try !engine.compact() { continue } } catch { throw StoreError(error) }
+      noteRuns()
+      return true
     }
     return false
   }
 
-  /// Flushes the oldest frozen generation. A batch may count as flushed only when its resolution is durable.
+  /// Flushes the oldest frozen generation, as far as no shard has done so within a merge of its own.
   private func flush() throws(StoreError) -> Bool {
-    guard pipeline.mayFlush() else { return false }
-    try pipeline.syncLog()
+    let clock = pipeline.options.clock
     var flushedAny = false
     for engine in pipeline.engines {
-      do { if try engine.flush() { flushedAny = true } } catch { throw StoreError(error) }
+      let start = clock.monotonicNanoseconds()
+      do { if try !engine.flush() { continue } } catch { throw StoreError(error) }
+      flushedAny = true
+      pipeline.generations.partFlushed(nanoseconds: clock.monotonicNanoseconds() - start)
     }
-    guard flushedAny else { return false }
     let flushed = pipeline.engines.map(\.flushedPosition).min() ?? 0
-    pipeline.generationFlushed(upTo: flushed)
-    return true
+    if flushedAny || flushed > pipeline.progress.withLock({ $0.flushed }) { pipeline.flushed(upTo: flushed) }
+    return flushedAny
+  }
+
+  private func noteRuns() {
+    let runs = pipeline.engines.map { $0.statistics().levels.first?.runs ?? 0 }.max() ?? 0
+    pipeline.generations.noteRuns(runs)
   }
 }

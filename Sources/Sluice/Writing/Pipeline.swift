@@ -34,15 +34,7 @@ final class Pipeline: Sendable {
     var appenderThread: Thread?
   }
 
-  /// Memory of the generation that is filling, and what waits to be flushed.
-  private struct Generations {
-    var sizeBytes = 0
-    /// For each frozen generation, the count of resolutions that must be durable before it may be flushed.
-    var frozen: [Int] = []
-    var resolutionsSubmitted = 0
-    var resolutionsDurable = 0
-  }
-  private let generations = Monitor(Generations())
+  let generations: Generations
   /// Session of each staged transaction that is on its way.
   private let stagedSessions = Monitor([ObjectIdentifier: UInt64]())
 
@@ -52,6 +44,9 @@ final class Pipeline: Sendable {
     self.engines = engines
     self.catalog = Monitor(catalog)
     self.projectorQueue = projectorQueue
+    generations = Generations(
+      budgetBytes: options.memtableBudgetBytes, partCount: engines.count,
+      engineBytes: engines.reduce(0) { $0 + $1.memtableBytes }, clock: options.clock)
   }
 
   /// Bytes that wait to be written, and to be applied.
@@ -92,6 +87,7 @@ final class Pipeline: Sendable {
     appender?.stop()
     appenderThread?.join()
     progress.update { $0.isStopping = true }
+    generations.wake()
     wakeRoles()
     for thread in threads { thread.join() }
     // They hold this object, and it them.
@@ -103,7 +99,7 @@ final class Pipeline: Sendable {
       if progress.failure == nil { progress.failure = error }
     }
     roles.withLock { $0.applier }?.wake()
-    generations.update { _ in }
+    generations.wake()
   }
 
   /// Has every role look for work.
@@ -163,7 +159,7 @@ final class Pipeline: Sendable {
   /// Hands a batch to the appender; waits while too much is queued. Returns its ticket, for `waitDurable`.
   @discardableResult
   func submit(_ batch: Batch) throws(StoreError) -> UInt64 {
-    roles.withLock { $0.applier }?.waitForRoom()
+    waitForTurn(batch.size)
     let appender = try beginSubmitting(batch.session)
     do { return try appender.submit(batch) } catch { throw StoreError(error) }
   }
@@ -176,7 +172,7 @@ final class Pipeline: Sendable {
       try waitDurable(ticket)
       return ticket
     }
-    roles.withLock { $0.applier }?.waitForRoom()
+    waitForTurn(batch.size)
     let appender = try beginSubmitting(batch.session)
     do { return try appender.write(batch) } catch { throw failure(error) }
   }
@@ -198,6 +194,14 @@ final class Pipeline: Sendable {
 
   /// What ended writing, of which the appender tells only that it did.
   private func failure(_ error: LogError) -> StoreError { progress.withLock { $0.failure } ?? StoreError(error) }
+
+  /// Waits while too much waits to be applied, and as long as the pace asks a batch of `size` bytes to.
+  private func waitForTurn(_ size: Int) {
+    guard options.threaded else { return }
+    roles.withLock { $0.applier }?.waitForRoom()
+    let wait = generations.waitNanoseconds(for: size)
+    if wait > 0 { Thread.sleep(nanoseconds: wait) }
+  }
 
   /// Counts an item before the appender has it, so that nobody finds everything resolved while it is on its way.
   private func beginSubmitting(_ session: UInt64) throws(StoreError) -> Appender {
@@ -231,10 +235,7 @@ final class Pipeline: Sendable {
       case .resolution: resolutions += 1
       }
     }
-    if resolutions > 0 {
-      generations.withLock { $0.resolutionsDurable += resolutions }
-      wakeCompactor()
-    }
+    if resolutions > 0 { generations.resolutionsDurable(resolutions) }
     progress.update { progress in
       for item in next {
         progress.durable = item.lastPosition
@@ -250,30 +251,29 @@ final class Pipeline: Sendable {
 
   /// Writes down which commands of a batch have no effect, for those who read the log later.
   func record(_ batch: Batch, _ noEffect: [(index: UInt32, reason: UInt8)]) throws(StoreError) {
-    generations.withLock { $0.resolutionsSubmitted += 1 }
+    generations.resolutionSubmitted()
     do {
       let resolution = Resolution(batchFirstPosition: batch.firstPosition, rejected: noEffect)
       try roles.withLock { $0.appender }?.submit(resolution: resolution)
     } catch {
-      // Left without draining, the appender has ended. The generation is never flushed then, and the next opening
+      // Left without draining, the appender has ended. The generation is never frozen then, and the next opening
       // resolves the batch again.
       if error.kind == .invalid, progress.withLock({ $0.isAbandoning }) { return }
       throw StoreError(error)
     }
   }
 
+  /// What the engines' memtables hold beside the batches. On the applier's thread.
+  private var engineBytes: Int { engines.reduce(0) { $0 + $1.memtableBytes } }
+
   /// Counts a batch's memory; at the budget, all shards freeze their memtables at the same position.
   func countGeneration(_ batch: Batch) throws(StoreError) {
-    let isFull = generations.withLock { generations in
-      generations.sizeBytes += batch.size
-      return generations.sizeBytes >= options.memtableBudgetBytes
-    }
-    if isFull { try freeze(at: batch.lastPosition) }
+    if generations.count(batch.size, engineBytes: engineBytes) { try freeze(at: batch.lastPosition) }
   }
 
   /// Ends the generation at what is applied, unless it is empty. On the applier's thread.
   func freezeGeneration() throws(StoreError) {
-    guard generationState.sizeBytes > 0 else { return }
+    guard generations.held.activeBytes > 0 else { return }
     try freeze(at: progress.withLock { $0.applied })
   }
 
@@ -290,41 +290,27 @@ final class Pipeline: Sendable {
     roles.withLock { $0.applier }?.requestFreeze()
   }
 
-  /// Ends the generation. Waits while too many frozen ones are not flushed yet.
-  func freeze(at position: UInt64) throws(StoreError) {
+  /// Ends the generation. Waits while another one is not flushed yet, and until the log durably holds what the
+  /// generation does and how it was resolved: from here on a shard may put it into tables at any time.
+  private func freeze(at position: UInt64) throws(StoreError) {
     if options.threaded {
-      generations.wait { [self] generations -> Void? in
-        generations.frozen.count < Applier.frozenLimit || hasFailed ? () : nil
-      }
+      generations.waitToFreeze { [self] in progress.withLock { $0.failure != nil || $0.isAbandoning } }
+    } else {
+      while !generations.isResolved, roles.withLock({ $0.appender })?.step() == true {}
     }
+    // Left behind a failure, or without draining: the next opening has it from the log.
+    guard generations.isResolved else { return }
+    do { try roles.withLock({ $0.appender })?.syncLog() } catch { throw failure(error) }
     for engine in engines { engine.freeze(at: position) }
-    generations.update { generations in
-      generations.frozen.append(generations.resolutionsSubmitted)
-      generations.sizeBytes = 0
-    }
+    generations.frozen(at: position, engineBytes: engineBytes)
     wakeCompactor()
   }
 
   // MARK: From the compactor
 
-  /// Whether the oldest frozen generation's resolutions are durable.
-  func mayFlush() -> Bool {
-    generations.withLock { generations in
-      guard let needed = generations.frozen.first else { return false }
-      return generations.resolutionsDurable >= needed
-    }
-  }
-
-  /// The log must hold what tables hold: it is made durable before they are. Does nothing where each group is.
-  func syncLog() throws(StoreError) {
-    do { try roles.withLock { $0.appender }?.syncLog() } catch { throw StoreError(error) }
-  }
-
-  func generationFlushed(upTo position: UInt64) {
-    generations.update { generations in _ = generations.frozen.removeFirst() }
+  /// Every shard is flushed up to `position`.
+  func flushed(upTo position: UInt64) {
+    generations.flushed(upTo: position)
     progress.update { $0.flushed = max($0.flushed, position) }
   }
-
-  /// Bytes of batches held by the memtable that is filling, and the number of frozen generations.
-  var generationState: (sizeBytes: Int, frozenCount: Int) { generations.withLock { ($0.sizeBytes, $0.frozen.count) } }
 }

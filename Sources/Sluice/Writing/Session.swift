@@ -10,12 +10,9 @@ import SluiceSystem
 /// INSERTs are pipelined: they are encoded, handed to the queue, and acknowledged by `settle()`. What was rejected
 /// when it was applied (a duplicate key) comes back through `takeRejections()` with the line of its statement.
 public final class Session {
-  /// Bytes of encoded statements after which they go to the appender without waiting for more.
-  static let batchBytes = 256 << 10
-
   let store: StoreCore
   let id: UInt64
-  var builder = BatchBuilder(capacity: Session.batchBytes + (64 << 10))
+  var builder = BatchBuilder(capacity: Generations.batchBytes + (64 << 10))
   /// Where the builder stands when it is empty.
   let emptyMark: BatchBuilder.Mark
   var row = RowBuilder()
@@ -96,7 +93,7 @@ public final class Session {
     if transaction == nil {
       if stopAtFirstError {
         try waitApplied()
-      } else if builder.size >= Self.batchBytes {
+      } else if builder.size >= store.pipeline.generations.handOverBytes {
         try sendBatch()
       }
     } else if builder.size >= store.options.stageBytes, !stopAtFirstError {
