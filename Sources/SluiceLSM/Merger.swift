@@ -32,6 +32,8 @@ final class Merger {
   /// Cursors of table runs; those behind `cursorCount` wait to be used again.
   private var cursors: [RunCursor] = []
   private var cursorCount = 0
+  /// The same without reference counts, for the walk.
+  private var walked: UnsafeMutablePointer<Unmanaged<RunCursor>>
   private var usesCache = true
   private var isForward = true
   /// Memory runs first, then table runs.
@@ -53,6 +55,7 @@ final class Merger {
     positions = .allocate(capacity: room)
     limits = .allocate(capacity: room)
     losers = .allocate(capacity: room)
+    walked = .allocate(capacity: room)
     ranks[0] = Rank()
   }
 
@@ -70,6 +73,7 @@ final class Merger {
     positions.deallocate()
     limits.deallocate()
     losers.deallocate()
+    walked.deallocate()
   }
 
   /// Forgets its sources, keeps its memory. `add` gives it others, `start` begins the walk.
@@ -101,13 +105,18 @@ final class Merger {
 
   private func makeRoom() {
     sourceCount = runs.count + cursorCount
-    guard sourceCount > room else { return }
+    if sourceCount > room { enlarge() }
+    for index in 0..<cursorCount { walked[index] = .passUnretained(cursors[index]) }
+  }
+
+  private func enlarge() {
     deallocate()
     room = sourceCount * 2
     ranks = .allocate(capacity: room)
     positions = .allocate(capacity: room)
     limits = .allocate(capacity: room)
     losers = .allocate(capacity: room)
+    walked = .allocate(capacity: room)
   }
 
   /// The current entry; only after `start` or `next` returned true.
@@ -123,8 +132,9 @@ final class Merger {
         order: order, key: entry.pointee.keyBytes, trailer: entry.pointee.trailer, value: entry.pointee.valueBytes,
         table: table)
     }
-    let cursor = cursors[source &- runs.count]
-    return MergeHead(order: order, key: cursor.key, trailer: cursor.trailer, value: cursor.value, table: table)
+    return walked[source &- runs.count]._withUnsafeGuaranteedRef { cursor in
+      MergeHead(order: order, key: cursor.key, trailer: cursor.trailer, value: cursor.value, table: table)
+    }
   }
 
   /// Goes to the first entry at or behind (key, trailer), or to the very first. Backwards: to the last one before
@@ -171,11 +181,21 @@ final class Merger {
       }
     } else {
       if sourceCount == 0 || ranks[source].table == Rank.ended { return false }
-      let cursor = cursors[source &- runs.count]
-      if try cursor.next() { rankTable(source, cursor) } else { ranks[source] = Rank() }
+      let cursor = walked[source &- runs.count]
+      switch cursor._withUnsafeGuaranteedRef({ $0.step() }) {
+      case .entry: cursor._withUnsafeGuaranteedRef { rankTable(source, $0) }
+      case .end: ranks[source] = Rank()
+      case .corrupt: try failed(source)
+      }
     }
     play(source)
     return hasHead
+  }
+
+  @inline(never)
+  private func failed(_ source: Int) throws(EngineError) {
+    ranks[source] = Rank()
+    if let failure = cursors[source - runs.count].failure { throw failure }
   }
 
   @inline(__always)

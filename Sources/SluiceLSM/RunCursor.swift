@@ -20,6 +20,8 @@ final class RunCursor {
   private var ordinal = 0
   private var cursor = BlockCursor()
   private var block: BlockMemory?
+  /// Why `step` could not go on.
+  private(set) var failure: EngineError?
   private var cachedSteps = 0
   private var window = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   private var windowStart: UInt64 = 0
@@ -62,7 +64,7 @@ final class RunCursor {
     table = isForward ? 0 : tables.count - 1
     ordinal = isForward ? 0 : tables[table].blockCount - 1
     try load(isSeek: false)
-    return try isForward ? next() : check(cursor.last())
+    return try check(isForward ? cursor.step() : cursor.last())
   }
 
   /// Finds the block that a seek for `key` ends in, and asks for its memory. Many runs are aimed at before the first
@@ -86,17 +88,19 @@ final class RunCursor {
     return try check(step == .entry ? cursor.stepBack() : cursor.last())
   }
 
-  /// Goes one entry on in the cursor's direction; false at the end of the run.
+  /// Goes one entry on in the cursor's direction; `end` at the end of the run, `corrupt` when `failure` says why not.
   @inline(__always)
-  func next() throws(EngineError) -> Bool {
-    if isForward {
-      switch cursor.step() {
-      case .entry: return true
-      case .end: return try nextBlock()
-      case .corrupt: throw damage()
-      }
+  func step() -> BlockCursor.Step {
+    let step = isForward ? cursor.step() : cursor.stepBack()
+    return step == .entry ? .entry : stepOut(step)
+  }
+
+  @inline(never)
+  private func stepOut(_ step: BlockCursor.Step) -> BlockCursor.Step {
+    do throws(EngineError) { return try check(step) ? .entry : .end } catch {
+      failure = error
+      return .corrupt
     }
-    return try check(cursor.stepBack())
   }
 
   private func check(_ step: BlockCursor.Step) throws(EngineError) -> Bool {
@@ -108,7 +112,7 @@ final class RunCursor {
   }
 
   private func damage() -> EngineError {
-    tables[table].corrupt("damaged entry in a block", offset: tables[table].index[ordinal].place.offset)
+    tables[table].corrupt("damaged entry in a block", offset: tables[table].index.place(ordinal).offset)
   }
 
   @inline(never)
@@ -153,10 +157,10 @@ final class RunCursor {
       block = cached
       content = cached.content
     } else {
-      content = try windowBlock(source, source.index[ordinal].place)
+      content = try windowBlock(source, source.index.place(ordinal))
     }
     guard cursor.open(content) else {
-      throw source.corrupt("damaged block", offset: source.index[ordinal].place.offset)
+      throw source.corrupt("damaged block", offset: source.index.place(ordinal).offset)
     }
   }
 
@@ -183,7 +187,7 @@ final class RunCursor {
 
   /// Reads the block at `place` with what the walk comes to next.
   private func fillWindow(_ source: Table, _ place: BlockPlace) throws(EngineError) {
-    let dataEnd = source.index[source.blockCount - 1].place.end
+    let dataEnd = source.index.place(source.blockCount - 1).end
     let wanted = max(windowSize, place.end - place.offset)
     let start = isForward ? place.offset : max(place.end, wanted + UInt64(TableFormat.headerSize)) - wanted
     let end = isForward ? min(place.offset + wanted, dataEnd) : place.end

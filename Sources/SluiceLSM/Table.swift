@@ -52,7 +52,7 @@ final class Table: @unchecked Sendable {
     self.filter = filter
     self.index = index
     self.properties = properties
-    largest = SearchKey(index[index.count - 1].keyBytes)
+    largest = SearchKey(index.lastKey(index.count - 1))
     cached = CachedBlocks(count: index.count)
     self.mapping = mapping
     checked = .allocate(capacity: index.count)
@@ -131,9 +131,9 @@ final class Table: @unchecked Sendable {
     var ordinal = index.firstBlock(key.bytes)
     while ordinal < index.count {
       let (content, block) = try content(ordinal)
-      guard cursor.open(content) else { throw corrupt("damaged block", offset: index[ordinal].place.offset) }
+      guard cursor.open(content) else { throw corrupt("damaged block", offset: index.place(ordinal).offset) }
       switch cursor.seek(key, trailer: trailer) {
-      case .corrupt: throw corrupt("damaged entry in a block", offset: index[ordinal].place.offset)
+      case .corrupt: throw corrupt("damaged entry in a block", offset: index.place(ordinal).offset)
       case .end: ordinal += 1  // only when versions of one key go on in the next block
       case .entry:
         if compareBytes(cursor.key, key.bytes) != 0 { return nil }
@@ -156,7 +156,7 @@ final class Table: @unchecked Sendable {
   private func mappedContent(
     _ mapping: FileMapping, _ ordinal: Int
   ) throws(EngineError) -> UnsafeRawBufferPointer? {
-    let place = index[ordinal].place
+    let place = index.place(ordinal)
     let stored = UnsafeRawBufferPointer(
       start: mapping.bytes.baseAddress.unsafelyUnwrapped + Int(place.offset), count: Int(place.size))
     Self.prefetchBlock(stored)
@@ -170,7 +170,7 @@ final class Table: @unchecked Sendable {
   /// Asks for the memory of a block that is read soon, where it is mapped.
   func prefetchBlock(_ ordinal: Int) {
     guard let base = mapping?.bytes.baseAddress else { return }
-    let place = index[ordinal].place
+    let place = index.place(ordinal)
     prefetch(checked + ordinal)
     Self.prefetchBlock(UnsafeRawBufferPointer(start: base + Int(place.offset), count: Int(place.size)))
   }
@@ -192,7 +192,7 @@ final class Table: @unchecked Sendable {
   @inline(never)
   private func check(_ mapping: FileMapping, _ ordinal: Int) throws(EngineError) -> Bool {
     counters.blockReads.add(1)
-    let place = index[ordinal].place
+    let place = index.place(ordinal)
     let bytes = UnsafeRawBufferPointer(
       start: mapping.bytes.baseAddress.unsafelyUnwrapped + Int(place.offset), count: Int(place.end - place.offset))
     let block = StoredBlock(bytes)
@@ -233,7 +233,7 @@ final class Table: @unchecked Sendable {
 
   @inline(never)
   private func readBlock(_ ordinal: Int) throws(EngineError) -> BlockMemory {
-    let place = index[ordinal].place
+    let place = index.place(ordinal)
     if let mapping {
       // Its checksum held when it was found to be compressed.
       let stored = UnsafeRawBufferPointer(
@@ -357,7 +357,7 @@ struct TableParts {
 
   func readIndex() -> TableIndex? {
     guard let index = TableIndex(index, smallest: properties.smallest, dataEnd: footer.filter.offset),
-      properties.largest.elementsEqual(index[index.count - 1].keyBytes)
+      properties.largest.elementsEqual(index.lastKey(index.count - 1))
     else { return nil }
     return index
   }
