@@ -91,7 +91,9 @@ final class StoreCore: Sendable {
     if drain {
       do { try self.drain() } catch { failure = error }
     }
-    pipeline.progress.withLock { $0.isAbandoning = !drain }
+    // What a full disk keeps from tables and projections is in the log, for the next opening.
+    let isFull = failure?.kind == .overloaded
+    pipeline.progress.withLock { $0.isAbandoning = !drain || isFull }
     pipeline.stop()
     failure = failure ?? pipeline.progress.withLock { $0.failure }
     do { try projector.close() } catch { failure = failure ?? error }
@@ -104,10 +106,12 @@ final class StoreCore: Sendable {
 
   /// Waits until all that was handed over is projected, and flushed.
   private func drain() throws(StoreError) {
-    let target = try pipeline.wait { $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil }
+    let target = try pipeline.wait(unless: { pipeline.applyObstacle }) {
+      $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil
+    }
     try pipeline.requestFreeze()
     let room = pipeline.room
-    try pipeline.wait(unless: { room.isStuck || room.holdsProjector ? room.obstacle : nil }) {
+    try pipeline.wait(unless: { room.flushObstacle ?? room.projectorObstacle }) {
       $0.projected >= target && $0.flushed >= target ? () : nil
     }
   }

@@ -1,5 +1,6 @@
 // A disk that fills up: rows are refused early, with a sentence; everything else goes on, and rows too when there is
 // room again. Nothing that was taken is lost.
+import SluiceLog
 import SluiceSystem
 import SluiceTesting
 import Testing
@@ -179,6 +180,84 @@ import Testing
     bench.disk.clearFaults()
     let again = try bench.open(change)
     #expect(try again.makeSession().run("SELECT count(*) FROM t") == [[.integer(500)]])
+    try again.close()
+  }
+
+  /// Memory is full and cannot be flushed: who waits for something to be applied is told, and so is who leaves.
+  @Test func nobodyWaitsForEver() throws {
+    let bench = Bench()
+    let change: (inout StoreOptions) -> Void = {
+      $0.threaded = true
+      $0.clock = SystemClock()
+      $0.memtableBudgetBytes = 32 << 10
+      $0.diskReserveBytes = 0
+    }
+    let store = try bench.open(change)
+    let session = try store.makeKeyValueSession()
+    try session.put(bytes("first"), [])
+    try session.settle()
+    // The log has zeros to write over; a table finds no room.
+    try bench.disk.inject("full after 1000")
+    let pipeline = store.core.pipeline
+    let id = pipeline.openSession()
+    var count = 0
+    // Three generations: one waits for its flush, one fills, and the third cannot be applied.
+    for batch in 0..<3 {
+      var builder = BatchBuilder()
+      for row in 0..<40 {
+        _ = Bytes("\(batch) \(row)".utf8).withUnsafeBytes { key in
+          Bytes(repeating: 1, count: 1_000).withUnsafeBytes { value in
+            builder.append(
+              kind: .put, startsStatement: true, slot: store.core.router.slot(shardKey: key), line: 0,
+              keyPrefix: KeySpace.firstTableID, key: key, value: value)
+          }
+        }
+      }
+      try pipeline.write(builder.seal(timeMicroseconds: 0, session: id))
+      count += 1
+    }
+    let error = storeError {
+      try pipeline.wait(unless: { pipeline.applyObstacle }) { $0.sessions[id]?.resolved == count ? () : nil }
+    }
+    #expect(error?.kind == .overloaded, "\(error?.message ?? "it was applied")")
+    #expect(pipeline.generations.obstacle == "stopped: flushing")
+    #expect(storeError { try store.flush() }?.kind == .overloaded)
+    #expect(storeError { try store.close() }?.kind == .overloaded)
+    bench.disk.clearFaults()
+    let again = try bench.open()
+    #expect(try again.makeKeyValueSession().rows().count == 121)
+    try again.close()
+  }
+
+  /// SQLite finds no room: projections wait, with what they had, and follow when there is some. Rows that were rejected
+  /// meanwhile stay out.
+  @Test func projectionsWaitForRoom() throws {
+    let bench = Bench()
+    let clock = SimulatedClock()
+    let store = try bench.open { $0.clock = clock }
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+    try session.run("INSERT INTO t VALUES(1, 'before')")
+    #expect(try session.run("SELECT count(*) FROM t") == [[.integer(1)]])
+    let connection = store.core.projector.file.connection
+    try connection.execute("PRAGMA max_page_count = 8")
+    for id in 2...400 { try session.run("INSERT INTO t VALUES(\(id), '\(String(repeating: "x", count: 200))')") }
+    try session.run("INSERT INTO t VALUES(7, 'rejected')")
+    try session.settle()
+    #expect(session.takeRejections().count == 1)
+    #expect(storeError { try session.run("SELECT count(*) FROM t") }?.kind == .overloaded)
+    #expect(store.progress.failure == nil)
+    // Writing goes on, and so does the table's definition.
+    try session.run("CREATE TABLE u(x)")
+    try session.run("INSERT INTO u VALUES(1)")
+    try connection.execute("PRAGMA max_page_count = 1000000")
+    #expect(storeError { try session.run("SELECT 1") }?.kind == .overloaded, "it is not tried again at once")
+    clock.advance(microseconds: 200_000)
+    #expect(try session.run("SELECT count(*), sum(v = 'rejected') FROM t") == [[.integer(400), .integer(0)]])
+    #expect(try session.run("SELECT * FROM u") == [[.integer(1)]])
+    try store.close()
+    let again = try bench.open()
+    #expect(try again.makeSession().run("SELECT count(*) FROM t") == [[.integer(400)]])
     try again.close()
   }
 

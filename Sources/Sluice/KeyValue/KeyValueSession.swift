@@ -238,7 +238,7 @@ public final class KeyValueSession {
     while pending.isFull || (pending.count > 0 && pending.sizeBytes + builder.size > Self.onTheWayLimitBytes) {
       let id = id
       let oldest = pending.forgotten
-      try pipeline.wait(unless: { pipeline.room.isStuck ? pipeline.room.obstacle : nil }) {
+      try pipeline.wait(unless: { pipeline.applyObstacle }) {
         $0.sessions[id].map { $0.resolved > oldest } == true ? () : nil
       }
       forgetApplied()
@@ -250,7 +250,9 @@ public final class KeyValueSession {
     let sent = sent
     let id = id
     if mark.resolved.load(ordering: .acquiring) < sent {
-      try pipeline.wait { $0.sessions[id].map { $0.resolved >= sent } == true ? () : nil }
+      try pipeline.wait(unless: { pipeline.applyObstacle }) {
+        $0.sessions[id].map { $0.resolved >= sent } == true ? () : nil
+      }
     }
     forgetApplied()
   }

@@ -52,6 +52,13 @@ final class ProjectionsFile {
     try connection.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").rows().isEmpty
   }
 
+  /// Reads again how far the file is: a transaction was rolled back.
+  func reload() throws(SQLiteError) {
+    checkpoint = nil
+    catalog = Catalog()
+    try load()
+  }
+
   private func load() throws(SQLiteError) {
     let known = try connection.prepare(
       "SELECT count(*) FROM sqlite_schema WHERE name IN ('sluice_checkpoint', 'sluice_catalog')"

@@ -19,6 +19,9 @@ final class Projector: Role, @unchecked Sendable {
   /// opening reads no more than these again, about 30 MB of small rows.
   static let unwrittenPositions: UInt64 = 1 << 18
 
+  /// Time after which a disk that was full is tried again.
+  private static let retryMicroseconds: Int64 = 200_000
+
   private let pipeline: Pipeline
   private let router: Router
   let file: ProjectionsFile
@@ -31,8 +34,12 @@ final class Projector: Role, @unchecked Sendable {
   private var openRows = 0
   private var isOpen = false
   private var rebuild: Rebuild?
-  /// Whether it waits for room on the disk.
-  private var isHeld = false
+  /// Batch bytes of the open transaction.
+  private var openBytes = 0
+  /// Outcomes taken since the last commit: rows that come again must be left out again.
+  private var taken: [(position: UInt64, noEffect: [(index: UInt32, reason: UInt8)])] = []
+  /// Not before then is a disk tried again that was full.
+  private var retryAt: UInt64 = 0
 
   init(pipeline: Pipeline, router: Router, file: ProjectionsFile) {
     self.pipeline = pipeline
@@ -59,17 +66,12 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
-  var restMicroseconds: Int64? { isHeld ? 100_000 : nil }
+  var restMicroseconds: Int64? { pipeline.room.isProjectorHeld ? Self.retryMicroseconds : nil }
 
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
     guard progress.isProjecting, !progress.isAbandoning else { return false }
-    isHeld = !isOpen && pipeline.room.holdsProjector
-    if isHeld {
-      // Who waits for it is told.
-      pipeline.progress.update { _ in }
-      return false
-    }
+    if isHeld() { return false }
     do {
       if let rebuild {
         try open()
@@ -87,14 +89,55 @@ final class Projector: Role, @unchecked Sendable {
       if !isOpen, pass(items) { return true }
       try open()
       try project(items)
-      if boundary == next - 1, openRows >= Self.transactionRows { try commit() }
+      if boundary == next - 1, openRows >= Self.transactionRows || openBytes >= transactionBytes { try commit() }
       return true
     } catch let error as SQLiteError where error.kind == .busy && !isOpen {
-      // Another process writes to the file; SQLite has waited already.
+      // Another process writes to the file; SQLite has waited already. What was taken comes again from the log.
+      giveBack()
       return true
+    } catch let error as SQLiteError where error.kind == .full {
+      try retreat()
+      return false
     } catch {
       throw StoreError(converting: error)
     }
+  }
+
+  // MARK: A full disk
+
+  /// Batch bytes after which a transaction is committed: what it writes must fit above half of the watermark, twice.
+  private var transactionBytes: Int { max(1 << 20, Int(clamping: pipeline.room.watermarkBytes / 4)) }
+
+  /// Whether it waits for room.
+  private func isHeld() -> Bool {
+    let isTooEarly = retryAt > 0 && pipeline.options.clock.monotonicNanoseconds() < retryAt
+    let isHeld = isTooEarly || (!isOpen && pipeline.room.holdsProjector)
+    if !isHeld { retryAt = 0 }
+    pipeline.setProjectorHeld(isHeld)
+    return isHeld
+  }
+
+  /// The disk filled up inside a transaction: back to the last commit, to try again later.
+  private func retreat() throws(StoreError) {
+    // SQLite may have rolled back by itself.
+    do { try file.connection.execute("ROLLBACK") } catch {}
+    isOpen = false
+    mirrors = [:]
+    do { try file.reload() } catch { throw StoreError(error) }
+    if let checkpoint = file.checkpoint, rebuild == nil {
+      next = checkpoint + 1
+      boundary = checkpoint
+    }
+    giveBack()
+    retryAt = pipeline.options.clock.monotonicNanoseconds() + UInt64(Self.retryMicroseconds) * 1_000
+    pipeline.setProjectorHeld(true)
+  }
+
+  /// What was taken since the last commit is read from the log the next time.
+  private func giveBack() {
+    reader = nil
+    for (position, noEffect) in taken { pipeline.projectorQueue.remember(position, noEffect) }
+    taken = []
   }
 
   /// The next batches, from memory or from the log; empty when none is ready.
@@ -102,6 +145,7 @@ final class Projector: Role, @unchecked Sendable {
     let waiting = pipeline.projectorQueue.take(from: next, limitBytes: Self.chunkBytes)
     if !waiting.isEmpty {
       reader = nil
+      for item in waiting where !item.noEffect.isEmpty { taken.append((item.firstPosition, item.noEffect)) }
       return waiting
     }
     let last = min(applied, pipeline.projectorQueue.firstPosition.map { $0 - 1 } ?? applied)
@@ -110,10 +154,9 @@ final class Projector: Role, @unchecked Sendable {
     var size = 0
     while size < Self.chunkBytes, let record = try reader?.next() {
       guard case .commands(let batch, let transactionEnd) = record else { continue }
-      items.append(
-        ProjectorItem(
-          batch, noEffect: pipeline.projectorQueue.takeOutcome(batch.firstPosition),
-          transactionEnd: transactionEnd))
+      let noEffect = pipeline.projectorQueue.takeOutcome(batch.firstPosition)
+      if !noEffect.isEmpty { taken.append((batch.firstPosition, noEffect)) }
+      items.append(ProjectorItem(batch, noEffect: noEffect, transactionEnd: transactionEnd))
       size += batch.size
     }
     if items.isEmpty { reader = nil }
@@ -125,17 +168,21 @@ final class Projector: Role, @unchecked Sendable {
     try file.connection.execute("BEGIN IMMEDIATE")
     isOpen = true
     openRows = 0
+    openBytes = 0
   }
 
   private func commit() throws(SQLiteError) {
     try file.setCheckpoint(boundary)
     try file.connection.execute("COMMIT")
     isOpen = false
+    taken = []
     let position = boundary
     pipeline.progress.update { $0.projected = max($0.projected, position) }
-    if file.connection.walPages > ProjectionsFile.checkpointPages {
-      // A reader that sits on old pages only puts this off.
-      _ = try file.connection.checkpoint(.passive)
+    // Once into the write-ahead log, once into the file.
+    pipeline.room.note(openBytes * 2)
+    if file.connection.walPages > min(ProjectionsFile.checkpointPages, transactionBytes / 4_096) {
+      // A reader that sits on old pages only puts this off, and so does a full disk.
+      do { _ = try file.connection.checkpoint(.passive) } catch { if error.kind != .full { throw error } }
     }
   }
 
@@ -157,6 +204,7 @@ final class Projector: Role, @unchecked Sendable {
       if let batch = item.batch { try project(batch, item.noEffect) }
       next = item.lastPosition + 1
       openRows += item.batch?.commandCount ?? 0
+      openBytes += item.sizeBytes
       if item.transactionEnd { boundary = next - 1 }
     }
     try writeRows()

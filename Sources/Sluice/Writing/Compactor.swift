@@ -53,7 +53,7 @@ final class Compactor: Role, @unchecked Sendable {
   }
 
   /// A disk without room is no failure of the store: what cannot be flushed stays in memory and in the log, and is
-  /// tried again. Without threads nobody would come back to it.
+  /// tried again.
   private func flushTolerantly() throws(StoreError) -> Bool {
     do throws(EngineError) {
       let flushedAny = try flush()
@@ -77,7 +77,7 @@ final class Compactor: Role, @unchecked Sendable {
   }
 
   private func isWithoutRoom(_ error: EngineError) -> Bool {
-    pipeline.options.threaded && error.kind == .io && error.cause?.reason == .diskFull
+    error.kind == .io && error.cause?.reason == .diskFull
   }
 
   /// Flushes the oldest frozen generation, as far as no shard has done so within a merge of its own.
@@ -89,6 +89,7 @@ final class Compactor: Role, @unchecked Sendable {
       if try !engine.flush() { continue }
       flushedAny = true
       pipeline.generations.partFlushed(nanoseconds: clock.monotonicNanoseconds() - start)
+      pipeline.room.note(pipeline.options.memtableBudgetBytes / pipeline.engines.count)
     }
     let flushed = pipeline.engines.map(\.flushedPosition).min() ?? 0
     if flushedAny || flushed > pipeline.progress.withLock({ $0.flushed }) { pipeline.flushed(upTo: flushed) }

@@ -11,8 +11,8 @@
 // On a small file system neither the budget of the memtables nor the reserve takes more than a sixteenth of it, so that
 // the watermark is three sixteenths at most. A merge that would not fit is put off until there is room.
 //
-// Asking the system costs a microsecond or two. It is asked when 16 MiB were written or 100 ms have passed since the
-// last time, so what others write beside the store is seen in time.
+// Asking the system costs a microsecond or two. It is asked when 16 MiB were written (an eighth of the watermark where
+// that is less) or 100 ms have passed since the last time, so what others write beside the store is seen in time.
 import SluiceSystem
 import Synchronization
 
@@ -34,7 +34,7 @@ enum DiskRules {
 
 /// Looks at the disk, and refuses rows while it is too full. Any thread.
 final class DiskRoom: Sendable {
-  static let lookBytes = 16 << 20
+  private static let largestLookBytes: UInt64 = 16 << 20
   static let lookNanoseconds: UInt64 = 100_000_000
   /// A batch of this size is not taken on trust: it must fit above the watermark.
   private static let largeBatch = 1 << 20
@@ -46,17 +46,20 @@ final class DiskRoom: Sendable {
   }
 
   let watermarkBytes: UInt64
+  private let lookBytes: Int
   private let path: String
   private let fileSystem: any FileSystem
   private let clock: any Clock
   private let state: Monitor<State>
   private let low = Atomic<Bool>(false)
   private let stuck = Atomic<Bool>(false)
+  private let projectorHeld = Atomic<Bool>(false)
 
   /// Looks at once.
   init(path: String, watermarkBytes: UInt64, fileSystem: any FileSystem, clock: any Clock) throws(SystemError) {
     self.path = path
     self.watermarkBytes = watermarkBytes
+    lookBytes = Int(clamping: min(Self.largestLookBytes, watermarkBytes / 8))
     self.fileSystem = fileSystem
     self.clock = clock
     let free = try fileSystem.freeBytes(path)
@@ -74,12 +77,18 @@ final class DiskRoom: Sendable {
     set { stuck.store(newValue, ordering: .relaxed) }
   }
 
+  /// Whether projections wait for room.
+  var isProjectorHeld: Bool {
+    get { projectorHeld.load(ordering: .relaxed) }
+    set { projectorHeld.store(newValue, ordering: .relaxed) }
+  }
+
   /// Counts bytes that go to the disk, and looks when it is time.
   func note(_ size: Int) {
     let now = clock.monotonicNanoseconds()
     state.withLock { state in
       state.writtenBytes += size
-      if state.writtenBytes >= Self.lookBytes || now >= state.lookedAt + Self.lookNanoseconds { look(&state, now) }
+      if state.writtenBytes >= lookBytes || now >= state.lookedAt + Self.lookNanoseconds { look(&state, now) }
     }
   }
 
@@ -100,10 +109,11 @@ final class DiskRoom: Sendable {
     if isLow { throw refusal(free) }
   }
 
-  /// What whoever waits for room is told; nil when there is room.
-  var obstacle: StoreError? {
-    isLow || isStuck ? refusal(state.withLock { $0.freeBytes }) : nil
-  }
+  /// What whoever waits for a flush is told while there is no room for it; else nil.
+  var flushObstacle: StoreError? { isStuck ? refusal(state.withLock { $0.freeBytes }) : nil }
+
+  /// The same for who waits for projections.
+  var projectorObstacle: StoreError? { isProjectorHeld ? refusal(state.withLock { $0.freeBytes }) : nil }
 
   private func refusal(_ free: UInt64) -> StoreError {
     StoreError(

@@ -42,14 +42,14 @@ final class Generations: Sendable {
     /// Why somebody waited last, and when that was over.
     var slowedBy: WritePace.Reason?
     var slowedAt: UInt64 = 0
-    /// Whether the applier stands still until a generation is flushed.
-    var isStopped = false
   }
 
   private let state = Monitor(State())
   private let clock: any Clock
   private let budgetBytes: Int
   private let partCount: Int
+  /// Whether the applier stands still until a generation is flushed.
+  private let stopped = Atomic<Bool>(false)
   /// What sessions compare the size of their batches with.
   private let handOver = Atomic<Int>(Generations.batchBytes)
 
@@ -100,7 +100,7 @@ final class Generations: Sendable {
   var obstacle: String? {
     let now = clock.monotonicNanoseconds()
     return state.withLock { state in
-      if state.isStopped { return "stopped: flushing" }
+      if isStopped { return "stopped: flushing" }
       guard let reason = state.slowedBy, now < state.slowedAt + Self.shownNanoseconds else { return nil }
       return "slowed: \(reason.rawValue)"
     }
@@ -125,14 +125,22 @@ final class Generations: Sendable {
   /// it no more.
   var isResolved: Bool { state.withLock { $0.resolutionsDurable >= $0.resolutionsSubmitted } }
 
+  /// Whether the applier stands still, or is about to, until a generation is flushed.
+  var isStopped: Bool { stopped.load(ordering: .relaxed) }
+
+  /// Notes that the applier is about to stand still, if it is.
+  func noteStop() {
+    state.withLock { stopped.store($0.frozen.count >= Self.frozenLimit, ordering: .relaxed) }
+  }
+
   /// Waits until the generation may be frozen, or `isOver`.
   func waitToFreeze(orUntil isOver: @escaping () -> Bool) {
     state.wait { state -> Void? in
       let isFull = state.frozen.count >= Self.frozenLimit
-      state.isStopped = isFull
+      stopped.store(isFull, ordering: .relaxed)
       let mayGo = !isFull && state.resolutionsDurable >= state.resolutionsSubmitted
       if !mayGo && !isOver() { return nil }
-      state.isStopped = false
+      stopped.store(false, ordering: .relaxed)
       return ()
     }
   }

@@ -123,7 +123,7 @@ final class Pipeline: Sendable {
   func wait<R>(
     unless obstacle: () -> StoreError? = { nil }, _ condition: (Progress) -> R?
   ) throws(StoreError) -> R {
-    if !options.threaded { try drive { condition($0) != nil } }
+    if !options.threaded { try drive(unless: obstacle) { condition($0) != nil } }
     let result: Result<R, StoreError> = progress.wait { state in
       if let value = condition(state) { return .success(value) }
       if let failure = state.failure ?? obstacle() { return .failure(failure) }
@@ -132,8 +132,11 @@ final class Pipeline: Sendable {
     return try result.get()
   }
 
-  /// Without threads: steps every role in turn until `isDone`. Nothing left to do before that is a defect.
-  func drive(until isDone: (Progress) -> Bool) throws(StoreError) {
+  /// Without threads: steps every role in turn until `isDone`. Nothing left to do before that, and no obstacle, is a
+  /// defect.
+  func drive(
+    unless obstacle: () -> StoreError? = { nil }, until isDone: (Progress) -> Bool
+  ) throws(StoreError) {
     let (appender, all) = roles.withLock { ($0.appender, $0.all) }
     guard let appender else { return }
     while !progress.withLock({ isDone($0) || $0.failure != nil }) {
@@ -144,6 +147,7 @@ final class Pipeline: Sendable {
           return
         }
       }
+      if !didWork, obstacle() != nil { return }
       invariant(didWork || progress.withLock { isDone($0) || $0.failure != nil }, "the pipeline stands still")
     }
   }
@@ -289,11 +293,14 @@ final class Pipeline: Sendable {
   /// Waits until everything that was handed over before is in tables.
   func flush() throws(StoreError) {
     let submitted = progress.withLock { $0.submitted }
-    let stuck = { self.room.isStuck ? self.room.obstacle : nil }
-    let target = try wait(unless: stuck) { $0.resolved >= submitted ? $0.applied : nil }
+    let target = try wait(unless: { applyObstacle }) { $0.resolved >= submitted ? $0.applied : nil }
     try requestFreeze()
-    try wait(unless: stuck) { $0.flushed >= target ? () : nil }
+    try wait(unless: { room.flushObstacle }) { $0.flushed >= target ? () : nil }
   }
+
+  /// What whoever waits for something to be applied is told when that is not going to happen: memory is full, and the
+  /// disk has no room to flush it to.
+  var applyObstacle: StoreError? { generations.isStopped ? room.flushObstacle : nil }
 
   /// Has the applier end the generation behind what it was given.
   func requestFreeze() throws(StoreError) {
@@ -304,6 +311,9 @@ final class Pipeline: Sendable {
   /// generation does and how it was resolved: from here on a shard may put it into tables at any time.
   private func freeze(at position: UInt64) throws(StoreError) {
     if options.threaded {
+      generations.noteStop()
+      // Who waits for it to apply something may have to be told.
+      if generations.isStopped, room.isStuck { progress.update { _ in } }
       generations.waitToFreeze { [self] in progress.withLock { $0.failure != nil || $0.isAbandoning } }
     } else {
       while !generations.isResolved, roles.withLock({ $0.appender })?.step() == true {}
@@ -326,6 +336,13 @@ final class Pipeline: Sendable {
     room.isStuck = isStuck
     progress.update { _ in }
     roles.withLock { $0.applier }?.wake()
+  }
+
+  /// The projector waits for room on the disk, or goes on: who waits for it is told.
+  func setProjectorHeld(_ isHeld: Bool) {
+    if room.isProjectorHeld == isHeld { return }
+    room.isProjectorHeld = isHeld
+    progress.update { _ in }
   }
 
   /// Every shard is flushed up to `position`.

@@ -138,7 +138,10 @@ public final class Session {
   func waitApplied() throws(StoreError) {
     try sendBatch()
     let id = id
-    try store.pipeline.wait { $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil }
+    let pipeline = store.pipeline
+    try pipeline.wait(unless: { pipeline.applyObstacle }) {
+      $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil
+    }
     refreshCatalog()
   }
 
@@ -147,7 +150,7 @@ public final class Session {
     try waitApplied()
     let id = id
     let room = store.pipeline.room
-    try store.pipeline.wait(unless: { room.holdsProjector ? room.obstacle : nil }) { progress -> Void? in
+    try store.pipeline.wait(unless: { room.projectorObstacle }) { progress -> Void? in
       guard let session = progress.sessions[id] else { return nil }
       return progress.projected >= session.lastPosition ? () : nil
     }
