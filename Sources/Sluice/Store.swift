@@ -34,8 +34,8 @@ public final class Store: Sendable {
   }
 
   /// Brings everything that was handed over before into table files, and waits for that. Nothing needs it to be
-  /// durable: the log is. Merges of tables go on afterwards. Throws what has ended writing. Cost: about 0.3 µs a row
-  /// that was in memory.
+  /// durable: the log is. Merges of tables go on afterwards. Throws what has ended writing, and `overloaded` when the
+  /// disk has no room for the tables. Cost: about 0.3 µs a row that was in memory.
   public func flush() throws(StoreError) { try core.pipeline.flush() }
 
   /// Figures of each shard's engine at this moment, by shard.

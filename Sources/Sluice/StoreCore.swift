@@ -106,6 +106,9 @@ final class StoreCore: Sendable {
   private func drain() throws(StoreError) {
     let target = try pipeline.wait { $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil }
     try pipeline.requestFreeze()
-    try pipeline.wait { $0.projected >= target && $0.flushed >= target ? () : nil }
+    let room = pipeline.room
+    try pipeline.wait(unless: { room.isStuck || room.holdsProjector ? room.obstacle : nil }) {
+      $0.projected >= target && $0.flushed >= target ? () : nil
+    }
   }
 }

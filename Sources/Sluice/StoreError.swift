@@ -13,10 +13,9 @@ public struct StoreError: Error, CustomStringConvertible {
     case invalid
     /// The statement contradicts what is stored (a duplicate key): decide, then send another one.
     case conflict
-    /// The queue is full: send again later.
+    /// The queue is full, or the disk nearly so: make room, send again later.
     case overloaded
-    /// The store cannot be used now (held by another process, closed, disk full, poisoned log): repair, then open
-    /// again.
+    /// The store cannot be used now (held by another process, closed, a write failed): repair, then open again.
     case unavailable
     /// Stored bytes are not what was written: restore or salvage.
     case corrupt

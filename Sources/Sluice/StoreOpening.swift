@@ -75,12 +75,13 @@ enum StoreOpening {
       log = try Log.open(
         fileSystem: options.fileSystem, directory: path + "/log", storeID: identity.storeID, clock: options.clock)
     } catch { throw StoreError(error) }
+    let (options, room) = try diskRoom(path, options)
     let engines = try openEngines(path, options, identity)
     let router = Router(identity)
     let catalog = try convertingErrors { try loadCatalog(engines[0]) }
     let queue = ProjectorQueue(limitBytes: options.projectorQueueBytes)
     let pipeline = Pipeline(
-      options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue)
+      options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue, room: room)
     let resolver = Resolver(engines: engines, router: router, catalog: catalog)
     let projections = try ProjectionsFile.open(projectionsPath, storeID: identity.storeID, last: log.lastPosition)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
@@ -98,6 +99,22 @@ enum StoreOpening {
     return StoreCore(
       path: path, options: options, identity: identity, lock: lock, pipeline: pipeline, projector: projector,
       projectionsPath: projectionsPath, nextTableID: resolver.catalog.highestTableID + 1)
+  }
+
+  /// What the file system has room for: its watermark, and a memtable budget that fits it.
+  private static func diskRoom(
+    _ path: String, _ options: StoreOptions
+  ) throws(StoreError) -> (StoreOptions, DiskRoom) {
+    do {
+      var options = options
+      let size = try options.fileSystem.sizeBytes(path)
+      options.memtableBudgetBytes = DiskRules.memtableBudget(options.memtableBudgetBytes, fileSystemBytes: size)
+      let watermark = DiskRules.watermark(
+        budget: options.memtableBudgetBytes, reserve: options.diskReserveBytes, fileSystemBytes: size)
+      let room = try DiskRoom(
+        path: path, watermarkBytes: watermark, fileSystem: options.fileSystem, clock: options.clock)
+      return (options, room)
+    } catch { throw StoreError(error) }
   }
 
   private static func openEngines(

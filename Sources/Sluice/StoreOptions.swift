@@ -28,7 +28,8 @@ public struct StoreOptions: Sendable {
 
   public init() {}
 
-  /// Bytes of batches that the memtables of one generation may hold before they are frozen and flushed.
+  /// Bytes that the memtables of all shards may hold together before they are flushed; one more such generation may
+  /// wait for that. At most a sixteenth of the file system.
   package var memtableBudgetBytes = 32 << 20
   /// Bytes of decompressed blocks kept in memory, over all shards.
   package var cacheBytes = 32 << 20
@@ -38,6 +39,8 @@ public struct StoreOptions: Sendable {
   package var stageBytes = 1 << 20
   /// Bytes of applied batches kept in memory for the projector; what does not fit it reads back from the log.
   package var projectorQueueBytes = 48 << 20
+  /// Bytes kept free on the disk besides what the memtables need; at most a sixteenth of the file system.
+  package var diskReserveBytes = DiskRules.reserveBytes
   /// Files, clock and randomness; a simulator puts its own here.
   package var fileSystem: any FileSystem = RealFileSystem()
   package var clock: any Clock = SystemClock()

@@ -71,6 +71,10 @@ public protocol FileSystem: AnyObject, Sendable {
   /// Takes the lock file at `path` for this process, writing `holder` into it; throws `SystemError` with code
   /// `EWOULDBLOCK` and the current holder's text as `detail` when another process holds it.
   func lock(_ path: String, holder: String) throws(SystemError) -> any FileLock
+  /// Bytes that this user may still write to the file system which holds `path`.
+  func freeBytes(_ path: String) throws(SystemError) -> UInt64
+  /// Size of the file system which holds `path`, in bytes.
+  func sizeBytes(_ path: String) throws(SystemError) -> UInt64
   /// Whether some process holds the lock at `path`, asked without taking it; nil where the system does not tell.
   func isLocked(_ path: String) throws(SystemError) -> Bool?
 }

@@ -75,6 +75,24 @@ public final class RealFileSystem: FileSystem {
     return RealLock(file)
   }
 
+  public func freeBytes(_ path: String) throws(SystemError) -> UInt64 {
+    let status = try fileSystemStatus(path)
+    return UInt64(status.f_bavail) * UInt64(status.f_frsize)
+  }
+
+  public func sizeBytes(_ path: String) throws(SystemError) -> UInt64 {
+    let status = try fileSystemStatus(path)
+    return UInt64(status.f_blocks) * UInt64(status.f_frsize)
+  }
+
+  private func fileSystemStatus(_ path: String) throws(SystemError) -> statvfs {
+    var status = statvfs()
+    while statvfs(path, &status) != 0 {
+      if errno != EINTR { throw SystemError(call: "statvfs", path: path, code: errno) }
+    }
+    return status
+  }
+
   /// Reads /proc/locks: `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`, where 5678 is the inode. Its device numbers
   /// are not those of `stat` on every file system, so the inode decides.
   public func isLocked(_ path: String) throws(SystemError) -> Bool? {

@@ -82,6 +82,10 @@ public final class RecordingFileSystem: FileSystem {
     try record("lock \(path)") { () throws(SystemError) in try base.lock(path, holder: holder) }
   }
 
+  public func freeBytes(_ path: String) throws(SystemError) -> UInt64 { try base.freeBytes(path) }
+
+  public func sizeBytes(_ path: String) throws(SystemError) -> UInt64 { try base.sizeBytes(path) }
+
   public func isLocked(_ path: String) throws(SystemError) -> Bool? { try base.isLocked(path) }
 }
 

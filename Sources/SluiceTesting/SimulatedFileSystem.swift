@@ -179,6 +179,18 @@ public final class SimulatedFileSystem: FileSystem {
     return SimulatedLock(key: key, state: state)
   }
 
+  /// The room that `full after` leaves; a tebibyte where there is no such bound.
+  public func freeBytes(_ path: String) throws(SystemError) -> UInt64 {
+    try state.withLock { (state) throws(SystemError) in
+      try state.failIfCrashed("statvfs", path)
+      return state.room.map { UInt64(max(0, $0)) } ?? Self.size
+    }
+  }
+
+  public func sizeBytes(_ path: String) throws(SystemError) -> UInt64 { Self.size }
+
+  private static let size: UInt64 = 1 << 40
+
   public func isLocked(_ path: String) throws(SystemError) -> Bool? {
     try state.withLock { (state) throws(SystemError) in
       try state.failIfCrashed("stat", path)

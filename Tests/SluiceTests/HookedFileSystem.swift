@@ -59,6 +59,10 @@ final class HookedFileSystem: FileSystem {
     return try base.lock(path, holder: holder)
   }
 
+  func freeBytes(_ path: String) throws(SystemError) -> UInt64 { try base.freeBytes(path) }
+
+  func sizeBytes(_ path: String) throws(SystemError) -> UInt64 { try base.sizeBytes(path) }
+
   func isLocked(_ path: String) throws(SystemError) -> Bool? { try base.isLocked(path) }
 }
 

@@ -222,6 +222,8 @@ public final class KeyValueSession {
   /// The rows of the builder as a batch on its way. Waits while too much is.
   private func seal() throws(StoreError) -> Batch {
     try pipeline.checkFailure()
+    // Before the rows leave the builder: refused, they stay there and may be sent again.
+    try pipeline.room.admit(builder.size)
     try waitForRoom()
     let batch = builder.seal(timeMicroseconds: clock.wallMicroseconds(), session: id)
     ordered.removeAll()
@@ -236,7 +238,9 @@ public final class KeyValueSession {
     while pending.isFull || (pending.count > 0 && pending.sizeBytes + builder.size > Self.onTheWayLimitBytes) {
       let id = id
       let oldest = pending.forgotten
-      try pipeline.wait { $0.sessions[id].map { $0.resolved > oldest } == true ? () : nil }
+      try pipeline.wait(unless: { pipeline.room.isStuck ? pipeline.room.obstacle : nil }) {
+        $0.sessions[id].map { $0.resolved > oldest } == true ? () : nil
+      }
       forgetApplied()
     }
   }

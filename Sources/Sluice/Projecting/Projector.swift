@@ -31,6 +31,8 @@ final class Projector: Role, @unchecked Sendable {
   private var openRows = 0
   private var isOpen = false
   private var rebuild: Rebuild?
+  /// Whether it waits for room on the disk.
+  private var isHeld = false
 
   init(pipeline: Pipeline, router: Router, file: ProjectionsFile) {
     self.pipeline = pipeline
@@ -57,9 +59,17 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
+  var restMicroseconds: Int64? { isHeld ? 100_000 : nil }
+
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
     guard progress.isProjecting, !progress.isAbandoning else { return false }
+    isHeld = !isOpen && pipeline.room.holdsProjector
+    if isHeld {
+      // Who waits for it is told.
+      pipeline.progress.update { _ in }
+      return false
+    }
     do {
       if let rebuild {
         try open()

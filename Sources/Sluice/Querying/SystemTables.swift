@@ -63,8 +63,15 @@ enum SystemTables {
       number(progress.projected), number(queued.appender), number(queued.applier),
       number(pipeline.projectorQueue.backlog.sizeBytes), number(generations.activeBytes),
       number(generations.frozenCount), number(pipeline.log.segmentCount),
-      text(progress.failure.map { "failed: \($0.message)" } ?? pipeline.generations.obstacle ?? "open"),
+      text(state(pipeline, progress)),
     ]
+  }
+
+  /// What holds writers up, if anything does.
+  private static func state(_ pipeline: Pipeline, _ progress: Progress) -> String {
+    if let failure = progress.failure { return "failed: \(failure.message)" }
+    if pipeline.room.isLow || pipeline.room.isStuck { return "refused: the disk is full" }
+    return pipeline.generations.obstacle ?? "open"
   }
 
   private static func projections(_ store: StoreCore) -> [[Value]] {

@@ -85,7 +85,8 @@ final class Applier: Role, @unchecked Sendable {
   /// Waits while too much is queued. Called by sessions, before they hand over more.
   func waitForRoom() {
     queue.wait { [pipeline] queue -> Void? in
-      queue.sizeBytes <= Self.queueLimitBytes || pipeline.hasFailed ? () : nil
+      // Without room on the disk it will not be applied; what was accepted is safe in the log.
+      queue.sizeBytes <= Self.queueLimitBytes || pipeline.hasFailed || pipeline.room.isStuck ? () : nil
     }
   }
 

@@ -17,10 +17,12 @@ final class Compactor: Role, @unchecked Sendable {
   private var lastWrite: UInt64 = 0
   /// Whether everything is done that a store without writes wants.
   private var isAtRest = false
+  /// Free bytes without which merging is not tried again: it found the disk full.
+  private var neededToMerge: UInt64 = 0
 
   init(pipeline: Pipeline) { self.pipeline = pipeline }
 
-  var restMicroseconds: Int64? { isAtRest ? nil : Self.idleMicroseconds }
+  var restMicroseconds: Int64? { isAtRest && !pipeline.room.isStuck ? nil : Self.idleMicroseconds }
 
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
@@ -28,11 +30,13 @@ final class Compactor: Role, @unchecked Sendable {
     // Readers begin at what is visible now, or later.
     let folded = pipeline.positions.beginFolding()
     for engine in pipeline.engines { engine.keepVersions(from: folded) }
-    if try flush() { return true }
+    if try flushTolerantly() { return true }
     // Leaving does not wait for merges: the next process goes on with them.
     if progress.isStopping { return false }
     let isIdle = isIdle()
-    if try compact(isIdle: isIdle) { return true }
+    if neededToMerge > 0, pipeline.room.look() < neededToMerge { return false }
+    neededToMerge = 0
+    if try compactTolerantly(isIdle: isIdle) { return true }
     isAtRest = isIdle
     return false
   }
@@ -48,13 +52,41 @@ final class Compactor: Role, @unchecked Sendable {
     return now - lastWrite >= UInt64(Self.idleMicroseconds) * 1_000
   }
 
+  /// A disk without room is no failure of the store: what cannot be flushed stays in memory and in the log, and is
+  /// tried again. Without threads nobody would come back to it.
+  private func flushTolerantly() throws(StoreError) -> Bool {
+    do throws(EngineError) {
+      let flushedAny = try flush()
+      pipeline.setStuck(false)
+      return flushedAny
+    } catch {
+      guard isWithoutRoom(error) else { throw StoreError(error) }
+      pipeline.setStuck(true)
+      return false
+    }
+  }
+
+  /// A merge that finds no room is tried again when there is more by a quarter.
+  private func compactTolerantly(isIdle: Bool) throws(StoreError) -> Bool {
+    do throws(EngineError) { return try compact(isIdle: isIdle) } catch {
+      guard isWithoutRoom(error) else { throw StoreError(error) }
+      let free = pipeline.room.look()
+      neededToMerge = free + free / 4 + 1
+      return false
+    }
+  }
+
+  private func isWithoutRoom(_ error: EngineError) -> Bool {
+    pipeline.options.threaded && error.kind == .io && error.cause?.reason == .diskFull
+  }
+
   /// Flushes the oldest frozen generation, as far as no shard has done so within a merge of its own.
-  private func flush() throws(StoreError) -> Bool {
+  private func flush() throws(EngineError) -> Bool {
     let clock = pipeline.options.clock
     var flushedAny = false
     for engine in pipeline.engines {
       let start = clock.monotonicNanoseconds()
-      do { if try !engine.flush() { continue } } catch { throw StoreError(error) }
+      if try !engine.flush() { continue }
       flushedAny = true
       pipeline.generations.partFlushed(nanoseconds: clock.monotonicNanoseconds() - start)
     }
@@ -65,10 +97,10 @@ final class Compactor: Role, @unchecked Sendable {
   }
 
   /// Does one compaction; the shard with most runs in level 0 is asked first, so that none is left behind.
-  private func compact(isIdle: Bool) throws(StoreError) -> Bool {
+  private func compact(isIdle: Bool) throws(EngineError) -> Bool {
     let runs = levelZeroRuns()
     for shard in runs.indices.sorted(by: { runs[$0] > runs[$1] }) {
-      do { if try !pipeline.engines[shard].compact(isIdle: isIdle) { continue } } catch { throw StoreError(error) }
+      if try !pipeline.engines[shard].compact(isIdle: isIdle) { continue }
       pipeline.generations.noteRuns(levelZeroRuns().max() ?? 0)
       return true
     }

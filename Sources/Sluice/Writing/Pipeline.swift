@@ -35,10 +35,15 @@ final class Pipeline: Sendable {
   }
 
   let generations: Generations
+  let room: DiskRoom
   /// Session of each staged transaction that is on its way.
   private let stagedSessions = Monitor([ObjectIdentifier: UInt64]())
 
-  init(options: StoreOptions, log: Log, engines: [Engine], catalog: Catalog, projectorQueue: ProjectorQueue) {
+  init(
+    options: StoreOptions, log: Log, engines: [Engine], catalog: Catalog, projectorQueue: ProjectorQueue,
+    room: DiskRoom
+  ) {
+    self.room = room
     self.options = options
     self.log = log
     self.engines = engines
@@ -113,12 +118,15 @@ final class Pipeline: Sendable {
 
   // MARK: Waiting
 
-  /// Waits until `condition` gives a value; throws the pipeline's failure when it will never come.
-  func wait<R>(_ condition: @escaping (Progress) -> R?) throws(StoreError) -> R {
+  /// Waits until `condition` gives a value; throws the pipeline's failure when it will never come, and what `obstacle`
+  /// finds in the way before that.
+  func wait<R>(
+    unless obstacle: () -> StoreError? = { nil }, _ condition: (Progress) -> R?
+  ) throws(StoreError) -> R {
     if !options.threaded { try drive { condition($0) != nil } }
     let result: Result<R, StoreError> = progress.wait { state in
       if let value = condition(state) { return .success(value) }
-      if let failure = state.failure { return .failure(failure) }
+      if let failure = state.failure ?? obstacle() { return .failure(failure) }
       return nil
     }
     return try result.get()
@@ -197,6 +205,7 @@ final class Pipeline: Sendable {
 
   /// Waits while too much waits to be applied, and as long as the pace asks a batch of `size` bytes to.
   private func waitForTurn(_ size: Int) {
+    room.note(size)
     guard options.threaded else { return }
     roles.withLock { $0.applier }?.waitForRoom()
     let wait = generations.waitNanoseconds(for: size)
@@ -280,9 +289,10 @@ final class Pipeline: Sendable {
   /// Waits until everything that was handed over before is in tables.
   func flush() throws(StoreError) {
     let submitted = progress.withLock { $0.submitted }
-    let target = try wait { $0.resolved >= submitted ? $0.applied : nil }
+    let stuck = { self.room.isStuck ? self.room.obstacle : nil }
+    let target = try wait(unless: stuck) { $0.resolved >= submitted ? $0.applied : nil }
     try requestFreeze()
-    try wait { $0.flushed >= target ? () : nil }
+    try wait(unless: stuck) { $0.flushed >= target ? () : nil }
   }
 
   /// Has the applier end the generation behind what it was given.
@@ -307,6 +317,16 @@ final class Pipeline: Sendable {
   }
 
   // MARK: From the compactor
+
+  /// A flush found no room on the disk, or does again: who waits for it is told.
+  func setStuck(_ isStuck: Bool) {
+    if room.isStuck == isStuck { return }
+    // Rows are refused from now on, not when the next look is due.
+    if isStuck { _ = room.look() }
+    room.isStuck = isStuck
+    progress.update { _ in }
+    roles.withLock { $0.applier }?.wake()
+  }
 
   /// Every shard is flushed up to `position`.
   func flushed(upTo position: UInt64) {

@@ -53,6 +53,8 @@ extension Session {
     switch statement {
     case .insert(let header):
       try checkTransaction()
+      // Here and not later: a row that was taken is written.
+      try store.pipeline.room.admit()
       try insertStatement(header, text, line: line)
     case .select: return try query(text)
     case .begin:
@@ -244,6 +246,7 @@ extension Session {
   /// Puts a change of the catalog into the log. Inside a transaction the session sees it at once and others at COMMIT;
   /// else it is applied when this returns.
   func change(_ change: CatalogChange, line: Int) throws(StoreError) {
+    try store.pipeline.room.admit()
     plan = nil
     if transaction != nil {
       let effect: Catalog.Effect

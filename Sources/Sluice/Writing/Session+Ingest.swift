@@ -34,8 +34,10 @@ extension Session {
     }
   }
 
-  /// Whether neither the store nor the open transaction has failed.
-  private var canWrite: Bool { transaction.map { $0.failure == nil } ?? !store.pipeline.hasFailed }
+  /// Whether neither the store nor the open transaction has failed, and the disk has room.
+  private var canWrite: Bool {
+    !store.pipeline.room.isLow && transaction.map { $0.failure == nil } ?? !store.pipeline.hasFailed
+  }
 
   @inline(__always)
   private func skipBlanks(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, _ line: inout Int) {

@@ -107,7 +107,9 @@ public final class Session {
     do {
       let staged = try transaction?.staged ?? store.pipeline.log.stage()
       transaction?.staged = staged
-      try staged.append(seal())
+      let batch = seal()
+      store.pipeline.room.note(batch.size)
+      try staged.append(batch)
     } catch {
       transaction?.failure = StoreError(converting: error)
       throw StoreError(converting: error)
@@ -144,7 +146,8 @@ public final class Session {
   func waitProjected() throws(StoreError) {
     try waitApplied()
     let id = id
-    try store.pipeline.wait { progress -> Void? in
+    let room = store.pipeline.room
+    try store.pipeline.wait(unless: { room.holdsProjector ? room.obstacle : nil }) { progress -> Void? in
       guard let session = progress.sessions[id] else { return nil }
       return progress.projected >= session.lastPosition ? () : nil
     }

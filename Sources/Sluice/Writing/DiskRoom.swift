@@ -1,0 +1,141 @@
+// Room on the disk. A store that writes until the disk is full can neither flush what it holds in memory nor merge
+// tables to give space back. So new rows are refused while less is free than the watermark, and everything else goes
+// on; when space comes back rows are taken again, without opening anew.
+//
+// The watermark, in bytes:
+//
+//   2 * budget   one generation is being flushed and one has filled: their tables take no more than their memory did
+//   reserve      64 MiB: the log between two looks at the disk (16 MiB) and what sessions had accepted (a quarter of a
+//                megabyte each), the write-ahead log of projections.db (32 MiB), manifests, a table being merged
+//
+// On a small file system neither the budget of the memtables nor the reserve takes more than a sixteenth of it, so that
+// the watermark is three sixteenths at most. A merge that would not fit is put off until there is room.
+//
+// Asking the system costs a microsecond or two. It is asked when 16 MiB were written or 100 ms have passed since the
+// last time, so what others write beside the store is seen in time.
+import SluiceSystem
+import Synchronization
+
+/// The watermark's arithmetic.
+enum DiskRules {
+  static let reserveBytes = 64 << 20
+  private static let share: UInt64 = 16
+
+  /// Memory that a generation may hold on a file system of this size.
+  static func memtableBudget(_ wanted: Int, fileSystemBytes: UInt64) -> Int {
+    min(wanted, Int(clamping: max(fileSystemBytes / share, 1)))
+  }
+
+  /// Free bytes below which rows are refused. `budget` is what `memtableBudget` gave.
+  static func watermark(budget: Int, reserve: Int, fileSystemBytes: UInt64) -> UInt64 {
+    2 * UInt64(budget) + min(UInt64(reserve), fileSystemBytes / share)
+  }
+}
+
+/// Looks at the disk, and refuses rows while it is too full. Any thread.
+final class DiskRoom: Sendable {
+  static let lookBytes = 16 << 20
+  static let lookNanoseconds: UInt64 = 100_000_000
+  /// A batch of this size is not taken on trust: it must fit above the watermark.
+  private static let largeBatch = 1 << 20
+
+  private struct State {
+    var freeBytes: UInt64
+    var lookedAt: UInt64
+    var writtenBytes = 0
+  }
+
+  let watermarkBytes: UInt64
+  private let path: String
+  private let fileSystem: any FileSystem
+  private let clock: any Clock
+  private let state: Monitor<State>
+  private let low = Atomic<Bool>(false)
+  private let stuck = Atomic<Bool>(false)
+
+  /// Looks at once.
+  init(path: String, watermarkBytes: UInt64, fileSystem: any FileSystem, clock: any Clock) throws(SystemError) {
+    self.path = path
+    self.watermarkBytes = watermarkBytes
+    self.fileSystem = fileSystem
+    self.clock = clock
+    let free = try fileSystem.freeBytes(path)
+    state = Monitor(State(freeBytes: free, lookedAt: clock.monotonicNanoseconds()))
+    low.store(free < watermarkBytes, ordering: .relaxed)
+  }
+
+  /// Whether rows were refused, or would be, when the disk was last looked at. No lock.
+  @inline(__always)
+  var isLow: Bool { low.load(ordering: .relaxed) }
+
+  /// Whether a flush has found no room and waits for some: memory fills up.
+  var isStuck: Bool {
+    get { stuck.load(ordering: .relaxed) }
+    set { stuck.store(newValue, ordering: .relaxed) }
+  }
+
+  /// Counts bytes that go to the disk, and looks when it is time.
+  func note(_ size: Int) {
+    let now = clock.monotonicNanoseconds()
+    state.withLock { state in
+      state.writtenBytes += size
+      if state.writtenBytes >= Self.lookBytes || now >= state.lookedAt + Self.lookNanoseconds { look(&state, now) }
+    }
+  }
+
+  /// Throws `overloaded` while rows are refused, and for `size` bytes that would leave too little. A nanosecond when
+  /// there is room.
+  @inline(__always)
+  func admit(_ size: Int = 0) throws(StoreError) {
+    if isLow || size >= Self.largeBatch { try admitSlowly(size) }
+  }
+
+  private func admitSlowly(_ size: Int) throws(StoreError) {
+    let now = clock.monotonicNanoseconds()
+    let (isLow, free) = state.withLock { state in
+      if now >= state.lookedAt + Self.lookNanoseconds || size >= Self.largeBatch { look(&state, now) }
+      let fits = state.freeBytes >= watermarkBytes + UInt64(size >= Self.largeBatch ? size : 0)
+      return (self.isLow || !fits, state.freeBytes)
+    }
+    if isLow { throw refusal(free) }
+  }
+
+  /// What whoever waits for room is told; nil when there is room.
+  var obstacle: StoreError? {
+    isLow || isStuck ? refusal(state.withLock { $0.freeBytes }) : nil
+  }
+
+  private func refusal(_ free: UInt64) -> StoreError {
+    StoreError(
+      .overloaded,
+      "the disk is full: \(free) bytes are free at \(path), and \(watermarkBytes) are kept to flush and merge: make "
+        + "room, then write again", sqliteCode: 13)
+  }
+
+  /// Free bytes, looked at now.
+  func look() -> UInt64 {
+    let now = clock.monotonicNanoseconds()
+    return state.withLock { state in
+      look(&state, now)
+      return state.freeBytes
+    }
+  }
+
+  private func look(_ state: inout State, _ now: UInt64) {
+    state.lookedAt = now
+    state.writtenBytes = 0
+    // A system that cannot tell will refuse the write itself.
+    do { state.freeBytes = try fileSystem.freeBytes(path) } catch { return }
+    // Once refused, rows are taken again with a little more room: not now one and then none.
+    let needed = isLow ? watermarkBytes + watermarkBytes / 8 : watermarkBytes
+    low.store(state.freeBytes < needed, ordering: .relaxed)
+  }
+
+  /// Whether projections.db has to wait: it grows by what the log holds already, and must not take the room that flush
+  /// and merge need. Half of the watermark is left to it.
+  var holdsProjector: Bool {
+    if !isLow { return false }
+    note(0)
+    return state.withLock { $0.freeBytes < watermarkBytes / 2 }
+  }
+}

@@ -1,0 +1,186 @@
+// A disk that fills up: rows are refused early, with a sentence; everything else goes on, and rows too when there is
+// room again. Nothing that was taken is lost.
+import SluiceSystem
+import SluiceTesting
+import Testing
+
+@testable import Sluice
+
+@Suite struct DiskRoomTests {
+  @Test func theWatermarkFitsTheFileSystem() {
+    let large: UInt64 = 1 << 40
+    #expect(DiskRules.memtableBudget(64 << 20, fileSystemBytes: large) == 64 << 20)
+    #expect(DiskRules.watermark(budget: 64 << 20, reserve: 64 << 20, fileSystemBytes: large) == 192 << 20)
+    // 64 MB: four for each generation, and four kept.
+    let small: UInt64 = 64 << 20
+    #expect(DiskRules.memtableBudget(32 << 20, fileSystemBytes: small) == 4 << 20)
+    #expect(DiskRules.watermark(budget: 4 << 20, reserve: 64 << 20, fileSystemBytes: small) == 12 << 20)
+    #expect(DiskRules.memtableBudget(32 << 20, fileSystemBytes: 0) == 1)
+  }
+
+  /// Stores of this size fit on the simulated disk: 4 KiB of memtables, 60 KiB reserved.
+  private func open(_ bench: Bench, _ clock: SimulatedClock) throws -> Store {
+    try bench.open {
+      $0.clock = clock
+      $0.diskReserveBytes = 60 << 10
+    }
+  }
+
+  private func expectRefused(_ sentence: String, _ body: () throws -> Void) {
+    let error = storeError(body)
+    #expect(error?.kind == .overloaded && error?.sqliteCode == 13, "\(sentence): \(error?.message ?? "nothing thrown")")
+    #expect(error?.message.contains("bytes are free at shop, and 69632 are kept to flush and merge") == true)
+    #expect(error?.message.hasPrefix("the disk is full: ") == true)
+  }
+
+  @Test func rawKeysAreRefusedAndGoOn() throws {
+    let bench = Bench()
+    let clock = SimulatedClock()
+    let store = try open(bench, clock)
+    let session = try store.makeKeyValueSession()
+    try session.put(bytes("before"), bytes("1"))
+    try session.settle()
+    try bench.disk.inject("full after 69000")
+    // Not every batch looks at the disk.
+    try session.put(bytes("unseen"), bytes("2"))
+    try session.settle()
+    clock.advance(microseconds: 100_000)
+    try session.put(bytes("seen"), bytes("3"))
+    try session.settle()
+    try session.put(bytes("kept"), bytes("4"))
+    expectRefused("commit") { try session.commit() }
+    expectRefused("settle") { try session.settle() }
+    // What was refused is with the session, and what it reads is there.
+    #expect(try session.get(bytes("kept")) == bytes("4"))
+    #expect(try session.rows().count == 4)
+    #expect(try store.makeKeyValueSession().rows().count == 3)
+    let large = Bytes(repeating: 1, count: 300 << 10)
+    try session.put(bytes("large"), large)
+    expectRefused("the put behind a full builder") { try session.put(bytes("refused"), bytes("5")) }
+    #expect(try session.get(bytes("refused")) == nil)
+    #expect(try store.makeSession().run("SELECT state FROM sluice_queue") == [[text("refused: the disk is full")]])
+    try store.flush()
+    bench.disk.clearFaults()
+    expectRefused("nobody has looked since") { try session.commit() }
+    clock.advance(microseconds: 100_000)
+    try session.settle()
+    #expect(try store.makeSession().run("SELECT state FROM sluice_queue") == [[text("open")]])
+    #expect(try store.makeKeyValueSession().rows().map(\.value.count) == [1, 1, large.count, 1, 1])
+    try store.close()
+  }
+
+  /// A look is due when 16 MiB were handed over, too; and a batch that is large itself must fit above the watermark.
+  @Test func manyBytesAreLookedAt() throws {
+    let bench = Bench()
+    let store = try bench.open {
+      $0.diskReserveBytes = 60 << 10
+      $0.memtableBudgetBytes = 64 << 20
+    }
+    let session = try store.makeKeyValueSession()
+    let watermark = Int(store.core.pipeline.room.watermarkBytes)
+    try bench.disk.inject("full after \(watermark + (20 << 20))")
+    let value = Bytes(repeating: 1, count: 900 << 10)
+    for index in 0..<17 {
+      try session.put(Bytes("\(index)".utf8), value)
+      try session.settle()
+    }
+    #expect(!store.core.pipeline.room.isLow)
+    try session.put(bytes("large"), Bytes(repeating: 2, count: 6 << 20))
+    #expect(storeError { try session.settle() }?.kind == .overloaded)
+    bench.disk.clearFaults()
+    try session.settle()
+    #expect(try session.rows().count == 18)
+    try store.close()
+  }
+
+  @Test func statementsAreRefusedAndTakenOnesAreWritten() throws {
+    let bench = Bench()
+    let clock = SimulatedClock()
+    let store = try open(bench, clock)
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+    try session.run("INSERT INTO t VALUES(1, 'before')")
+    try session.run("BEGIN")
+    try session.run("INSERT INTO t VALUES(2, 'in time')")
+    try bench.disk.inject("full after 60000")
+    clock.advance(microseconds: 100_000)
+    _ = store.core.pipeline.room.look()
+    expectRefused("in a transaction") { try session.run("INSERT INTO t VALUES(3, 'late')") }
+    let script = bytes("INSERT INTO t VALUES(4, 'ingested');")
+    var line = 1
+    #expect(script.withUnsafeBytes { session.ingest($0, line: &line) } == 0)
+    #expect(session.inTransaction)
+    try session.run("COMMIT")
+    expectRefused("a table") { try session.run("CREATE TABLE u(x)") }
+    #expect(try session.run("SELECT id FROM t") == [[.integer(1)], [.integer(2)]])
+    bench.disk.clearFaults()
+    clock.advance(microseconds: 100_000)
+    try session.run("INSERT INTO t VALUES(5, 'again')")
+    #expect(try session.run("SELECT id FROM t") == [[.integer(1)], [.integer(2)], [.integer(5)]])
+    try store.close()
+  }
+
+  /// Others fill the disk while rows are in memory: they cannot be flushed, and nothing is lost or ended by that.
+  @Test func whatCannotBeFlushedIsFlushedLater() throws {
+    let bench = Bench()
+    let store = try bench.open {
+      $0.threaded = true
+      $0.clock = SystemClock()
+      $0.memtableBudgetBytes = 1 << 20
+      $0.diskReserveBytes = 64 << 10
+    }
+    let session = try store.makeKeyValueSession()
+    for index in 0..<2_000 { try session.put(bytes("key \(index)"), Bytes(repeating: 1, count: 100)) }
+    try session.settle()
+    try bench.disk.inject("full after 4096")
+    let failure = try #require(storeError { try store.flush() })
+    #expect(failure.kind == .overloaded && failure.message.hasPrefix("the disk is full"))
+    #expect(store.progress.failure == nil)
+    #expect(try session.rows().count == 2_000)
+    try session.put(bytes("more"), [])
+    #expect(storeError { try session.commit() }?.kind == .overloaded)
+    bench.disk.clearFaults()
+    let start = SystemClock().monotonicNanoseconds()
+    while storeError({ try session.settle() }) != nil || storeError({ try store.flush() }) != nil {
+      SluiceSystem.Thread.sleep(nanoseconds: 10_000_000)
+      try #require(SystemClock().monotonicNanoseconds() < start + 60_000_000_000, "it never goes on")
+    }
+    #expect(try session.rows().count == 2_001)
+    #expect(store.progress.flushed == store.lastPosition)
+    try store.close()
+    let again = try bench.open()
+    #expect(try again.makeKeyValueSession().rows().count == 2_001)
+    try again.close()
+  }
+
+  /// A store may be left while there is no room: the error says so, and the next opening has everything.
+  @Test func leavingWithoutRoom() throws {
+    let bench = Bench()
+    let change: (inout StoreOptions) -> Void = {
+      $0.threaded = true
+      $0.clock = SystemClock()
+      $0.memtableBudgetBytes = 1 << 20
+      $0.diskReserveBytes = 64 << 10
+    }
+    let store = try bench.open(change)
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+    for index in 0..<500 { try session.run("INSERT INTO t VALUES(\(index), '\(String(repeating: "x", count: 90))')") }
+    try session.acknowledge()
+    try bench.disk.inject("full after 4096")
+    #expect(storeError { try store.close() }?.kind == .overloaded)
+    bench.disk.clearFaults()
+    let again = try bench.open(change)
+    #expect(try again.makeSession().run("SELECT count(*) FROM t") == [[.integer(500)]])
+    try again.close()
+  }
+
+  @Test func theMachineTells() throws {
+    let files = RealFileSystem()
+    let scratch = Scratch()
+    let free = try files.freeBytes(scratch.path)
+    let size = try files.sizeBytes(scratch.path)
+    #expect(free > 0 && free <= size)
+    #expect(throws: SystemError.self) { try files.freeBytes(scratch.file("missing")) }
+  }
+}
