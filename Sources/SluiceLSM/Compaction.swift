@@ -44,8 +44,8 @@ struct TableSizes {
   var small: UInt64 = 4 << 20
 }
 
-/// The compaction that `version` wants most, or nil; `isIdle`: nothing is being written. A pure function: shallow levels
-/// first.
+/// The compaction that `version` wants most, or nil; `isIdle`: nothing is being written. A pure function: shallow
+/// levels first.
 func pickCompaction(_ version: Version, isIdle: Bool = false) -> Compaction? {
   guard let deepest = version.deepestLevel else { return nil }
   let runsPerLevel = isIdle ? CompactionRules.idleRuns : CompactionRules.busyRuns
