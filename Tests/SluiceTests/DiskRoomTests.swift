@@ -78,18 +78,25 @@ import Testing
     }
     let session = try store.makeKeyValueSession()
     let watermark = Int(store.core.pipeline.room.watermarkBytes)
-    try bench.disk.inject("full after \(watermark + (20 << 20))")
     let value = Bytes(repeating: 1, count: 900 << 10)
-    for index in 0..<17 {
-      try session.put(Bytes("\(index)".utf8), value)
-      try session.settle()
+    try bench.disk.inject("full after \(watermark + (10 << 20))")
+    // 16 MiB are 18.2 of these; the one after the look is refused.
+    var taken = 0
+    while taken < 30 {
+      try session.put(Bytes("\(taken)".utf8), value)
+      if storeError({ try session.settle() }) != nil { break }
+      taken += 1
     }
-    #expect(!store.core.pipeline.room.isLow)
+    #expect(taken == 19)
+    bench.disk.clearFaults()
+    _ = store.core.pipeline.room.look()
+    try session.settle()
+    try bench.disk.inject("full after \(watermark + (5 << 20))")
     try session.put(bytes("large"), Bytes(repeating: 2, count: 6 << 20))
     #expect(storeError { try session.settle() }?.kind == .overloaded)
     bench.disk.clearFaults()
     try session.settle()
-    #expect(try session.rows().count == 18)
+    #expect(try session.rows().count == 21)
     try store.close()
   }
 
