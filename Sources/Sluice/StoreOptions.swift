@@ -26,6 +26,17 @@ public struct StoreOptions: Sendable {
   /// The level at which statements are acknowledged in new sessions.
   public var acknowledgement = AcknowledgementLevel.durable
 
+  /// Memory for memtables and cached blocks over all shards, in bytes: a third each for the memtables that fill, for
+  /// those that are being flushed, and for the cache. What else a store holds does not grow with its rows, but for the
+  /// filters and indexes of its tables (2.5 bytes a row). Pages of mapped table files are the system's own cache.
+  public var memoryBytes: Int {
+    get { 2 * memtableBudgetBytes + cacheBytes }
+    set {
+      memtableBudgetBytes = max(newValue / 3, 1)
+      cacheBytes = max(newValue - 2 * memtableBudgetBytes, 0)
+    }
+  }
+
   public init() {}
 
   /// Bytes that the memtables of all shards may hold together before they are flushed; one more such generation may

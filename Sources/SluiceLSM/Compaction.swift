@@ -5,7 +5,9 @@
 // which costs an edit and no rewriting. When all that stands above the bottom has grown to twice its size, everything
 // becomes one run: so old versions and deleted rows take at most two thirds of the space, and a row is rewritten once
 // or twice, whatever the size of the store (RocksDB's levels rewrite it about ten times for each level).
-// An engine that nobody writes to goes further: half as many runs are enough, so that reads after a load find few.
+// An engine that nobody writes to goes further: it merges everything into one run, as soon as the runs above the bottom
+// are a quarter of its size and their merging so costs little for what it gives, and four runs of a level otherwise.
+// Reads after a load then find one run.
 // Sources: Dayan, Idreos, "Dostoevsky: Better Space-Time Trade-Offs for LSM-Tree Based Key-Value Stores", 2018;
 // the bound on space is that of RocksDB's universal compaction.
 //
@@ -28,6 +30,8 @@ enum CompactionRules {
   static let busyRuns = 8
   /// The same when nothing is written.
   static let idleRuns = 4
+  /// When nothing is written, all runs become one if the bottom is at most this many times the size of those above it.
+  static let idleRatio: UInt64 = 4
   /// Everything is merged when the runs above the bottom are this many times its size.
   static let upperRatio: UInt64 = 2
 }
@@ -40,22 +44,29 @@ struct TableSizes {
   var small: UInt64 = 4 << 20
 }
 
-/// The compaction that `version` wants most, or nil, when `runsPerLevel` runs ask for one. A pure function: shallow
+/// The compaction that `version` wants most, or nil; `isIdle`: nothing is being written. A pure function: shallow
 /// levels first.
-func pickCompaction(_ version: Version, runsPerLevel: Int = CompactionRules.busyRuns) -> Compaction? {
+func pickCompaction(_ version: Version, isIdle: Bool = false) -> Compaction? {
   guard let deepest = version.deepestLevel else { return nil }
+  let runsPerLevel = isIdle ? CompactionRules.idleRuns : CompactionRules.busyRuns
+  let bottom = deepest == 0 ? 0 : size(version.levels[deepest])
+  let upper = version.levels.reduce(0) { $0 + size($1) } - bottom
+  let runCount = version.levels.reduce(0) { $0 + $1.count }
+  if isIdle, runCount > 1, upper * CompactionRules.idleRatio >= bottom { return mergeAll(version, deepest) }
   for (level, runs) in version.levels.enumerated() where runs.count >= runsPerLevel {
     return merge(level, of: version, deepest: deepest)
   }
   // Under a level that is full the bottom would be merged anyway; here the levels are small, and yet too large for it.
-  let bottom = size(version.levels[deepest])
-  let upper = version.levels[..<deepest].reduce(0) { $0 + size($1) }
-  let runCount = version.levels.reduce(0) { $0 + $1.count }
-  if upper > bottom * CompactionRules.upperRatio, runCount >= runsPerLevel {
-    let inputs = version.levels.flatMap { $0.map(\.number) }
-    return Compaction(inputs: inputs, outputLevel: deepest, dropsTombstones: true)
+  if deepest > 0, upper > bottom * CompactionRules.upperRatio, runCount >= runsPerLevel {
+    return mergeAll(version, deepest)
   }
   return nil
+}
+
+/// All runs become one at the bottom, which is never level 0.
+private func mergeAll(_ version: Version, _ deepest: Int) -> Compaction {
+  Compaction(
+    inputs: version.levels.flatMap { $0.map(\.number) }, outputLevel: max(deepest, 1), dropsTombstones: true)
 }
 
 private func size(_ runs: [RunInfo]) -> UInt64 { runs.reduce(0) { $0 + $1.size } }
@@ -123,8 +134,7 @@ extension Engine {
       try install(VersionEdit(removed: dead), opened: [:])
       return true
     }
-    let runsPerLevel = isIdle ? CompactionRules.idleRuns : CompactionRules.busyRuns
-    guard let compaction = pickCompaction(version, runsPerLevel: runsPerLevel) else {
+    guard let compaction = pickCompaction(version, isIdle: isIdle) else {
       removeObsolete()
       return false
     }

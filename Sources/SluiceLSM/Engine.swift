@@ -54,6 +54,9 @@ public final class Engine: @unchecked Sendable {
         open: OpenVersion(version, tables: tables, counters: readCounters), deleted: version.deleted))
   }
 
+  /// The blocks in memory, of all engines that share them.
+  package var cache: BlockCache { resources.cache }
+
   /// Everything at or below it is in tables: the log may forget it, and replay begins behind it. Any thread.
   public var flushedPosition: UInt64 { current.open.version.flushedPosition }
 

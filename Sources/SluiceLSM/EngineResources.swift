@@ -14,7 +14,4 @@ public final class EngineResources: Sendable {
     files = OpenFiles(limit: openFileLimit)
     self.compression = compression
   }
-
-  /// Table files open now.
-  public var openFileCount: Int { files.count }
 }

@@ -14,9 +14,6 @@ public struct Snapshot: Sendable {
     self.position = position
   }
 
-  /// Everything at or below it was in tables when the snapshot was taken.
-  public var flushedPosition: UInt64 { state.open.version.flushedPosition }
-
   /// The value of `key`, or nil. Copies the value.
   public func get(_ key: [UInt8]) throws(EngineError) -> [UInt8]? {
     let result = key.withUnsafeBytes { bytes in

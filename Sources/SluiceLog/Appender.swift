@@ -232,7 +232,8 @@ public final class Appender: @unchecked Sendable {
   ) throws(LogError) -> UInt64 {
     var needsThread = false
     let result: Result<UInt64, LogError> = queue.wait { queue in
-      if let failure = queue.failure { return .failure(failure) }
+      // Who is refused finds that those concerned were told: not before the failing thread has done so.
+      if let failure = queue.failure { return mayWait && queue.isWriting ? nil : .failure(failure) }
       if queue.isStopping { return .failure(LogError(kind: .invalid, message: "the appender was stopped")) }
       if mayWait && queue.isThreaded && queue.bytes > Self.queueLimitBytes { return nil }
       let ticket = queue.nextTicket

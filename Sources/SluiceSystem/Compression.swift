@@ -1,9 +1,6 @@
 // LZ4 blocks: fast compression, faster decompression. Unsafe by nature: named in the tidy test.
 import CLZ4
 
-/// Bytes that `compress` may need for `size` bytes that do not compress.
-public func compressionBound(_ size: Int) -> Int { Int(LZ4_compressBound(Int32(clamping: size))) }
-
 /// Compresses `source` (at most 2,113,929,216 bytes) as one LZ4 block into `target`; returns its size in bytes, or 0
 /// when `target` is too small. About 700 MB/s.
 /// Format: https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md

@@ -90,13 +90,24 @@ private func run(_ number: UInt64, size: UInt64) -> RunInfo {
       == Compaction(inputs: Array(6...10) + [4, 5, 1], outputLevel: 2, dropsTombstones: true))
 }
 
-@Test func anIdleEngineWantsFewerRuns() {
+@Test func anIdleEngineWantsOneRun() {
   var version = Version()
-  version.levels = [(1...4).map { run($0, size: 10) }]
+  version.levels = [[run(1, size: 10)]]
+  #expect(pickCompaction(version, isIdle: true) == nil)
+  version.levels = [[run(1, size: 10), run(2, size: 10)]]
   #expect(pickCompaction(version) == nil)
   #expect(
-    pickCompaction(version, runsPerLevel: CompactionRules.idleRuns)
-      == Compaction(inputs: [1, 2, 3, 4], outputLevel: 1, dropsTombstones: true))
+    pickCompaction(version, isIdle: true) == Compaction(inputs: [1, 2], outputLevel: 1, dropsTombstones: true))
+  version.levels = [[run(2, size: 10)], [], [run(1, size: 40)]]
+  #expect(
+    pickCompaction(version, isIdle: true) == Compaction(inputs: [2, 1], outputLevel: 2, dropsTombstones: true))
+  // A large bottom is not rewritten for a little: what stands above it is put together at most.
+  version.levels = [(2...4).map { run($0, size: 10) }, [], [run(1, size: 1000)]]
+  #expect(pickCompaction(version, isIdle: true) == nil)
+  version.levels = [(2...5).map { run($0, size: 10) }, [], [run(1, size: 1000)]]
+  #expect(
+    pickCompaction(version, isIdle: true)
+      == Compaction(inputs: [2, 3, 4, 5], outputLevel: 1, dropsTombstones: false))
 }
 
 @Test func overlappingTablesAreMergedAndOthersMoved() {

@@ -10,7 +10,7 @@ final class Compactor: Role, @unchecked Sendable {
   let name = "compactor"
   let bell = Bell()
   /// Time without a write after which more is merged than writing asks for.
-  private static let idleMicroseconds: Int64 = 500_000
+  private static let idleMicroseconds: Int64 = 100_000
 
   private let pipeline: Pipeline
   private var lastVisible: UInt64 = 0
