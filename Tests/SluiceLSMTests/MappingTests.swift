@@ -63,6 +63,46 @@ func mappedTablesAnswerLikeTheModel(_ compression: Compression) throws {
   }
 }
 
+/// What is read in place is checked as what is read by calls: a flipped bit is found at the first read of its block.
+@Test(arguments: [Compression.none, .lz4])
+func aFlippedBitOfAMappedTableIsFound(_ compression: Compression) throws {
+  try withDirectory { directory in
+    let (engine, model) = try fill(directory, compression)
+    engine.close()
+    let files = RealFileSystem()
+    let name = try #require(try files.list(directory + "/engine").first { $0.hasSuffix(".table") })
+    let path = "\(directory)/engine/\(name)"
+    let descriptor = open(path, O_RDWR)
+    defer { close(descriptor) }
+    var random = SeededRandom(seed: 8)
+    var found = 0
+    for _ in 0..<20 {
+      // The first half of the file is blocks.
+      let offset = off_t(TableFormat.headerSize + random.below(Int(lseek(descriptor, 0, SEEK_END)) / 2))
+      var byte: UInt8 = 0
+      #expect(pread(descriptor, &byte, 1, offset) == 1)
+      var flipped = byte ^ (1 << UInt8(random.below(8)))
+      #expect(pwrite(descriptor, &flipped, 1, offset) == 1)
+      let damaged = try openEngine(
+        files, directory: directory + "/engine", cacheBytes: 40_000, compression: compression)
+      let snapshot = damaged.snapshot(at: 6000)
+      do {
+        for number in UInt64(0)..<3000 {
+          let row = try snapshot.row(makeKey(1, number))
+          #expect(row == model.get(makeKey(1, number), at: 6000))
+        }
+      } catch let error as EngineError {
+        found += 1
+        #expect(error.kind == .corrupt && error.file == path && error.offset != nil && error.keyRange != nil)
+      }
+      damaged.close()
+      #expect(pwrite(descriptor, &byte, 1, offset) == 1)
+    }
+    // A block none of whose versions is the newest of its key is not read.
+    #expect(found >= 15, "\(found) of 20")
+  }
+}
+
 @Test func aTableCutWhileItIsOpenIsAnError() throws {
   try withDirectory { directory in
     let (engine, model) = try fill(directory, .none)
