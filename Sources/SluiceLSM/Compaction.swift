@@ -124,9 +124,13 @@ func planGroups(_ tables: [TableInfo], smallSize: UInt64, mustRewrite: (TableInf
 }
 
 extension Engine {
-  /// Does one compaction if the version wants one; false when there is nothing to do. Flushes what freezes meanwhile.
+  /// Does one compaction if the version wants one; false when there is nothing to do.
   /// `isIdle`: nothing is being written, so fewer runs are worth a compaction.
-  public func compact(isIdle: Bool = false) throws(EngineError) -> Bool {
+  /// `meanwhile` is called after each megabyte merged and may flush this engine and others: memory waits for that, a
+  /// merge can wait.
+  public func compact(
+    isIdle: Bool = false, meanwhile: () throws(EngineError) -> Void = {}
+  ) throws(EngineError) -> Bool {
     try checkWritable()
     let horizon = horizon
     let dead = version.tables.filter { isDead($0, horizon: horizon) }.map(\.number)
@@ -139,7 +143,7 @@ extension Engine {
       return false
     }
     let writer = RunWriter(self, compaction.dropsTombstones ? .bottom : .above)
-    do { try run(compaction, horizon: horizon, writer: writer) } catch {
+    do { try run(compaction, horizon: horizon, writer: writer, meanwhile) } catch {
       // After a failed manifest write the new tables may be named by it.
       if failure == nil { writer.abandon() }
       throw error
@@ -154,7 +158,9 @@ extension Engine {
     return table.highestPosition <= version.deleted.last(table.firstPrefix, at: horizon)
   }
 
-  private func run(_ compaction: Compaction, horizon: UInt64, writer: RunWriter) throws(EngineError) {
+  private func run(
+    _ compaction: Compaction, horizon: UInt64, writer: RunWriter, _ meanwhile: () throws(EngineError) -> Void
+  ) throws(EngineError) {
     let wanted = Set(compaction.inputs)
     let runs = version.levels.flatMap { $0 }.filter { wanted.contains($0.number) }
     let deletions = version.deleted.all.filter { $0.position <= horizon }
@@ -175,7 +181,7 @@ extension Engine {
         try writer.endTable()
         for info in group.tables { add(info) }
       } else {
-        try merge(group, of: runs, filter: &filter, writer: writer)
+        try merge(group, of: runs, filter: &filter, writer: writer, meanwhile)
       }
     }
     var opened: [UInt64: Table] = [:]
@@ -187,23 +193,24 @@ extension Engine {
   }
 
   private func merge(
-    _ group: TableGroup, of runs: [RunInfo], filter: inout VersionFilter, writer: RunWriter
+    _ group: TableGroup, of runs: [RunInfo], filter: inout VersionFilter, writer: RunWriter,
+    _ meanwhile: () throws(EngineError) -> Void
   ) throws(EngineError) {
     let numbers = Set(group.tables.map(\.number))
     let inputs = runs.map { run in
       run.tables.filter { numbers.contains($0.number) }.compactMap { tables[$0.number] }
     }
     let merger = Merger(runs: [], tableRuns: inputs.filter { !$0.isEmpty }, usesCache: false)
-    var tableCount = writer.finished.count
+    var bytes = 0
     var more = try merger.start(at: nil)
     while more {
       let head = merger.head
+      bytes &+= head.key.count &+ head.value.count
       if filter.keeps(head) { try writer.add(head) }
       more = try merger.next()
-      if writer.finished.count > tableCount {
-        tableCount = writer.finished.count
-        // Memory waits for flush; a deep merge can wait.
-        while !current.frozen.isEmpty { _ = try flush() }
+      if bytes > 1 << 20 {
+        bytes = 0
+        try meanwhile()
       }
     }
   }

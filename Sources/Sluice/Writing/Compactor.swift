@@ -80,7 +80,7 @@ final class Compactor: Role, @unchecked Sendable {
     error.kind == .io && error.cause?.reason == .diskFull
   }
 
-  /// Flushes the oldest frozen generation, as far as no shard has done so within a merge of its own.
+  /// Flushes the oldest frozen generation.
   private func flush() throws(EngineError) -> Bool {
     let clock = pipeline.options.clock
     var flushedAny = false
@@ -101,7 +101,9 @@ final class Compactor: Role, @unchecked Sendable {
   private func compact(isIdle: Bool) throws(EngineError) -> Bool {
     let runs = levelZeroRuns()
     for shard in runs.indices.sorted(by: { runs[$0] > runs[$1] }) {
-      if try !pipeline.engines[shard].compact(isIdle: isIdle) { continue }
+      // A merge of seconds must not keep memory waiting.
+      let flushes = { () throws(EngineError) in _ = try self.flush() }
+      if try !pipeline.engines[shard].compact(isIdle: isIdle, meanwhile: flushes) { continue }
       pipeline.generations.noteRuns(levelZeroRuns().max() ?? 0)
       return true
     }
