@@ -114,7 +114,8 @@ import Testing
     let generations = Generations(budgetBytes: 1 << 20, partCount: 1, engineBytes: 0, clock: clock)
     #expect(generations.obstacle == nil)
     #expect(generations.count(1 << 20, engineBytes: 0))
-    generations.frozen(at: 1, engineBytes: 0)
+    generations.frozen(at: 1)
+    generations.begun(engineBytes: 0)
     #expect(!generations.count(900 << 10, engineBytes: 0))
     #expect(generations.waitNanoseconds(for: 64 << 10) == 0)
     #expect(generations.waitNanoseconds(for: 64 << 10) > 0)
@@ -136,7 +137,8 @@ import Testing
     #expect(!generations.count(400, engineBytes: 600))
     #expect(generations.held == (500, 0))
     #expect(generations.count(400, engineBytes: 700))
-    generations.frozen(at: 9, engineBytes: 550)
+    generations.frozen(at: 9)
+    generations.begun(engineBytes: 550)
     #expect(generations.held == (0, 1))
     #expect(!generations.count(400, engineBytes: 550))
     #expect(generations.held == (400, 1))
@@ -202,7 +204,8 @@ private struct Simulation {
     while frozen > 0 { pass(partEnd - now) }
     longestStall = max(longestStall, now - start)
     position += 1
-    generations.frozen(at: position, engineBytes: 0)
+    generations.frozen(at: position)
+    generations.begun(engineBytes: 0)
     frozen = active
     active = 0
     partsLeft = 4

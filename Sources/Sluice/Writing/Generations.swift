@@ -145,11 +145,10 @@ final class Generations: Sendable {
     }
   }
 
-  /// The engines are frozen at `position`, and hold `engineBytes` now.
-  func frozen(at position: UInt64, engineBytes: Int) {
+  /// The engines are about to be frozen at `position`.
+  func frozen(at position: UInt64) {
     let now = clock.monotonicNanoseconds()
     state.withLock { state in
-      state.emptyEngineBytes = engineBytes
       state.frozen.append(Frozen(position: position, sizeBytes: state.activeBytes, frozenAt: now))
       if state.batchBytes > 0 { state.memoryPerByte = Double(state.activeBytes) / Double(state.batchBytes) }
       state.activeBytes = 0
@@ -157,6 +156,9 @@ final class Generations: Sendable {
       if state.frozen.count == 1 { begin(&state, now) }
     }
   }
+
+  /// The engines are frozen, and hold `engineBytes` now.
+  func begun(engineBytes: Int) { state.withLock { $0.emptyEngineBytes = engineBytes } }
 
   private func begin(_ state: inout State, _ now: UInt64) {
     state.partsLeft = partCount

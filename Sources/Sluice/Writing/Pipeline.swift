@@ -321,8 +321,10 @@ final class Pipeline: Sendable {
     // Left behind a failure, or without draining: the next opening has it from the log.
     guard generations.isResolved else { return }
     do { try roles.withLock({ $0.appender })?.syncLog() } catch { throw failure(error) }
+    // In this order: the compactor, if it is awake, flushes what is frozen at once, and then takes the generation away.
+    generations.frozen(at: position)
     for engine in engines { engine.freeze(at: position) }
-    generations.frozen(at: position, engineBytes: engineBytes)
+    generations.begun(engineBytes: engineBytes)
     wakeCompactor()
   }
 
