@@ -172,6 +172,7 @@ public struct BatchBuilder: ~Copyable {
     invariant(
       fits(keySize: keySize, valueSize: valueSize) && slot < slotCount && count < .max,
       "command with slot \(slot), key of \(keySize) and value of \(valueSize) bytes in a batch of \(buffer.count)")
+    invariant(isWhole(tag, valueSize), "command with tag \(tag) and a value of \(valueSize) bytes, its condition cut")
     if !hasFirstLine { setFirstLine(line) }
     var step: UInt64 = 0
     var stepSize = 0
@@ -197,6 +198,16 @@ public struct BatchBuilder: ~Copyable {
 
 /// What a command takes besides key and value, at most: size, tag, slot, line, size of the key.
 private let commandOverhead = 10 + 1 + 2 + 10 + 10
+
+/// Whether a value of this size holds the condition that a command's kind asks for.
+@inline(__always)
+private func isWhole(_ tag: UInt8, _ valueSize: Int) -> Bool {
+  switch tag & CommandTag.kindMask {
+  case CommandKind.putIf.rawValue: valueSize >= BatchLimits.conditionSizeBytes
+  case CommandKind.deleteIf.rawValue: valueSize == BatchLimits.conditionSizeBytes
+  default: true
+  }
+}
 
 /// Signed numbers near zero become small unsigned ones: 0, -1, 1, -2 … -> 0, 1, 2, 3 …
 @inline(__always)

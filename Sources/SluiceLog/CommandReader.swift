@@ -15,11 +15,27 @@ public struct Command {
   /// Line of the script its statement begins on.
   public let line: Int
   public let key: UnsafeRawBufferPointer
+  /// The row, with the condition behind it where the kind has one.
   public let value: UnsafeRawBufferPointer
   /// Where the command begins in the body, in bytes.
   public let offset: Int
   /// Where its slot stands in the body.
   let slotOffset: Int
+
+  /// The value without its condition: what is stored.
+  @inlinable @inline(__always)
+  public var row: UnsafeRawBufferPointer {
+    guard kind.isConditional else { return value }
+    return UnsafeRawBufferPointer(rebasing: value[..<(value.count - BatchLimits.conditionSizeBytes)])
+  }
+
+  /// The position that the key's newest version must have, 0 for no such key; nil: no condition.
+  @inlinable
+  public var expectedPosition: UInt64? {
+    guard kind.isConditional else { return nil }
+    let offset = value.count - BatchLimits.conditionSizeBytes
+    return UInt64(littleEndian: value.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+  }
 }
 
 /// Hands out the commands of a batch front to back, a few ns each, without allocation.
@@ -127,11 +143,17 @@ public struct CommandReader {
     let slot = reader.readLittleEndian(UInt16.self)
     if tag & CommandTag.startsStatement != 0 { _ = reader.readVarint() }
     let keySize = reader.readVarint()
-    guard !reader.failed, tag & CommandTag.unknown == 0, CommandKind(rawValue: tag & CommandTag.kindMask) != nil,
-      slot < slotCount, keySize <= UInt64(BatchLimits.keySizeBytes), keySize <= UInt64(reader.remaining),
+    guard !reader.failed, tag & CommandTag.unknown == 0,
+      let kind = CommandKind(rawValue: tag & CommandTag.kindMask), slot < slotCount,
+      keySize <= UInt64(BatchLimits.keySizeBytes), keySize <= UInt64(reader.remaining),
       tag & CommandTag.positionKey == 0 || keySize >= 8,
       reader.remaining - Int(keySize) <= BatchLimits.valueSizeBytes
     else { return nil }
-    return tag
+    let valueSize = reader.remaining - Int(keySize)
+    switch kind {
+    case .putIf: return valueSize >= BatchLimits.conditionSizeBytes ? tag : nil
+    case .deleteIf: return valueSize == BatchLimits.conditionSizeBytes ? tag : nil
+    default: return tag
+    }
   }
 }

@@ -277,9 +277,10 @@ final class SegmentInspection {
     var commands = batch.commands()
     while let command = commands.next() {
       let start = command.startsStatement ? " starts_statement=yes" : ""
+      let condition = command.expectedPosition.map { " expected_position=\($0)" } ?? ""
       report.tell(
         "  command position=\(batch.firstPosition &+ UInt64(command.index)) kind=\(command.kind) slot=\(command.slot) "
-          + "line=\(command.line) key=\(hexDigits(command.key)) value_bytes=\(command.value.count)\(start)")
+          + "line=\(command.line) key=\(hexDigits(command.key)) value_bytes=\(command.row.count)\(condition)\(start)")
     }
     withExtendedLifetime(batch) {}
   }

@@ -164,7 +164,15 @@ public final class Log: @unchecked Sendable {
   /// two normal segments have the same first position.
   private func writer(for size: UInt64) throws(LogError) -> SegmentWriter {
     if let poison { throw poison }
-    if let current, current.end >= SegmentSizes.sealed, nextPosition > current.firstPosition { try sealCurrent() }
+    if let current, current.end >= SegmentSizes.sealed || current.isEarlierFormat,
+      nextPosition > current.firstPosition
+    {
+      try sealCurrent()
+    }
+    if let earlier = current, earlier.isEarlierFormat {
+      current = nil
+      current = try earlier.renewed(fileSystem, directory: directory)
+    }
     let writer: SegmentWriter
     if let current { writer = current } else { writer = try createSegment() }
     try writer.prepare(for: size)

@@ -13,8 +13,8 @@
 // The first 512 bytes (one sector, written at once), little-endian:
 //
 //    0  8 bytes  "SLUICELG"
-//    8  u16  version 1
-//   10  u16  lowest version of a reader that understands the file: 1
+//    8  u16  version 2
+//   10  u16  lowest version of a reader that understands the file: 2
 //   12  u32  kind: 0 normal, 1 staged (and adopted: the file is renamed, not rewritten)
 //   16  u64  serial: random, unique for each use; record headers are checksummed with it
 //   24  u64  firstPosition: of the name; 0 in a staged file, whose positions are relative
@@ -29,15 +29,19 @@
 // Limits: sealed at 64 MiB, plus the group that crossed it. A reader refuses what it does not know: another magic or
 // checksum is corruption, a higher lowest reader version is `unsupported`.
 //
+// Version 1 had no commands of the kinds putIf and deleteIf (Batch.swift), and is else the same. A segment of an
+// earlier version is read, but not written on: the first write of this version seals it and begins the next one. If it
+// holds no command, so that the next one would have its name, it is written anew with this version in its header.
+//
 // Example: serial 0x1122334455667788, first position 10, store 0x99:
-//   53 4c 55 49 43 45 4c 47  01 00 01 00 00 00 00 00  88 77 66 55 44 33 22 11  0a 00 00 00 00 00 00 00
-//   99 00 00 00 00 00 00 00  9f 77 33 86  00 … 00
+//   53 4c 55 49 43 45 4c 47  02 00 02 00 00 00 00 00  88 77 66 55 44 33 22 11  0a 00 00 00 00 00 00 00
+//   99 00 00 00 00 00 00 00  d9 c5 15 fe  00 … 00
 import SluiceSystem
 
 /// What a segment's header says.
 struct SegmentHeader: Equatable {
   static let size = 512
-  static let version: UInt16 = 1
+  static let version: UInt16 = 2
   private static let magic: UInt64 = 0x474c_4543_4955_4c53  // "SLUICELG", little-endian
 
   enum Kind: UInt32 {
@@ -49,13 +53,15 @@ struct SegmentHeader: Equatable {
   let serial: UInt64
   let firstPosition: UInt64
   let storeID: UInt64
+  /// Format version of the file.
+  var version = Self.version
 
   /// Appends the 512 bytes.
   func encode(into buffer: inout ByteBuffer) {
     let start = buffer.count
     buffer.append(littleEndian: Self.magic)
-    buffer.append(littleEndian: Self.version)
-    buffer.append(littleEndian: Self.version)
+    buffer.append(littleEndian: version)
+    buffer.append(littleEndian: version)
     buffer.append(littleEndian: kind.rawValue)
     buffer.append(littleEndian: serial)
     buffer.append(littleEndian: firstPosition)
@@ -94,7 +100,8 @@ struct SegmentHeader: Equatable {
           "\(path) has log format \(version) and needs a reader of \(lowestReader); this one reads \(Self.version)")
     }
     guard let kind = Kind(rawValue: kindCode) else { throw .corrupt(path, 0, "segment of unknown kind \(kindCode)") }
-    return SegmentHeader(kind: kind, serial: serial, firstPosition: firstPosition, storeID: storeID)
+    return SegmentHeader(
+      kind: kind, serial: serial, firstPosition: firstPosition, storeID: storeID, version: version)
   }
 }
 

@@ -6,7 +6,10 @@ import SluiceSystem
 final class SegmentWriter {
   let file: any File
   let path: String
-  let firstPosition: UInt64
+  let header: SegmentHeader
+  var firstPosition: UInt64 { header.firstPosition }
+  /// Whether the file's format is an earlier one, whose readers may not know what would be written to it.
+  var isEarlierFormat: Bool { header.version < SegmentHeader.version }
   /// What record headers are checksummed with.
   let seed: UInt32
   /// Where the next record goes.
@@ -24,16 +27,18 @@ final class SegmentWriter {
   init(file: any File, path: String, header: SegmentHeader, end: UInt64, size: UInt64) {
     self.file = file
     self.path = path
-    firstPosition = header.firstPosition
+    self.header = header
     seed = RecordHeader.seed(serial: header.serial)
     self.end = end
     syncedEnd = end
     zeroedEnd = max(size, end)
   }
 
-  /// Creates a segment with a durable header under its final name: written as `.new`, synced, renamed.
+  /// Creates a segment with a durable header, and `records` behind it, under its final name: written as `.new`, synced,
+  /// renamed.
   static func create(
-    _ fileSystem: any FileSystem, directory: String, header: SegmentHeader
+    _ fileSystem: any FileSystem, directory: String, header: SegmentHeader,
+    records: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
   ) throws(LogError) -> SegmentWriter {
     let newPath = directory + "/" + SegmentName.new(first: header.firstPosition).text
     let path = directory + "/" + SegmentName.normal(first: header.firstPosition).text
@@ -42,14 +47,33 @@ final class SegmentWriter {
       defer { new.close() }
       var bytes = ByteBuffer(capacity: SegmentHeader.size)
       header.encode(into: &bytes)
+      bytes.append(records)
       try new.write(bytes.bytes, at: 0)
       try new.sync()
       try fileSystem.rename(newPath, to: path)
       try fileSystem.syncDirectory(directory)
       let file = try fileSystem.open(path, .write)
-      let size = UInt64(SegmentHeader.size)
+      let size = UInt64(bytes.count)
       return SegmentWriter(file: file, path: path, header: header, end: size, size: size)
     } catch { throw LogError("create the segment \(path)", error) }
+  }
+
+  /// Puts a segment of this format in the place of one of an earlier format that holds no command: the same serial, so
+  /// the same records, which are few (resolutions of what stands in front).
+  func renewed(_ fileSystem: any FileSystem, directory: String) throws(LogError) -> SegmentWriter {
+    defer { file.close() }
+    let count = Int(end) - SegmentHeader.size
+    var records = ByteBuffer(capacity: count)
+    let target = UnsafeMutableRawBufferPointer(start: records.reserve(count), count: count)
+    let read: Int
+    do { read = try file.read(at: UInt64(SegmentHeader.size), into: target) } catch {
+      throw LogError("read \(count) bytes of \(path)", error)
+    }
+    guard read == count else { throw .corrupt(path, end, "the file ends before its records do") }
+    records.advance(count)
+    var header = header
+    header.version = SegmentHeader.version
+    return try SegmentWriter.create(fileSystem, directory: directory, header: header, records: records.bytes)
   }
 
   /// Fills with zeros ahead of a group of `size` bytes when it is a small one; large ones are just appended.

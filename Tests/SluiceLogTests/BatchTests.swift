@@ -39,6 +39,50 @@ private let exampleSerial: UInt64 = 0x1122_3344_5566_7788
   #expect(end == nil)
 }
 
+@Test func conditionsHaveTheBytesOfTheFormatFile() throws {
+  var builder = BatchBuilder()
+  builder.append(.putIf, slot: 5, line: 7, key: [1, 2], value: Array("ab".utf8) + bytes("09 00 00 00 00 00 00 00"))
+  builder.append(.deleteIf, slot: 5, line: 8, key: [3], value: bytes("02 01 00 00 00 00 00 00"))
+  let batch = builder.seal(timeMicroseconds: 1)
+  #expect(
+    hex(batch.body) == "11 15 05 00 00 02 01 02 61 62 09 00 00 00 00 00 00 00 "
+      + "0e 16 05 00 02 01 03 02 01 00 00 00 00 00 00")
+  var reader = batch.commands()
+  let first = reader.next(), second = reader.next()
+  let put = try #require(first), removal = try #require(second)
+  #expect(Array(put.row) == Array("ab".utf8) && put.value.count == 10 && put.expectedPosition == 9)
+  #expect(removal.row.isEmpty && removal.expectedPosition == 258)
+  withExtendedLifetime(batch) {}
+}
+
+@Test func otherKindsHaveNoCondition() throws {
+  for kind in [CommandKind.insert, .ignore, .put, .delete, .catalog] {
+    var builder = BatchBuilder()
+    builder.append(kind, key: [1], value: [1, 2, 3, 4, 5, 6, 7, 8, 9])
+    let batch = builder.seal(timeMicroseconds: 1)
+    var reader = batch.commands()
+    let next = reader.next()
+    let command = try #require(next)
+    #expect(command.row.count == 9 && command.expectedPosition == nil, "\(kind)")
+    withExtendedLifetime(batch) {}
+  }
+}
+
+/// A condition that is cut would make a reader look in front of the value: such a body is corruption.
+@Test(arguments: [(CommandKind.put, CommandKind.putIf), (.put, .deleteIf)], 0...10)
+func conditionsThatAreCutAreRefused(_ kinds: (was: CommandKind, becomes: CommandKind), _ size: Int) {
+  var builder = BatchBuilder()
+  builder.append(kinds.was, key: [1], value: Array(repeating: 7, count: size))
+  let batch = builder.seal(timeMicroseconds: 1)
+  var body = Array(batch.body)
+  #expect(body[1] & 0x0f == kinds.was.rawValue)
+  body[1] = body[1] & 0xf0 | kinds.becomes.rawValue
+  let header = RecordHeader(batch.buffer.base)
+  let isSound = kinds.becomes == .putIf ? size >= 8 : size == 8
+  let flaw = body.withUnsafeBytes { CommandReader.flaw(in: $0, header) }
+  #expect(flaw == (isSound ? nil : "command 0 at offset 0 of the body is malformed"))
+}
+
 @Test func everyFlippedBitOfARecordIsFound() {
   var record = Array(bytes(exampleRecord)[..<74])
   for bit in 0..<(record.count * 8) {
@@ -95,10 +139,12 @@ private func rows(of batch: Batch) -> [Row] {
     for _ in 0...random.below(200) {
       let starts = expected.isEmpty || random.chance(2, of: 3)
       if starts { line = max(0, line + random.below(300) - 20) }
-      let row = Row(
-        kind: [.insert, .ignore, .put, .delete, .catalog][random.below(5)], startsStatement: starts,
-        slot: UInt16(random.below(4096)), line: line, key: random.bytes(random.below(300)),
-        value: random.bytes(random.below(random.chance(1, of: 20) ? 40_000 : 60)))
+      var row = Row(
+        kind: [.insert, .ignore, .put, .delete, .putIf, .deleteIf, .catalog][random.below(7)], startsStatement: starts,
+        slot: UInt16(random.below(4096)), line: line, key: random.bytes(random.below(300)), value: [])
+      let valueSize = random.below(random.chance(1, of: 20) ? 40_000 : 60)
+      row.value = random.bytes(
+        row.kind == .deleteIf ? 8 : row.kind == .putIf ? valueSize + 8 : valueSize)
       let mark = builder.mark()
       builder.append(
         row.kind, startsStatement: row.startsStatement, slot: row.slot, line: row.line, key: row.key, value: row.value)

@@ -33,8 +33,8 @@ private func encoded(_ write: (inout ByteBuffer) -> Void) -> [UInt8] {
   let sector = encoded { header.encode(into: &$0) }
   #expect(sector.count == 512 && sector[44...].allSatisfy { $0 == 0 })
   #expect(
-    hex(sector[..<44]) == "53 4c 55 49 43 45 4c 47 01 00 01 00 00 00 00 00 88 77 66 55 44 33 22 11 0a 00 00 00 "
-      + "00 00 00 00 99 00 00 00 00 00 00 00 9f 77 33 86")
+    hex(sector[..<44]) == "53 4c 55 49 43 45 4c 47 02 00 02 00 00 00 00 00 88 77 66 55 44 33 22 11 0a 00 00 00 "
+      + "00 00 00 00 99 00 00 00 00 00 00 00 d9 c5 15 fe")
   #expect(try sector.withUnsafeBytes { try SegmentHeader.decode($0, path: "x") } == header)
 }
 
@@ -42,15 +42,15 @@ private func encoded(_ write: (inout ByteBuffer) -> Void) -> [UInt8] {
   var sector = encoded {
     SegmentHeader(kind: .normal, serial: 1, firstPosition: 1, storeID: 2).encode(into: &$0)
   }
-  sector[8] = 3
-  sector[10] = 2
+  sector[8] = 4
+  sector[10] = 3
   let sum = sector[..<40].withUnsafeBytes { checksum($0) }
   withUnsafeBytes(of: sum.littleEndian) { sector.replaceSubrange(40..<44, with: $0) }
   let error = #expect(throws: LogError.self) {
     try sector.withUnsafeBytes { try SegmentHeader.decode($0, path: "log/7.log") }
   }
   #expect(error?.kind == .unsupported)
-  #expect(error?.message == "log/7.log has log format 3 and needs a reader of 2; this one reads 1")
+  #expect(error?.message == "log/7.log has log format 4 and needs a reader of 3; this one reads 2")
 }
 
 @Test func segmentNamesComeBack() {

@@ -248,3 +248,66 @@ import Testing
 private func removeAll(_ disk: RealFileSystem, _ path: String) {
   for name in (try? disk.list(path)) ?? [] { try? disk.remove(path + "/" + name) }
 }
+
+/// The log of an earlier version: its segments have that version in their headers.
+private func setVersion(_ version: UInt16, of path: String, _ disk: SimulatedFileSystem) throws {
+  var content = try #require(disk.content(path))
+  var header = try content[..<512].withUnsafeBytes { try SegmentHeader.decode($0, path: path) }
+  header.version = version
+  var sector = ByteBuffer()
+  header.encode(into: &sector)
+  content.replaceSubrange(..<512, with: Array(sector.bytes))
+  try disk.setContent(path, content)
+}
+
+private func version(of path: String, _ disk: SimulatedFileSystem) throws -> UInt16 {
+  let content = try #require(disk.content(path))
+  return try content[..<512].withUnsafeBytes { try SegmentHeader.decode($0, path: path).version }
+}
+
+/// What this version writes never gets into a file that an earlier program takes for its own.
+@Test func aSegmentOfAnEarlierVersionIsSealedByTheFirstWrite() throws {
+  let disk = SimulatedFileSystem()
+  let log = try openLog(disk)
+  try log.commit("a", "b")
+  log.close()
+  try setVersion(1, of: firstSegment, disk)
+  let before = disk.content(firstSegment)
+  let reading = try openLog(disk)
+  #expect(try words(reading) == ["a@1-1", "b@2-2"])
+  reading.close()
+  #expect(disk.content(firstSegment) == before, "reading changes nothing")
+  let again = try openLog(disk)
+  try again.append([makeBatch("c")], [Resolution(batchFirstPosition: 2, rejected: [(0, 1)])])
+  try again.sync()
+  again.close()
+  #expect(try version(of: firstSegment, disk) == 1)
+  #expect(try version(of: "log/00000000000000000003.log", disk) == 2)
+  #expect(try reopenedWords(disk) == ["a@1-1", "b@2-2", "c@3-3", "!2:0"])
+}
+
+/// It cannot be sealed, for the next one would have its name.
+@Test func anEarlierSegmentWithoutCommandsIsWrittenAnew() throws {
+  let disk = SimulatedFileSystem()
+  let log = try openLog(disk)
+  try log.commit("a")
+  let staged = try log.stage()
+  try staged.append(makeBatch("b", count: 2))
+  try staged.finish()
+  _ = try log.adopt(staged)
+  try log.append([], [Resolution(batchFirstPosition: 2, rejected: [(1, 1)])])
+  try log.sync()
+  log.close()
+  let last = "log/00000000000000000004.log"
+  for path in [firstSegment, "log/00000000000000000002.adopted.log", last] { try setVersion(1, of: path, disk) }
+  let expected = ["a@1-1", "b@2-3", "!2:1"]
+  #expect(try reopenedWords(disk) == expected)
+  #expect(try version(of: last, disk) == 1)
+  let again = try openLog(disk)
+  try again.commit("c")
+  #expect(try words(again) == expected + ["c@4-4"])
+  again.close()
+  #expect(try version(of: last, disk) == 2)
+  #expect(try reopenedWords(disk) == expected + ["c@4-4"])
+  #expect(try disk.list("log").count == 3)
+}
