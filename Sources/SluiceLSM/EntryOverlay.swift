@@ -40,6 +40,16 @@ public final class EntryOverlay {
         valueSize: UInt32(truncatingIfNeeded: value.count)))
   }
 
+  /// Calls `body` with the entry of `key`, a deletion included, and returns its result; nil when there is none. Its
+  /// position is above any that a log gives out, and another one for each entry.
+  public func find<R>(_ key: UnsafeRawBufferPointer, _ body: (Entry) -> R) -> R? {
+    guard let found = run?.find(SearchKey(key), trailer: .max)?.pointee else { return nil }
+    return body(
+      Entry(
+        key: found.keyBytes, position: found.trailer >> 8, kind: isTombstone(found.trailer) ? .tombstone : .put,
+        value: found.valueBytes))
+  }
+
   private func append(_ entry: MemoryEntry) {
     if count == storage.capacity { grow() }
     (storage.base + count).initialize(to: entry)

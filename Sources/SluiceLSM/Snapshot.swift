@@ -29,7 +29,8 @@ public struct Snapshot: Sendable {
     return try find(key, &scratch, body)
   }
 
-  private func find<R>(
+  /// The same with the thread's own `scratch`, which saves allocations.
+  public func find<R>(
     _ key: UnsafeRawBufferPointer, _ scratch: inout LookupScratch, _ body: (Entry) -> R
   ) throws(EngineError) -> R? {
     try state.find(key, at: position, &scratch, body)

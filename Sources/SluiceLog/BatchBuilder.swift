@@ -57,6 +57,18 @@ public struct BatchBuilder: ~Copyable {
     if let source = value.baseAddress { (target + key.count).copyMemory(from: source, byteCount: value.count) }
   }
 
+  /// As above, for a command on a condition: `expectedPosition` stands behind the row in the value.
+  public mutating func append(
+    kind: CommandKind, startsStatement: Bool, slot: UInt16, line: Int, key: UnsafeRawBufferPointer,
+    row: UnsafeRawBufferPointer, expectedPosition: UInt64
+  ) {
+    let tag = kind.rawValue | (startsStatement ? CommandTag.startsStatement : 0)
+    let target = open(tag, slot, line, keySize: key.count, valueSize: row.count &+ 8)
+    if let source = key.baseAddress { target.copyMemory(from: source, byteCount: key.count) }
+    if let source = row.baseAddress { (target + key.count).copyMemory(from: source, byteCount: row.count) }
+    target.storeBytes(of: expectedPosition.littleEndian, toByteOffset: key.count &+ row.count, as: UInt64.self)
+  }
+
   /// As above, for a key that begins with `keyPrefix`, big-endian, and goes on with `key`. Returns where the command
   /// begins in the body.
   @inline(__always)
@@ -77,9 +89,11 @@ public struct BatchBuilder: ~Copyable {
   public var body: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.bytes[RecordHeader.size...]) }
 
   /// Appends a command whose key is `tableID` and the command's own position, and whose slot is `slot` or, when nil,
-  /// follows from the position. Both are filled in when the batch gets its positions.
+  /// follows from the position. Both are filled in when the batch gets its positions; until then the key holds
+  /// `provisional` in their place.
   public mutating func appendPositionKeyed(
-    tableID: UInt32, kind: CommandKind, slot: UInt16?, startsStatement: Bool, line: Int, value: UnsafeRawBufferPointer
+    tableID: UInt32, kind: CommandKind, slot: UInt16?, startsStatement: Bool, line: Int,
+    value: UnsafeRawBufferPointer, provisional: UInt64 = 0
   ) {
     var tag = kind.rawValue | CommandTag.positionKey
     if startsStatement { tag |= CommandTag.startsStatement }
@@ -87,7 +101,7 @@ public struct BatchBuilder: ~Copyable {
     let target = open(tag, slot ?? 0, line, keySize: 12, valueSize: value.count)
     hasPositionKeys = true
     target.storeBytes(of: tableID.bigEndian, as: UInt32.self)
-    target.storeBytes(of: 0, toByteOffset: 4, as: UInt64.self)
+    target.storeBytes(of: provisional.bigEndian, toByteOffset: 4, as: UInt64.self)
     if let source = value.baseAddress { (target + 12).copyMemory(from: source, byteCount: value.count) }
   }
 

@@ -9,6 +9,10 @@ public struct Command {
   public let index: Int
   let tag: UInt8
   public let kind: CommandKind
+  /// Whether its key ends with its own position, which it gets when the batch does.
+  public var isPositionKeyed: Bool { tag & CommandTag.positionKey != 0 }
+  /// Whether its slot follows from its position.
+  public var isPositionSlotted: Bool { tag & CommandTag.positionSlot != 0 }
   /// Whether it is the first of its statement.
   public var startsStatement: Bool { tag & CommandTag.startsStatement != 0 }
   public let slot: UInt16

@@ -79,7 +79,7 @@ public enum InsertParser {
   }
 
   /// Reads what stands behind a row and moves the cursor behind it. `atEnd`: no more text can follow `end`.
-  /// Throws unsupported for ON CONFLICT and RETURNING, syntax for anything else.
+  /// Throws evaluated for ON CONFLICT and RETURNING, syntax for anything else.
   public static func nextDelimiter(
     cursor: inout UnsafePointer<UInt8>, end: UnsafePointer<UInt8>, atEnd: Bool
   ) throws(SQLError) -> Delimiter {
@@ -335,11 +335,8 @@ extension InsertParser {
       cursor = end
       return .statementEnd
     }
-    if lexer.isWord(token, "ON") {
-      throw SQLError(.unsupported, "ON CONFLICT is not supported: use INSERT OR REPLACE", offset: token.start)
-    }
-    if lexer.isWord(token, "RETURNING") {
-      throw SQLError(.unsupported, "RETURNING is not supported", offset: token.start)
+    if lexer.isWord(token, "ON") || lexer.isWord(token, "RETURNING") {
+      throw SQLError(.evaluated, "SQLite evaluates this INSERT", offset: token.start)
     }
     throw SQLError.unexpected(token, in: lexer)
   }

@@ -1,13 +1,28 @@
-// INSERT up to its rows: what is accepted, and what is refused in which words.
+// INSERT up to its rows, and which forms of it the row path reads.
 
 extension Parser {
-  /// INSERT as a statement of its own: its header, or one of the two statements `.dump` writes about sqlite_sequence.
+  /// INSERT as a statement of its own: plain rows by their header, other forms taken apart, or one of the two statements
+  /// `.dump` writes about sqlite_sequence.
   mutating func insert() throws(SQLError) -> Statement {
-    let header = try insertHeader()
+    let start = self
+    let target = try insertTarget()
+    guard at("VALUES") || at("DEFAULT") else {
+      self = start
+      return .change(try insertChange(with: 0..<0))
+    }
+    if target.alias != nil || target.orAction == .fail || target.orAction == .rollback {
+      self = start
+      return .change(try insertChange(with: 0..<0))
+    }
+    let header = try insertHeader(target)
     advance()
     guard sameName(header.table, "sqlite_sequence") else {
-      if header.form == .defaultValues { try finish() }
-      return .insert(header)
+      guard header.form == .defaultValues, !at(.end), !at(.semicolon) else {
+        if header.form == .defaultValues { try finish() }
+        return .insert(header)
+      }
+      self = start
+      return .change(try insertChange(with: 0..<0))
     }
     guard header.columns == nil, header.form == .values, header.orAction == .abort else {
       return .refused("INSERT INTO sqlite_sequence is supported as VALUES('table',number) only")
@@ -29,38 +44,67 @@ extension Parser {
     return .setSequence(table: table, value: isNegative ? -number : number)
   }
 
-  /// INSERT [OR x] INTO [main.]name [(columns)] through VALUES or DEFAULT VALUES.
-  mutating func insertHeader() throws(SQLError) -> InsertHeader {
-    var action = OrAction.abort
-    if take("REPLACE") {
-      action = .replace
-    } else {
-      try expect("INSERT")
-      if take("OR") { action = try orAction() }
-    }
-    try expect("INTO")
-    let tableOffset = token.start
-    let table = try qualifiedName()
-    if at("AS") { throw unsupported("INSERT INTO … AS is not supported") }
+  /// What stands in front of the rows, whatever form they have.
+  struct InsertTarget {
+    var orAction = OrAction.abort
+    var table = ""
+    var tableOffset = 0
+    var alias: String?
     var columns: [String]?
     var columnOffsets: [Int] = []
-    if at(.leftParen) {
-      let list = try insertColumns()
-      (columns, columnOffsets) = (list.names, list.offsets)
-    }
-    let form = try insertForm()
-    return InsertHeader(
-      orAction: action, table: table, tableOffset: tableOffset, columns: columns, columnOffsets: columnOffsets,
-      form: form, valuesOffset: token.end)
   }
 
-  private mutating func orAction() throws(SQLError) -> OrAction {
+  /// INSERT [OR x] INTO [main.]name [AS alias] [(columns)].
+  mutating func insertTarget() throws(SQLError) -> InsertTarget {
+    var target = InsertTarget()
+    if take("REPLACE") {
+      target.orAction = .replace
+    } else {
+      try expect("INSERT")
+      if take("OR") { target.orAction = try orAction() }
+    }
+    try expect("INTO")
+    target.tableOffset = token.start
+    target.table = try qualifiedName()
+    if take("AS") { target.alias = try name() }
+    if at(.leftParen) {
+      let list = try insertColumns()
+      (target.columns, target.columnOffsets) = (list.names, list.offsets)
+    }
+    return target
+  }
+
+  /// INSERT through VALUES or DEFAULT VALUES; anything that the row path does not read is thrown as `evaluated`.
+  mutating func insertHeader() throws(SQLError) -> InsertHeader {
+    let target = try insertTarget()
+    guard at("VALUES") || at("DEFAULT"), target.alias == nil, target.orAction != .fail, target.orAction != .rollback
+    else {
+      if at("SELECT") || at("WITH") || at("VALUES") || at("DEFAULT") {
+        throw SQLError(.evaluated, "SQLite evaluates this INSERT", offset: token.start)
+      }
+      throw unexpected()
+    }
+    return try insertHeader(target)
+  }
+
+  /// Leaves the VALUES word as the next token.
+  private mutating func insertHeader(_ target: InsertTarget) throws(SQLError) -> InsertHeader {
+    var form = InsertHeader.Form.values
+    if take("DEFAULT") {
+      guard at("VALUES") else { throw unexpected() }
+      form = .defaultValues
+    }
+    return InsertHeader(
+      orAction: target.orAction, table: target.table, tableOffset: target.tableOffset, columns: target.columns,
+      columnOffsets: target.columnOffsets, form: form, valuesOffset: token.end)
+  }
+
+  mutating func orAction() throws(SQLError) -> OrAction {
     if take("ABORT") { return .abort }
     if take("IGNORE") { return .ignore }
     if take("REPLACE") { return .replace }
-    if at("FAIL") || at("ROLLBACK") {
-      throw unsupported("INSERT OR \(lexer.text(token).uppercased()) is not supported: a statement is all or nothing")
-    }
+    if take("FAIL") { return .fail }
+    if take("ROLLBACK") { return .rollback }
     throw unexpected()
   }
 
@@ -70,18 +114,5 @@ extension Parser {
       throw invalid("too many columns: \(columns.names.count), the limit is \(CreateTable.maximumColumns)")
     }
     return columns
-  }
-
-  /// Leaves the VALUES word as the next token.
-  private mutating func insertForm() throws(SQLError) -> InsertHeader.Form {
-    if at("VALUES") { return .values }
-    if at("SELECT") || at("WITH") || at(.leftParen) {
-      throw unsupported("INSERT … SELECT is not supported: insert the rows with VALUES")
-    }
-    if take("DEFAULT") {
-      guard at("VALUES") else { throw unexpected() }
-      return .defaultValues
-    }
-    throw unexpected()
   }
 }

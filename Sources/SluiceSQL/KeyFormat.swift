@@ -62,12 +62,22 @@ public enum KeyFormat {
     }
   }
 
+  /// Appends a text, without a copy of its own.
+  public static func append(text bytes: UnsafeRawBufferPointer, to key: inout ByteBuffer) {
+    append(bytes, tag: text, to: &key)
+  }
+
+  /// Appends a blob, without a copy of its own.
+  public static func append(blob bytes: UnsafeRawBufferPointer, to key: inout ByteBuffer) {
+    append(bytes, tag: blob, to: &key)
+  }
+
   @inline(__always)
-  static func append(integer: Int64, to key: inout ByteBuffer) {
+  public static func append(integer: Int64, to key: inout ByteBuffer) {
     append(magnitude: integer.magnitude, isNegative: integer < 0, fraction: 0, to: &key)
   }
 
-  static func append(real: Double, to key: inout ByteBuffer) {
+  public static func append(real: Double, to key: inout ByteBuffer) {
     if real.isNaN { return key.append(byte: null) }
     if real >= 0x1p63 {
       key.append(byte: aboveIntegers)
@@ -110,6 +120,54 @@ public enum KeyFormat {
     }
     key.append(UnsafeRawBufferPointer(rebasing: bytes[start...]))
     key.append(littleEndian: UInt16(0))
+  }
+}
+
+/// Takes an encoded key apart into the ranges of its columns, without decoding them.
+public struct KeyParts {
+  private let key: UnsafeRawBufferPointer
+  private var offset: Int
+
+  public init(_ key: UnsafeRawBufferPointer, offset: Int = 0) {
+    self.key = key
+    self.offset = offset
+  }
+
+  /// The next column's bytes; empty at the end of the key, and where the bytes are no key.
+  public mutating func next() -> Range<Int> {
+    let start = offset
+    guard start < key.count else { return start..<start }
+    let tag = key[start]
+    switch tag {
+    case KeyFormat.null: offset += 1
+    case KeyFormat.belowIntegers, KeyFormat.aboveIntegers: offset += 9
+    case KeyFormat.text, KeyFormat.blob: skipBytes()
+    case KeyFormat.positive...(KeyFormat.positive + 8): skipNumber(Int(tag - KeyFormat.positive), flip: 0)
+    case (KeyFormat.negative - 8)...KeyFormat.negative: skipNumber(Int(KeyFormat.negative - tag), flip: 0xff)
+    default: offset = key.count
+    }
+    offset = min(offset, key.count)
+    return start..<offset
+  }
+
+  private mutating func skipNumber(_ size: Int, flip: UInt8) {
+    let marker = offset + 1 + size
+    offset = marker + 1
+    if marker < key.count, key[marker] ^ flip == KeyFormat.fractional { offset += 8 }
+  }
+
+  private mutating func skipBytes() {
+    offset += 1
+    while offset < key.count {
+      if key[offset] != 0 {
+        offset += 1
+      } else if offset + 1 < key.count, key[offset + 1] == 0 {
+        offset += 2
+        return
+      } else {
+        offset += 2
+      }
+    }
   }
 }
 

@@ -17,7 +17,12 @@ extension Parser {
     let isRollback = at("ROLLBACK")
     advance()
     if take("TRANSACTION"), !at(.semicolon), !at(.end), !at("TO") { _ = try name() }
-    if isRollback, at("TO") { return .refused("ROLLBACK TO is not supported: a transaction has no savepoints") }
+    if isRollback, take("TO") {
+      _ = take("SAVEPOINT")
+      let name = try self.name()
+      try finish()
+      return .rollbackTo(name)
+    }
     try finish()
     return isRollback ? .rollback : .commit
   }
@@ -26,6 +31,16 @@ extension Parser {
   private mutating func transactionName() throws(SQLError) {
     if take("TRANSACTION"), !at(.semicolon), !at(.end) { _ = try name() }
     try finish()
+  }
+
+  /// SAVEPOINT and RELEASE.
+  mutating func savepoint() throws(SQLError) -> Statement {
+    let isRelease = at("RELEASE")
+    advance()
+    if isRelease { _ = take("SAVEPOINT") }
+    let name = try self.name()
+    try finish()
+    return isRelease ? .release(name) : .savepoint(name)
   }
 
   mutating func pragma() throws(SQLError) -> Statement {

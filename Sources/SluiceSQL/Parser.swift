@@ -202,6 +202,8 @@ extension Parser {
     if at("WITH") { return try with() }
     if at("EXPLAIN") { return try explain() }
     if at("DELETE") { return try delete() }
+    if at("UPDATE") { return .change(try update(with: 0..<0)) }
+    if at("SAVEPOINT") || at("RELEASE") { return try savepoint() }
     if at("PRAGMA") { return try pragma() }
     if at("SHOW") { return try show() }
     if at("SET") { return try set() }
@@ -213,37 +215,20 @@ extension Parser {
 
   /// The sentence for a statement that Sluice refuses by its first word.
   private func refusal() -> String? {
-    if at("UPDATE") { return "UPDATE is not supported: write the new row with INSERT OR REPLACE" }
     if at("ALTER") { return "ALTER TABLE is not supported: create a new table and load it" }
-    if at("SAVEPOINT") || at("RELEASE") {
-      return "\(lexer.text(token).uppercased()) is not supported: a transaction has no savepoints"
-    }
     if at("ATTACH") || at("DETACH") {
       return "\(lexer.text(token).uppercased()) is not supported: a store is one database"
     }
     return nil
   }
 
-  /// WITH … SELECT is a query; before any other verb WITH is refused.
+  /// WITH in front of a query, or of a change.
   private mutating func with() throws(SQLError) -> Statement {
-    let start = self
-    var depth = 0
-    while true {
-      advance()
-      switch token.kind {
-      case .end, .semicolon: throw unexpected()
-      case .illegal: throw unexpected()
-      case .leftParen: depth += 1
-      case .rightParen: depth -= 1
-      case .word where depth == 0:
-        if at("SELECT") || at("VALUES") { return .select }
-        if at("INSERT") || at("REPLACE") || at("UPDATE") || at("DELETE") {
-          return .refused("WITH before \(lexer.text(token).uppercased()) is not supported")
-        }
-      default: break
-      }
-      if depth < 0 { throw start.unexpected() }
-    }
+    let with = try skipWith()
+    if at("INSERT") || at("REPLACE") { return .change(try insertChange(with: with)) }
+    if at("UPDATE") { return .change(try update(with: with)) }
+    if at("DELETE") { return .change(try delete(with: with)) }
+    return .select
   }
 
   private mutating func explain() throws(SQLError) -> Statement {
@@ -260,13 +245,9 @@ extension Parser {
     return .explain(queryPlan: queryPlan, innerOffset: offset, statement: inner)
   }
 
-  /// `DELETE FROM sqlite_sequence;` is what `.dump` writes; any other DELETE is refused.
+  /// `DELETE FROM sqlite_sequence;` is what `.dump` writes.
   private mutating func delete() throws(SQLError) -> Statement {
-    advance()
-    try expect("FROM")
-    let table = try qualifiedName()
-    _ = take(.semicolon)
-    if sameName(table, "sqlite_sequence"), at(.end) { return .clearSequences }
-    return .refused("DELETE is not supported: rows of \(table) stay until the table is dropped")
+    let change = try delete(with: 0..<0)
+    return sameName(change.table, "sqlite_sequence") && change.isWholeTable ? .clearSequences : .change(change)
   }
 }

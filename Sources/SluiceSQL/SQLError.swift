@@ -12,6 +12,8 @@ public struct SQLError: Error, Equatable, Sendable, CustomStringConvertible {
     case unsupported
     /// The text is SQL, but what it says cannot be: an unknown column, a wrong number of values.
     case invalid
+    /// The text is SQL that the row path leaves to SQLite: no error of the statement.
+    case evaluated
   }
 
   public let kind: Kind

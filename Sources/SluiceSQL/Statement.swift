@@ -7,8 +7,14 @@ public indirect enum Statement: Equatable, Sendable {
   case begin(BeginMode)
   case commit
   case rollback
+  /// `SAVEPOINT name`, `RELEASE [SAVEPOINT] name`, `ROLLBACK TO [SAVEPOINT] name`.
+  case savepoint(String)
+  case release(String)
+  case rollbackTo(String)
   /// The rows follow at `valuesOffset`.
   case insert(InsertHeader)
+  /// A change that SQLite evaluates.
+  case change(ChangeStatement)
   /// SELECT, VALUES or WITH … SELECT: SQLite reads the text itself.
   case select
   case pragma(Pragma)
@@ -84,11 +90,18 @@ public struct CreateView: Equatable, Sendable {
   public let text: String
 }
 
-/// What an INSERT does with a row whose key is there already.
+/// What a statement does with a row that contradicts a constraint (https://sqlite.org/lang_conflict.html).
 public enum OrAction: Equatable, Sendable {
+  /// Undoes the statement.
   case abort
+  /// Leaves the row out.
   case ignore
+  /// Takes the rows away that stand in its place.
   case replace
+  /// Ends the statement; its rows so far stay.
+  case fail
+  /// Undoes the transaction.
+  case rollback
 }
 
 /// The part of an INSERT in front of its rows.

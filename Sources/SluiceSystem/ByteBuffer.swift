@@ -35,6 +35,21 @@ public struct ByteBuffer: ~Copyable, @unchecked Sendable {
     used = count
   }
 
+  /// Makes the content the least run of bytes above all that begin with it; false when it is empty or all FF, and then
+  /// it is empty.
+  @discardableResult
+  public mutating func advanceToSuccessor() -> Bool {
+    while used > 0 {
+      let last = start.load(fromByteOffset: used - 1, as: UInt8.self)
+      if last < 0xff {
+        start.storeBytes(of: last + 1, toByteOffset: used - 1, as: UInt8.self)
+        return true
+      }
+      used -= 1
+    }
+    return false
+  }
+
   /// Room for `size` more bytes, to be filled through the returned pointer and claimed by `advance`.
   @inlinable @inline(__always)
   public mutating func reserve(_ size: Int) -> UnsafeMutableRawPointer {

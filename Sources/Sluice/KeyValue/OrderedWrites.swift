@@ -6,14 +6,14 @@ import SluiceSystem
 
 /// The commands of a batch's body, of each key the newest.
 struct OrderedWrites {
-  /// Points into the body.
-  let entries = EntryOverlay()
+  /// Points into the body. A walk that holds it keeps it as it is: what comes later goes into another one.
+  private(set) var entries = EntryOverlay()
   private var base: UnsafeRawPointer?
   /// Where the part of the body ends that is in `entries`.
   private var end = 0
 
   mutating func removeAll() {
-    entries.removeAll()
+    if isKnownUniquelyReferenced(&entries) { entries.removeAll() } else { entries = EntryOverlay() }
     end = 0
   }
 
@@ -22,9 +22,12 @@ struct OrderedWrites {
     if body.baseAddress != base { removeAll() }
     base = body.baseAddress
     guard end < body.count else { return }
+    if !isKnownUniquelyReferenced(&entries) { removeAll() }
     var reader = CommandReader(body: body, offset: end)
     while let command = reader.next() {
-      entries.add(key: command.key, kind: command.kind == .delete ? .tombstone : .put, value: command.value)
+      if command.kind == .catalog { continue }
+      let isDeleted = command.kind == .delete || command.kind == .deleteIf
+      entries.add(key: command.key, kind: isDeleted ? .tombstone : .put, value: command.row)
     }
     end = body.count
   }

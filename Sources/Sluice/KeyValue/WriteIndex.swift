@@ -8,6 +8,9 @@ import SluiceSystem
 struct WriteIndex {
   /// Upper half of the key's hash, then the command's offset plus 1; 0 is a free place.
   private var places: UnsafeMutablePointer<UInt64>
+  /// Lower half of a place whose key was taken back.
+  private static let vacant: UInt64 = 0xffff_ffff
+
   private var mask: Int
   private var room: Int
   private(set) var count = 0
@@ -43,7 +46,7 @@ struct WriteIndex {
     while true {
       let found = places[place]
       if found == 0 { return -1 }
-      if found & 0xffff_ffff_0000_0000 == tag {
+      if found & 0xffff_ffff_0000_0000 == tag, found & Self.vacant != Self.vacant {
         let offset = Int(truncatingIfNeeded: found & 0xffff_ffff) &- 1
         if Self.isKey(key, at: offset, of: body) { return offset }
       }
@@ -51,9 +54,11 @@ struct WriteIndex {
     }
   }
 
-  /// Notes that the command at `offset` of `body` is the newest write of its key.
-  @inline(__always)
-  mutating func set(hash: UInt64, offset: Int, in body: UnsafeRawBufferPointer) {
+  /// Notes that the command at `offset` of `body` is the newest write of its key. Returns where the one before it
+  /// begins, or -1.
+  @inline(__always) @discardableResult
+  mutating func set(hash: UInt64, offset: Int, in body: UnsafeRawBufferPointer) -> Int {
+    var previous = -1
     if count &* 2 > mask { grow() }
     let tag = hash & 0xffff_ffff_0000_0000
     var place = Int(truncatingIfNeeded: hash >> 32) & mask
@@ -63,14 +68,31 @@ struct WriteIndex {
         count &+= 1
         break
       }
-      if found & 0xffff_ffff_0000_0000 == tag {
+      if found & 0xffff_ffff_0000_0000 == tag, found & Self.vacant != Self.vacant {
         var reader = CommandReader(body: body, offset: offset)
         let other = Int(truncatingIfNeeded: found & 0xffff_ffff) &- 1
-        if let command = reader.next(), Self.isKey(command.key, at: other, of: body) { break }
+        if let command = reader.next(), Self.isKey(command.key, at: other, of: body) {
+          previous = other
+          break
+        }
       }
       place = (place &+ 1) & mask
     }
     places[place] = tag | UInt64(truncatingIfNeeded: offset &+ 1)
+    return previous
+  }
+
+  /// Takes back a `set` of `offset` that found `previous`: the newest first.
+  mutating func takeBack(hash: UInt64, offset: Int, previous: Int) {
+    let tag = hash & 0xffff_ffff_0000_0000
+    let newest = tag | UInt64(truncatingIfNeeded: offset &+ 1)
+    var place = Int(truncatingIfNeeded: hash >> 32) & mask
+    while places[place] != newest {
+      invariant(places[place] != 0, "the index does not hold what is taken back")
+      place = (place &+ 1) & mask
+    }
+    // The place stays taken: keys behind it are found through it.
+    places[place] = tag | (previous < 0 ? Self.vacant : UInt64(truncatingIfNeeded: previous &+ 1))
   }
 
   private static func isKey(_ key: UnsafeRawBufferPointer, at offset: Int, of body: UnsafeRawBufferPointer) -> Bool {

@@ -1,0 +1,156 @@
+// Which part of a live table a query reads: SQLite's constraints and order, turned into a range of keys.
+//
+// A plan is chosen while a query is prepared and read when it runs, with the values that the constraints then have:
+// a prefix of the primary key that is fixed, a range of the key column behind it, and the shard key where it is fixed.
+// SQLite checks every constraint again, so a range may be too wide and never too narrow.
+import CSQLite
+import SluiceSQL
+import SluiceSQLite
+
+/// One way of reading a table. Equal plans are one.
+struct KeyPlan: Hashable {
+  enum Bound: Hashable {
+    case none
+    case inclusive
+    case exclusive
+  }
+
+  /// Leading key columns that are fixed: arguments 0 ..< equalCount.
+  var equalCount = 0
+  /// Bounds of the key column behind them: the next argument each.
+  var lower = Bound.none
+  var upper = Bound.none
+  /// For each shard-key column the argument that fixes it; empty: any shard.
+  var shardArguments: [Int] = []
+  /// Whether every key column is fixed: one row at most.
+  var isPoint = false
+  var isDescending = false
+
+  /// Whether it reads all rows of the table.
+  var isFullScan: Bool { equalCount == 0 && lower == .none && upper == .none }
+  var lowerArgument: Int { equalCount }
+  var upperArgument: Int { equalCount + (lower == .none ? 0 : 1) }
+}
+
+/// Finds the plan for a query: one use.
+struct KeyPlanner {
+  /// Key columns in order; a table that is keyed by position has -1, the rowid.
+  private let keyColumns: [Int]
+  private let placingColumns: [Int]
+  private let table: SQLTable
+  /// Usable equality constraints, and bounds, by column.
+  private var equal: [Int: Int] = [:]
+  private var lower: [Int: (index: Int, bound: KeyPlan.Bound)] = [:]
+  private var upper: [Int: (index: Int, bound: KeyPlan.Bound)] = [:]
+  /// Whether a constraint on some other column could have used an index.
+  private(set) var isIndexable = false
+
+  init(_ table: SQLTable) {
+    self.table = table
+    keyColumns = table.isStream ? [-1] : table.definition.primaryKey
+    placingColumns = table.placingColumns
+  }
+
+  /// Looks at the constraints, takes those that help, and returns the plan.
+  mutating func choose(_ access: inout AccessPlan) -> KeyPlan {
+    for index in 0..<access.constraintCount { note(index, access) }
+    var plan = KeyPlan()
+    var argument = 0
+    func take(_ index: Int, _ access: inout AccessPlan) {
+      access.take(index, argument: argument)
+      argument += 1
+    }
+    var columnArguments: [Int: Int] = [:]
+    for column in keyColumns {
+      guard let index = equal[column] else { break }
+      columnArguments[column] = argument
+      take(index, &access)
+      plan.equalCount += 1
+    }
+    plan.isPoint = plan.equalCount == keyColumns.count
+    if !plan.isPoint {
+      let next = keyColumns[plan.equalCount]
+      if let (index, bound) = lower[next] {
+        plan.lower = bound
+        take(index, &access)
+      }
+      if let (index, bound) = upper[next] {
+        plan.upper = bound
+        take(index, &access)
+      }
+    }
+    if !placingColumns.isEmpty, placingColumns.allSatisfy({ equal[$0] != nil }) {
+      for column in placingColumns {
+        if columnArguments[column] == nil, let index = equal[column] {
+          columnArguments[column] = argument
+          take(index, &access)
+        }
+        plan.shardArguments.append(columnArguments[column] ?? 0)
+      }
+    }
+    consumeOrder(&plan, &access)
+    estimate(plan, access)
+    return plan
+  }
+
+  private mutating func note(_ index: Int, _ access: AccessPlan) {
+    let constraint = access.constraint(index)
+    // SQLite's rowid and an INTEGER PRIMARY KEY are one.
+    let column = constraint.column < 0 && table.definition.isRowidAlias ? keyColumns[0] : constraint.column
+    let isRelation = [
+      SQLITE_INDEX_CONSTRAINT_EQ, SQLITE_INDEX_CONSTRAINT_GT, SQLITE_INDEX_CONSTRAINT_GE, SQLITE_INDEX_CONSTRAINT_LT,
+      SQLITE_INDEX_CONSTRAINT_LE,
+    ].contains(constraint.operator)
+    guard isRelation else { return }
+    let isKey = keyColumns.contains(column)
+    if !isKey { isIndexable = true }
+    guard constraint.isUsable, isKey || placingColumns.contains(column),
+      column < 0 || access.collation(index).uppercased() == "BINARY"
+    else { return }
+    switch constraint.operator {
+    case SQLITE_INDEX_CONSTRAINT_EQ: if equal[column] == nil { equal[column] = index }
+    case SQLITE_INDEX_CONSTRAINT_GT: if lower[column] == nil { lower[column] = (index, .exclusive) }
+    case SQLITE_INDEX_CONSTRAINT_GE: if lower[column] == nil { lower[column] = (index, .inclusive) }
+    case SQLITE_INDEX_CONSTRAINT_LT: if upper[column] == nil { upper[column] = (index, .exclusive) }
+    default: if upper[column] == nil { upper[column] = (index, .inclusive) }
+    }
+  }
+
+  /// Rows come in key order, one way or the other; fixed columns may stand anywhere in the order asked for.
+  private func consumeOrder(_ plan: inout KeyPlan, _ access: inout AccessPlan) {
+    guard access.orderCount > 0 else { return }
+    let fixed = Set(keyColumns.prefix(plan.equalCount))
+    var open = keyColumns.dropFirst(plan.equalCount)
+    var direction: Bool?
+    for index in 0..<access.orderCount {
+      let order = access.order(index)
+      let column = order.column < 0 && table.definition.isRowidAlias ? keyColumns[0] : order.column
+      if fixed.contains(column) { continue }
+      // Behind the whole key there is one row, in any order.
+      if open.isEmpty { break }
+      guard open.first == column, direction == nil || direction == order.isDescending else { return }
+      direction = order.isDescending
+      open = open.dropFirst()
+    }
+    access.isOrdered = true
+    plan.isDescending = direction ?? false
+  }
+
+  /// Rows of a table that nobody counted, as SQLite assumes for its own.
+  private static let assumedRows = 1_048_576.0
+
+  private func estimate(_ plan: KeyPlan, _ access: AccessPlan) {
+    var rows = Self.assumedRows
+    if plan.isPoint {
+      rows = 1
+      access.isUnique = true
+    } else {
+      for _ in 0..<plan.equalCount { rows /= 100 }
+      if plan.lower != .none { rows /= 4 }
+      if plan.upper != .none { rows /= 4 }
+      if !plan.shardArguments.isEmpty { rows /= 2 }
+    }
+    access.estimatedRows = max(Int64(rows), 1)
+    access.estimatedCost = max(rows, 1) * 1.1 + 2
+  }
+}

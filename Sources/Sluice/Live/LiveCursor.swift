@@ -1,0 +1,229 @@
+// One scan of a live table: a point read, or a walk over a range of keys in either direction, all shards in one order.
+// Unsafe by nature: named in the tidy test.
+import SluiceLSM
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+final class LiveCursor: VirtualCursor {
+  private let table: LiveTable
+  @exclusivity(unchecked) private var rows = MergeIterator()
+  @exclusivity(unchecked) private var needed: UInt64 = 0
+  /// The row of a point read, in memory of its own.
+  private var pointRow = ByteBuffer(capacity: 256)
+  private var pointPosition: UInt64 = 0
+  private var isPoint = false
+  /// Encoded bounds of the scan.
+  private var lower = ByteBuffer(capacity: 64)
+  private var upper = ByteBuffer(capacity: 64)
+  private var shardKey = ByteBuffer(capacity: 64)
+  private var scratch = LookupScratch()
+
+  init(_ table: LiveTable) {
+    self.table = table
+    super.init(columnCount: table.columnCount)
+    table.scope.cursorOpened()
+  }
+
+  deinit { table.scope.cursorClosed() }
+
+  // MARK: Running
+
+  override func start(_ scan: Scan) throws(SQLiteError) -> Bool {
+    let plan = table.plans[Int(scan.plan)]
+    needed = scan.neededColumns
+    rows.close()
+    isPoint = false
+    let view: LiveView
+    do { view = try table.scope.currentView() } catch { throw SQLiteError(error) }
+    lower.removeAll()
+    lower.append(bigEndian: table.table.id)
+    var fixed = 0
+    while fixed < plan.equalCount {
+      switch append(scan.arguments, fixed, column: keyColumn(fixed), to: &lower) {
+      case .encoded: fixed += 1
+      case .none: return false
+      case .unknown: return try walk(plan, view, scan.arguments, fixed: fixed)
+      }
+    }
+    if plan.isPoint { return try point(view) }
+    return try walk(plan, view, scan.arguments, fixed: fixed)
+  }
+
+  override func next() throws(SQLiteError) -> Bool {
+    if isPoint { return false }
+    return try advance()
+  }
+
+  @inline(__always)
+  private func advance() throws(SQLiteError) -> Bool {
+    do {
+      guard try rows.next() else {
+        rows.close()
+        return false
+      }
+    } catch { throw SQLiteError(StoreError(error)) }
+    if needed != 0 { try decode(rows.current.value, position: rows.current.position) }
+    return true
+  }
+
+  @inline(__always)
+  private func decode(_ row: UnsafeRawBufferPointer, position: UInt64) throws(SQLiteError) {
+    if !table.decoder.decode(row, into: cells, needed: needed) { throw damaged(position) }
+  }
+
+  private func damaged(_ position: UInt64) -> SQLiteError {
+    SQLiteError(
+      StoreError(.corrupt, "table \(table.table.name), position \(position): the row cannot be read", sqliteCode: 11))
+  }
+
+  override func rowid() throws(SQLiteError) -> Int64 {
+    let key = isPoint ? lower.bytes : rows.current.key
+    if table.table.isStream {
+      return Int64(bitPattern: UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 4, as: UInt64.self)))
+    }
+    if table.table.definition.isRowidAlias {
+      var decoder = KeyDecoder(key, offset: 4)
+      guard case .integer(let number)? = decoder.next() else { throw damaged(rows.current.position) }
+      return number
+    }
+    return try table.scope.handle(of: key, position: isPoint ? pointPosition : rows.current.position)
+  }
+
+  // MARK: Keys
+
+  private func keyColumn(_ index: Int) -> Int { table.table.isStream ? -1 : table.table.definition.primaryKey[index] }
+
+  private enum Encoding {
+    case encoded
+    /// NULL: nothing equals it.
+    case none
+    /// Which keys the value stands for depends on what SQLite knows and this place does not.
+    case unknown
+  }
+
+  /// Appends the key encoding of an argument, as a column of the table would store it.
+  ///
+  /// SQLite converts before it compares: a text that looks like a number becomes one beside a numeric column, and a
+  /// number beside a TEXT column may become a text, or the column's texts numbers. The second kind is `unknown` here.
+  private func append(
+    _ arguments: Arguments, _ index: Int, column: Int, to key: inout ByteBuffer
+  ) -> Encoding {
+    if column < 0 { return appendPosition(arguments, index, to: &key) }
+    let affinity = table.table.definition.columns[column].affinity
+    if affinity == .text || affinity == .blob {
+      switch arguments.type(index) {
+      case .null: return .none
+      case .integer, .real: return .unknown
+      case .text: KeyFormat.append(text: arguments.text(index), to: &key)
+      case .blob: KeyFormat.append(blob: arguments.blob(index), to: &key)
+      }
+      return .encoded
+    }
+    switch arguments.numericType(index) {
+    case .null: return .none
+    case .integer: KeyFormat.append(integer: arguments.int64(index), to: &key)
+    case .real: KeyFormat.append(real: arguments.double(index), to: &key)
+    case .text: KeyFormat.append(text: arguments.text(index), to: &key)
+    case .blob: KeyFormat.append(blob: arguments.blob(index), to: &key)
+    }
+    return .encoded
+  }
+
+  /// A position as the key of a table without primary key has it: 8 bytes, big-endian.
+  private func appendPosition(_ arguments: Arguments, _ index: Int, to key: inout ByteBuffer) -> Encoding {
+    switch arguments.numericType(index) {
+    case .null: return .none
+    case .integer:
+      let number = arguments.int64(index)
+      guard number >= 0 else { return .unknown }
+      key.append(bigEndian: UInt64(number))
+      return .encoded
+    default: return .unknown
+    }
+  }
+
+  // MARK: Scans
+
+  private func walk(
+    _ plan: KeyPlan, _ view: LiveView, _ arguments: Arguments, fixed: Int
+  ) throws(SQLiteError) -> Bool {
+    upper.removeAll()
+    upper.append(lower.bytes)
+    var hasUpper = false
+    if fixed == plan.equalCount, !plan.isPoint {
+      let column = keyColumn(fixed)
+      if plan.upper != .none {
+        switch append(arguments, plan.upperArgument, column: column, to: &upper) {
+        case .encoded: hasUpper = true
+        case .none: return false
+        case .unknown: break
+        }
+      }
+      if plan.lower != .none {
+        let size = lower.count
+        switch append(arguments, plan.lowerArgument, column: column, to: &lower) {
+        case .encoded: if plan.lower == .exclusive { lower.advanceToSuccessor() }
+        case .none: return false
+        case .unknown: lower.truncate(to: size)
+        }
+      }
+    }
+    // Everything that begins with the bytes so far, or up to a bound that is left out.
+    if !hasUpper || plan.upper == .inclusive { upper.advanceToSuccessor() }
+    let snapshots = try shard(plan, arguments).map { [view.snapshots[$0]] } ?? view.snapshots
+    rows.open(
+      snapshots, lower: lower.bytes, upper: upper.bytes, isForward: !plan.isDescending, overlay: view.overlay)
+    return try advance()
+  }
+
+  /// The one shard that holds the rows of a fixed shard key, or nil.
+  private func shard(_ plan: KeyPlan, _ arguments: Arguments) throws(SQLiteError) -> Int? {
+    guard !plan.shardArguments.isEmpty else { return nil }
+    shardKey.removeAll()
+    for (index, column) in table.table.placingColumns.enumerated() {
+      guard case .encoded = append(arguments, plan.shardArguments[index], column: column, to: &shardKey) else {
+        return nil
+      }
+    }
+    let router = table.scope.source.router
+    return router.shard(slot: router.slot(shardKey: shardKey.bytes))
+  }
+
+  // MARK: Points
+
+  /// Reads the row of the whole key in `lower`.
+  private func point(_ view: LiveView) throws(SQLiteError) -> Bool {
+    isPoint = true
+    let key = lower.bytes
+    if let found = view.overlay?.find(key, { entry in keep(entry) }) {
+      guard found else { return false }
+    } else if try !findStored(key, view) {
+      return false
+    }
+    if needed != 0 { try decode(pointRow.bytes, position: pointPosition) }
+    return true
+  }
+
+  /// Takes a copy of a row; false for a deleted one.
+  private func keep(_ entry: Entry) -> Bool {
+    if entry.kind == .tombstone { return false }
+    pointRow.removeAll()
+    pointRow.append(entry.value)
+    pointPosition = entry.position
+    return true
+  }
+
+  private func findStored(_ key: UnsafeRawBufferPointer, _ view: LiveView) throws(SQLiteError) -> Bool {
+    do {
+      if let shard = table.shard(ofKey: key, scratch: &shardKey) {
+        return try view.snapshots[shard].find(key, &scratch) { keep($0) } ?? false
+      }
+      // Placed by columns that the key does not hold.
+      for snapshot in view.snapshots {
+        if let found = try snapshot.find(key, &scratch, { keep($0) }) { return found }
+      }
+      return false
+    } catch { throw SQLiteError(StoreError(error)) }
+  }
+}

@@ -1,0 +1,90 @@
+// An SQL table of the store as a virtual table: SQLite's SELECT, UPDATE and DELETE run on the shards themselves. Rows
+// come from a merge of the shards and of what the session has written; changes go into its open transaction.
+import CSQLite
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// One table of a connection.
+final class LiveTable: WritableTable {
+  let table: SQLTable
+  let scope: LiveScope
+  let decoder: RowDecoder
+  /// Plans by number; a prepared statement names its own.
+  private(set) var plans: [KeyPlan] = []
+  private var numbers: [KeyPlan: Int32] = [:]
+  /// How rows are encoded, by what happens to those that are in the way.
+  var insertPlans: [OrAction: InsertPlan] = [:]
+
+  init(_ table: SQLTable, scope: LiveScope) {
+    self.table = table
+    self.scope = scope
+    decoder = RowDecoder(table.definition)
+    super.init(columns: Self.declaration(table.definition))
+  }
+
+  /// Names, types and collations: SQLite compares by them.
+  static func declaration(_ definition: CreateTable) -> [String] {
+    definition.columns.map { column in
+      var text = quoted(column.name)
+      if !column.typeName.isEmpty { text += " " + column.typeName }
+      if let collation = column.collation { text += " COLLATE " + quoted(collation) }
+      return text
+    }
+  }
+
+  override func plan(_ plan: inout AccessPlan) throws(SQLiteError) {
+    var planner = KeyPlanner(table)
+    let chosen = planner.choose(&plan)
+    if planner.isIndexable, !chosen.isPoint { scope.isIndexable = true }
+    if let number = numbers[chosen] {
+      plan.number = number
+    } else {
+      plan.number = Int32(plans.count)
+      numbers[chosen] = plan.number
+      plans.append(chosen)
+    }
+  }
+
+  override func makeCursor() throws(SQLiteError) -> VirtualCursor { LiveCursor(self) }
+
+  override func update(_ change: RowChange, onConflict action: ConflictAction) throws(SQLiteError) -> Int64 {
+    do { return try scope.source.apply(change, to: self, action) } catch { throw SQLiteError(error) }
+  }
+}
+
+extension SQLiteError {
+  /// An error of the store, as a host of its tables hears it.
+  init(_ error: StoreError) {
+    self.init(code: error.sqliteCode ?? SQLITE_ERROR, message: error.message)
+  }
+}
+
+extension LiveTable {
+  /// The shard that holds `key`, an engine key, when the key tells; nil for a table without primary key that is placed
+  /// by some of its columns.
+  func shard(ofKey key: UnsafeRawBufferPointer, scratch: inout ByteBuffer) -> Int? {
+    slot(ofKey: key, scratch: &scratch).map { scope.source.router.shard(slot: $0) }
+  }
+
+  /// The slot of `key`, when the key tells.
+  func slot(ofKey key: UnsafeRawBufferPointer, scratch: inout ByteBuffer) -> UInt16? {
+    let placing = table.placingColumns
+    if table.isStream {
+      guard placing.isEmpty else { return nil }
+      return SluiceLog.slot(ofPosition: UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 4, as: UInt64.self)))
+    }
+    if placing == table.definition.primaryKey {
+      return scope.source.router.slot(shardKey: UnsafeRawBufferPointer(rebasing: key[4...]))
+    }
+    var parts = KeyParts(key, offset: 4)
+    let ranges = table.definition.primaryKey.map { _ in parts.next() }
+    scratch.removeAll()
+    for column in placing {
+      guard let index = table.definition.primaryKey.firstIndex(of: column) else { return nil }
+      scratch.append(UnsafeRawBufferPointer(rebasing: key[ranges[index]]))
+    }
+    return scope.source.router.slot(shardKey: scratch.bytes)
+  }
+}

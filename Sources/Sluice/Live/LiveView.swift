@@ -1,0 +1,93 @@
+// What the statements of one connection read: all shards at one position, and over them what the session itself has
+// written and not committed.
+import SluiceLSM
+import SluiceSQLite
+import SluiceSystem
+
+/// The rows that a statement sees. Valid until the session writes, commits or rolls back.
+struct LiveView {
+  let snapshots: [Snapshot]
+  let overlay: EntryOverlay?
+}
+
+/// Whose rows the live tables of a connection show: a session that reads and writes, or a reader.
+protocol LiveSource: AnyObject {
+  var router: Router { get }
+  /// The rows as of now. Called when a statement opens its first table.
+  func makeView() throws(StoreError) -> LiveView
+  /// Puts a change into the open transaction. Returns the row's rowid.
+  func apply(_ change: RowChange, to table: LiveTable, _ action: ConflictAction) throws(StoreError) -> Int64
+}
+
+/// What the live tables of one connection share: the view of the running statements, and which keys they were told
+/// about by number.
+final class LiveScope {
+  unowned let source: any LiveSource
+  private var view: LiveView?
+  private var openCursors = 0
+  /// Keys of rows that SQLite knows by number: tables whose key is no integer.
+  private(set) var handles = RowHandles()
+  /// Whether a query that was prepared since could have used an index that live tables do not have.
+  var isIndexable = false
+
+  init(_ source: any LiveSource) { self.source = source }
+
+  func cursorOpened() {
+    if openCursors == 0 { forget() }
+    openCursors += 1
+  }
+
+  func cursorClosed() { openCursors -= 1 }
+
+  /// The rows of the running statements: of one moment, as long as a table is open.
+  func currentView() throws(StoreError) -> LiveView {
+    if let view { return view }
+    let made = try source.makeView()
+    view = made
+    return made
+  }
+
+  /// Rows have changed: who begins to read now sees them.
+  func renew() { view = nil }
+
+  private func forget() {
+    view = nil
+    handles.removeAll()
+  }
+
+  /// The number under which SQLite knows the row of `key` at `position`.
+  func handle(of key: UnsafeRawBufferPointer, position: UInt64) throws(SQLiteError) -> Int64 {
+    try handles.note(key, position: position)
+  }
+}
+
+/// Keys by the position of the version that was read: positions are never used twice, so they name rows of all tables.
+struct RowHandles {
+  /// Bytes that the keys may take; about 4 million rows.
+  private static let limitBytes = 256 << 20
+  private var places: [UInt64: (offset: Int, size: Int)] = [:]
+  private var keys = ByteBuffer(capacity: 64)
+
+  mutating func removeAll() {
+    if places.isEmpty { return }
+    places = [:]
+    keys = ByteBuffer(capacity: 64)
+  }
+
+  mutating func note(_ key: UnsafeRawBufferPointer, position: UInt64) throws(SQLiteError) -> Int64 {
+    if places[position] == nil {
+      guard keys.count + key.count + places.count * 32 < Self.limitBytes else {
+        throw SQLiteError(code: 18, message: "the statement touches too many rows: their keys take more than 256 MiB")
+      }
+      places[position] = (keys.count, key.count)
+      keys.append(key)
+    }
+    return Int64(bitPattern: position)
+  }
+
+  /// The key that `note` gave this number for, or nil.
+  func key(_ handle: Int64) -> [UInt8]? {
+    guard let (offset, size) = places[UInt64(bitPattern: handle)] else { return nil }
+    return Array(UnsafeRawBufferPointer(rebasing: keys.bytes[offset..<(offset + size)]))
+  }
+}

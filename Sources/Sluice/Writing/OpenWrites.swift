@@ -1,0 +1,315 @@
+// What a transaction, or one changing statement, has written and nobody else sees: commands in a batch that is not sent
+// yet, over the snapshot that the transaction reads. Reads of the session find its own rows here first.
+//
+// The first command on a key carries the condition under which all of this holds: the position of the version that was
+// read, or that there was none. Later ones on the same key need no condition. When the batch is applied and some
+// condition does not hold any more, another session was faster, and the whole batch has no effect.
+//
+// A table without primary key is keyed by position, which a row gets at COMMIT. Until then its key is a provisional
+// position above all real ones; a row that is changed again before COMMIT is written once, in its first place.
+//
+// The batch's memory never moves: its address space is reserved at once, and the system gives pages as they are
+// touched. So walks may point into it while more is written. Unsafe by nature: named in the tidy test.
+import SluiceLSM
+import SluiceLog
+import SluiceSystem
+
+final class OpenWrites {
+  /// Rows that a transaction which reads, or one statement, can hold.
+  static let limitBytes = BatchLimits.bodySizeBytes
+  /// Batch memory beyond which it is given back rather than used again.
+  private static let spareBytes = 1 << 20
+  private static let firstProvisional: UInt64 = 1 << 54
+
+  /// All shards at one position.
+  private(set) var snapshots: [Snapshot]
+  private var builder: BatchBuilder
+  private var index = WriteIndex()
+  private var ordered = OrderedWrites()
+  private var nextProvisional = OpenWrites.firstProvisional
+  /// Whether a row with a provisional key was written twice.
+  private var hasRewritten = false
+  private var scratch = LookupScratch()
+  /// Highest stored key of each SQL table by shard, once it was asked for: most new rows stand above.
+  private var highest: [UInt32: [[UInt8]?]] = [:]
+
+  /// One write, to be taken back.
+  private struct Undo {
+    let hash: UInt64
+    let offset: Int
+    let previous: Int
+  }
+  private var undo: [Undo] = []
+
+  init(_ snapshots: [Snapshot]) {
+    self.snapshots = snapshots
+    builder = BatchBuilder(capacity: Self.limitBytes + (1 << 16))
+  }
+
+  deinit { index.free() }
+
+  var isEmpty: Bool { builder.isEmpty }
+  var sizeBytes: Int { builder.size }
+
+  /// Begins anew over another snapshot. False when the object is better thrown away, for the memory it holds.
+  func reset(_ snapshots: [Snapshot]) -> Bool {
+    guard builder.size < Self.spareBytes else { return false }
+    builder.rollback(to: emptyMark)
+    undo.removeAll(keepingCapacity: true)
+    hasRewritten = false
+    index.clear(expecting: 0)
+    ordered.removeAll()
+    highest = [:]
+    nextProvisional = Self.firstProvisional
+    self.snapshots = snapshots
+    return true
+  }
+
+  private lazy var emptyMark = BatchBuilder(capacity: 256).mark()
+
+  // MARK: Marks
+
+  /// A place to roll back to.
+  struct Mark {
+    fileprivate let builder: BatchBuilder.Mark
+    fileprivate let commandCount: Int
+    fileprivate let undoCount: Int
+    fileprivate let hasRewritten: Bool
+  }
+
+  func mark() -> Mark {
+    Mark(
+      builder: builder.mark(), commandCount: builder.commandCount, undoCount: undo.count, hasRewritten: hasRewritten)
+  }
+
+  /// Forgets what was written since `mark`.
+  func rollback(to mark: Mark) {
+    guard builder.commandCount > mark.commandCount else { return }
+    while undo.count > mark.undoCount {
+      let last = undo.removeLast()
+      index.takeBack(hash: last.hash, offset: last.offset, previous: last.previous)
+    }
+    builder.rollback(to: mark.builder)
+    hasRewritten = mark.hasRewritten
+    ordered.removeAll()
+  }
+
+  // MARK: Reading
+
+  /// What is known of a key.
+  enum State {
+    case missing
+    /// In the snapshot, written at this position.
+    case stored(UInt64)
+    /// Written by the transaction itself, or deleted.
+    case own(isAlive: Bool)
+
+    var isAlive: Bool {
+      switch self {
+      case .missing: false
+      case .stored: true
+      case .own(let isAlive): isAlive
+      }
+    }
+  }
+
+  /// The state of an engine key, which lies in `shard` (nil: in any of them). About 0.1 µs for a new key above all
+  /// others of its table, else what a point read costs.
+  func state(of key: UnsafeRawBufferPointer, shard: Int?) throws(StoreError) -> State {
+    if let command = own(key) { return .own(isAlive: !command.isDeletion) }
+    let position = try stored(key, shard) { $0.position }
+    return position.map(State.stored) ?? .missing
+  }
+
+  /// Calls `body` with the row of an engine key, its own or a stored one, and returns its result; nil when there is
+  /// none.
+  func row<R>(
+    of key: UnsafeRawBufferPointer, shard: Int?, _ body: (UnsafeRawBufferPointer) -> R
+  ) throws(StoreError) -> R? {
+    if let command = own(key) { return command.isDeletion ? nil : body(command.row) }
+    return try stored(key, shard) { body($0.value) }
+  }
+
+  /// The transaction's own newest command on a key.
+  func own(_ key: UnsafeRawBufferPointer) -> Command? {
+    guard index.count > 0 else { return nil }
+    let offset = index.find(key, hash: hash(key), in: builder.body)
+    guard offset >= 0 else { return nil }
+    var reader = CommandReader(body: builder.body, offset: offset)
+    return reader.next()
+  }
+
+  private func stored<R>(
+    _ key: UnsafeRawBufferPointer, _ shard: Int?, _ body: (Entry) -> R
+  ) throws(StoreError) -> R? {
+    do {
+      guard let shard else {
+        for snapshot in snapshots {
+          if let found = try snapshot.find(key, &scratch, body) { return found }
+        }
+        return nil
+      }
+      if try isAboveAll(key, shard) { return nil }
+      return try snapshots[shard].find(key, &scratch, body)
+    } catch { throw StoreError(error) }
+  }
+
+  /// Whether a key stands above all stored ones of its SQL table in its shard.
+  private func isAboveAll(_ key: UnsafeRawBufferPointer, _ shard: Int) throws(EngineError) -> Bool {
+    let table = UInt32(bigEndian: key.loadUnaligned(as: UInt32.self))
+    if highest[table] == nil {
+      let prefix = [UInt8](key[..<4])
+      highest[table] = try snapshots.map { snapshot throws(EngineError) -> [UInt8]? in
+        let last = snapshot.iterator(prefix: prefix, isForward: false)
+        return try last.next() ? [UInt8](last.current.key) : nil
+      }
+    }
+    guard let last = highest[table]?[shard] else { return true }
+    return last.withUnsafeBytes { compareBytes(key, $0) > 0 }
+  }
+
+  /// The rows written so far, in key order; nil when there are none. It stays as it is while somebody holds it.
+  var overlay: EntryOverlay? {
+    if builder.isEmpty { return nil }
+    ordered.update(from: builder.body)
+    return ordered.entries
+  }
+
+  private func hash(_ key: UnsafeRawBufferPointer) -> UInt64 { SluiceSystem.hash(key, seed: 0) }
+
+  // MARK: Writing
+
+  /// Puts a row under a key whose state is `state`. The slot is nil where it follows from a position to come.
+  func put(
+    key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer, slot: UInt16?, line: Int, over state: State
+  ) throws(StoreError) {
+    try checkRoom(key.count, row.count + 8)
+    let offset = bodySize
+    let starts = builder.isEmpty
+    if isProvisional(key) {
+      hasRewritten = true
+      builder.appendPositionKeyed(
+        tableID: UInt32(bigEndian: key.loadUnaligned(as: UInt32.self)), kind: .insert, slot: slot,
+        startsStatement: starts, line: line, value: row, provisional: provisional(key))
+      return note(key, offset)
+    }
+    guard let slot else { preconditionFailure("a row without a slot") }
+    switch state {
+    case .missing: builder.append(kind: .insert, startsStatement: starts, slot: slot, line: line, key: key, value: row)
+    case .own: builder.append(kind: .put, startsStatement: starts, slot: slot, line: line, key: key, value: row)
+    case .stored(let position):
+      builder.append(
+        kind: .putIf, startsStatement: starts, slot: slot, line: line, key: key, row: row, expectedPosition: position)
+    }
+    note(key, offset)
+  }
+
+  /// Removes the row of a key whose state is `state`, which is alive.
+  func delete(key: UnsafeRawBufferPointer, slot: UInt16, line: Int, over state: State) throws(StoreError) {
+    try checkRoom(key.count, 8)
+    let offset = bodySize
+    let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+    if case .stored(let position) = state {
+      builder.append(
+        kind: .deleteIf, startsStatement: builder.isEmpty, slot: slot, line: line, key: key, row: nothing,
+        expectedPosition: position)
+    } else {
+      hasRewritten = hasRewritten || isProvisional(key)
+      builder.append(kind: .delete, startsStatement: builder.isEmpty, slot: slot, line: line, key: key, value: nothing)
+    }
+    note(key, offset)
+  }
+
+  /// Adds a row to a table that is keyed by position. Returns its provisional position.
+  func appendStream(
+    tableID: UInt32, row: UnsafeRawBufferPointer, slot: UInt16?, line: Int
+  ) throws(StoreError) -> UInt64 {
+    try checkRoom(12, row.count)
+    let offset = bodySize
+    let provisional = nextProvisional
+    nextProvisional += 1
+    builder.appendPositionKeyed(
+      tableID: tableID, kind: .insert, slot: slot, startsStatement: builder.isEmpty, line: line, value: row,
+      provisional: provisional)
+    var key = (tableID.bigEndian, UInt32(truncatingIfNeeded: provisional >> 32).bigEndian,
+      UInt32(truncatingIfNeeded: provisional).bigEndian)
+    withUnsafeBytes(of: &key) { note($0, offset) }
+    return provisional
+  }
+
+  /// Adds a change of the catalog.
+  func append(_ change: CatalogChange, line: Int) {
+    let key = change.key
+    let value = change.encoded()
+    key.withUnsafeBytes { key in
+      value.withUnsafeBytes { value in
+        builder.append(
+          kind: .catalog, startsStatement: builder.isEmpty, slot: 0, line: line, key: key, value: value)
+      }
+    }
+  }
+
+  private var bodySize: Int { builder.body.count }
+
+  private func note(_ key: UnsafeRawBufferPointer, _ offset: Int) {
+    let hash = hash(key)
+    undo.append(Undo(hash: hash, offset: offset, previous: index.set(hash: hash, offset: offset, in: builder.body)))
+  }
+
+  private func checkRoom(_ keySize: Int, _ rowSize: Int) throws(StoreError) {
+    if builder.fits(keySize: keySize, valueSize: rowSize) { return }
+    if keySize > BatchLimits.keySizeBytes {
+      throw StoreError(
+        .invalid, "key too big: \(keySize) bytes encoded, at most \(BatchLimits.keySizeBytes)", sqliteCode: 18)
+    }
+    if rowSize > BatchLimits.valueSizeBytes {
+      throw StoreError(
+        .invalid, "row too big: \(rowSize) bytes encoded, at most \(BatchLimits.valueSizeBytes)", sqliteCode: 18)
+    }
+    throw StoreError(
+      .invalid,
+      "transaction too big: a statement that SQLite evaluates, or a transaction that reads what it wrote, holds at most "
+        + "\(Self.limitBytes >> 20) MiB of rows; insert by plain VALUES, or in parts", sqliteCode: 18)
+  }
+
+  // MARK: Provisional keys
+
+  /// No encoded primary key begins with a zero byte, as these do.
+  private func isProvisional(_ key: UnsafeRawBufferPointer) -> Bool {
+    key.count == 12 && (Self.firstProvisional..<nextProvisional).contains(provisional(key))
+  }
+
+  private func provisional(_ key: UnsafeRawBufferPointer) -> UInt64 {
+    UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
+  }
+
+  // MARK: Ending
+
+  /// The batch of all that was written, one statement in the log; nil when nothing is left of it.
+  func seal(timeMicroseconds: Int64, session: UInt64) -> Batch? {
+    if hasRewritten { keepNewest() }
+    return builder.isEmpty ? nil : builder.seal(timeMicroseconds: timeMicroseconds, session: session)
+  }
+
+  /// Writes the batch again with each row of a provisional key once: its newest image in the place of its first.
+  private func keepNewest() {
+    var kept = BatchBuilder(capacity: builder.size)
+    var seen: Set<UInt64> = []
+    var reader = CommandReader(body: builder.body)
+    while let command = reader.next() {
+      if isProvisional(command.key) {
+        guard seen.insert(provisional(command.key)).inserted, let newest = own(command.key), newest.kind != .delete
+        else { continue }
+        kept.appendPositionKeyed(
+          tableID: UInt32(bigEndian: command.key.loadUnaligned(as: UInt32.self)), kind: .insert,
+          slot: newest.isPositionSlotted ? nil : newest.slot, startsStatement: kept.isEmpty, line: command.line,
+          value: newest.row)
+      } else {
+        kept.append(
+          kind: command.kind, startsStatement: kept.isEmpty, slot: command.slot, line: command.line,
+          key: command.key, value: command.value)
+      }
+    }
+    swap(&kept, &builder)
+  }
+}
