@@ -29,6 +29,6 @@ public func sqlite3_sluice_init(
 /// Everything that the extension adds to a connection.
 private func register(on connection: Connection) throws(SQLiteError) {
   try connection.register(function: "sluice_version", argumentCount: 0, deterministic: true) { _ in
-    .text(Array(version.utf8))
+    .string(version)
   }
 }

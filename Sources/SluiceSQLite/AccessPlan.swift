@@ -6,12 +6,33 @@ import CSQLite
 public struct AccessPlan {
   /// One term of the WHERE clause, `column operator value`.
   public struct Constraint: Sendable, Equatable {
-    /// Index of the column; -1 for the rowid.
+    /// Index of the column; -1 for the rowid, -2 for LIMIT and OFFSET, which concern none.
     public let column: Int
     /// One of SQLITE_INDEX_CONSTRAINT_….
     public let `operator`: Int32
     /// Whether its value is known in this place of a join. If not, it cannot be taken.
     public let isUsable: Bool
+
+    /// Whether it is the statement's LIMIT: so many rows are enough, those of the OFFSET included unless that is taken
+    /// as exact. SQLite offers both only when every other term is a constraint here; to be taken only with all of
+    /// those taken as exact and, where there is an ORDER BY, with `isOrdered`, for rows may be left out for no other
+    /// reason.
+    public var isLimit: Bool { self.operator == SQLITE_INDEX_CONSTRAINT_LIMIT }
+    /// Whether it is the statement's OFFSET. Taken as exact, the table itself skips so many rows; else SQLite does.
+    public var isOffset: Bool { self.operator == SQLITE_INDEX_CONSTRAINT_OFFSET }
+  }
+
+  /// How much of ORDER BY is needed when `isOrdered` is set (https://sqlite.org/c3ref/vtab_distinct.html). Raw values
+  /// are SQLite's.
+  public enum Distinctness: Int32, Sendable {
+    /// Rows in that order.
+    case ordered = 0
+    /// Rows with equal values of the ORDER BY columns one behind the other, in any order: GROUP BY.
+    case grouped = 1
+    /// As `grouped`, and of rows with equal values all but one may be left out: DISTINCT.
+    case distinct = 2
+    /// As `ordered`, and of rows with equal values all but one may be left out: DISTINCT with ORDER BY.
+    case distinctOrdered = 3
   }
 
   /// One term of the ORDER BY clause.
@@ -29,7 +50,31 @@ public struct AccessPlan {
   public func constraint(_ index: Int) -> Constraint {
     precondition(index >= 0 && index < constraintCount)
     let term = info.pointee.aConstraint[index]
-    return Constraint(column: Int(term.iColumn), operator: Int32(term.op), isUsable: term.usable != 0)
+    let comparison = Int32(term.op)
+    let isBound = comparison == SQLITE_INDEX_CONSTRAINT_LIMIT || comparison == SQLITE_INDEX_CONSTRAINT_OFFSET
+    return Constraint(column: isBound ? -2 : Int(term.iColumn), operator: comparison, isUsable: term.usable != 0)
+  }
+
+  /// The right-hand value of a constraint, if it is known while planning: a literal, or a parameter bound before.
+  /// For estimates; valid while `plan` runs. A statement is planned once and may run with another value.
+  public func value(of index: Int) -> Cell? {
+    precondition(index >= 0 && index < constraintCount)
+    var value: OpaquePointer?
+    guard sx_vtab_rhs_value(info, Int32(index), &value) == SQLITE_OK, let value else { return nil }
+    return Cell(value)
+  }
+
+  /// Name of the collation by which a constraint compares, such as BINARY. A table that compares otherwise must not
+  /// take it as exact.
+  public func collation(of index: Int) -> String {
+    precondition(index >= 0 && index < constraintCount)
+    return sx_vtab_collation(info, Int32(index)).map { String(cString: $0) } ?? "BINARY"
+  }
+
+  /// Whether a constraint is an IN whose values can come all at once. Taken by `take`, it is one scan for each value.
+  public func isList(_ index: Int) -> Bool {
+    precondition(index >= 0 && index < constraintCount)
+    return sx_vtab_in(info, Int32(index), -1) != 0
   }
 
   public var orderCount: Int { Int(info.pointee.nOrderBy) }
@@ -50,6 +95,16 @@ public struct AccessPlan {
     info.pointee.aConstraintUsage[index].argvIndex = Int32(argument + 1)
     info.pointee.aConstraintUsage[index].omit = exact ? 1 : 0
   }
+
+  /// Takes a usable constraint for which `isList` holds, as one argument with all values: `Arguments.list`.
+  public mutating func takeList(_ index: Int, argument: Int, exact: Bool = false) {
+    precondition(isList(index))
+    take(index, argument: argument, exact: exact)
+    _ = sx_vtab_in(info, Int32(index), 1)
+  }
+
+  /// What the ORDER BY is for.
+  public var distinctness: Distinctness { Distinctness(rawValue: sx_vtab_distinct(info)) ?? .ordered }
 
   /// A number for the scan to know the plan by.
   public var number: Int32 {

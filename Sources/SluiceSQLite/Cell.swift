@@ -1,4 +1,5 @@
-// One column of one row on its way from a virtual table to SQLite: 16 bytes, no reference count.
+// One value on its way to or from SQLite: 16 bytes, no reference count. What a cursor fills, what a change and a
+// constraint bring, what a statement binds and returns.
 // Unsafe by nature: named in the tidy test.
 import CSQLite
 import SluiceSystem
@@ -6,21 +7,16 @@ import SluiceSystem
 /// A value whose bytes, if it has any, lie elsewhere.
 @frozen
 public struct Cell {
-  @usableFromInline
-  @frozen
-  enum Kind: UInt8 {
-    case null, integer, real, text, blob
-  }
-
   /// The integer, the IEEE bits, or the address of the bytes.
   @usableFromInline let bits: UInt64
   /// Size of the bytes: SQLite's own limit is below 2^31.
   @usableFromInline let size: UInt32
-  @usableFromInline let kind: Kind
+  /// The storage class.
+  public let type: ColumnType
 
   @inlinable @inline(__always)
-  init(_ kind: Kind, _ bits: UInt64, _ size: UInt32) {
-    self.kind = kind
+  init(_ type: ColumnType, _ bits: UInt64, _ size: UInt32) {
+    self.type = type
     self.bits = bits
     self.size = size
   }
@@ -46,57 +42,49 @@ public struct Cell {
     Cell(.blob, UInt64(UInt(bitPattern: bytes.baseAddress)), UInt32(clamping: bytes.count))
   }
 
+  /// The integer; 0 for any other storage class.
+  @inlinable public var integer: Int64 { type == .integer ? Int64(bitPattern: bits) : 0 }
+
+  /// The number, of an integer too; 0 for any other storage class.
+  @inlinable public var real: Double {
+    switch type {
+    case .real: Double(bitPattern: bits)
+    case .integer: Double(Int64(bitPattern: bits))
+    default: 0
+    }
+  }
+
+  /// The bytes of a text or a blob where they lie; empty for any other storage class.
+  @inlinable public var bytes: UnsafeRawBufferPointer {
+    guard type == .text || type == .blob else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    return UnsafeRawBufferPointer(start: address, count: address == nil ? 0 : Int(size))
+  }
+
+  @inlinable public var isNull: Bool { type == .null }
+
+  /// A copy that owns its bytes.
+  public var value: Value {
+    switch type {
+    case .null: .null
+    case .integer: .integer(integer)
+    case .real: .real(real)
+    case .text: .text([UInt8](bytes))
+    case .blob: .blob([UInt8](bytes))
+    }
+  }
+
+  @usableFromInline
   var address: UnsafeRawPointer? { UnsafeRawPointer(bitPattern: UInt(truncatingIfNeeded: bits)) }
 
   /// Gives the value to SQLite as a column's or a function's result.
   @inline(__always)
   func give(to context: OpaquePointer?, copies: Int32) {
-    switch kind {
+    switch type {
     case .null: sx_result_null(context)
     case .integer: sx_result_int64(context, Int64(bitPattern: bits))
     case .real: sx_result_double(context, Double(bitPattern: bits))
     case .text: sx_result_text(context, address, UInt64(size), copies)
     case .blob: sx_result_blob(context, address, UInt64(size), copies)
-    }
-  }
-}
-
-/// Values that SQLite hands over: the arguments of a function or of a table's constraints. Valid during that call.
-public struct Arguments {
-  public let count: Int
-  private let values: UnsafeMutablePointer<OpaquePointer?>?
-
-  init(_ count: Int32, _ values: UnsafeMutablePointer<OpaquePointer?>?) {
-    self.count = Int(count)
-    self.values = values
-  }
-
-  private func handle(_ index: Int) -> OpaquePointer? {
-    invariant(index >= 0 && index < count, "argument \(index) of \(count)")
-    return values?[index]
-  }
-
-  public func type(_ index: Int) -> ColumnType { ColumnType(rawValue: sx_value_type(handle(index))) ?? .null }
-  public func int64(_ index: Int) -> Int64 { sx_value_int64(handle(index)) }
-  public func double(_ index: Int) -> Double { sx_value_double(handle(index)) }
-
-  public func text(_ index: Int) -> UnsafeRawBufferPointer {
-    let value = handle(index), bytes = sx_value_text(value)
-    return UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : Int(sx_value_bytes(value)))
-  }
-
-  public func blob(_ index: Int) -> UnsafeRawBufferPointer {
-    let value = handle(index), bytes = sx_value_blob(value)
-    return UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : Int(sx_value_bytes(value)))
-  }
-
-  public func value(_ index: Int) -> Value {
-    switch type(index) {
-    case .integer: .integer(int64(index))
-    case .real: .real(double(index))
-    case .text: .text([UInt8](text(index)))
-    case .blob: .blob([UInt8](blob(index)))
-    case .null: .null
     }
   }
 }

@@ -5,13 +5,15 @@ import SluiceSystem
 
 extension Connection {
   /// Makes `body` callable in SQL as `name` with `argumentCount` arguments (-1: any number). `deterministic`: equal
-  /// arguments give equal results, so that SQLite may call it once. An error it throws is the statement's.
+  /// arguments give equal results, so that SQLite may call it once. `directOnly`: not from views, triggers and the
+  /// rest of a schema, which may be somebody else's. An error it throws is the statement's. It may run statements on
+  /// this connection, but not the one that calls it.
   public func register(
-    function name: String, argumentCount: Int32, deterministic: Bool,
+    function name: String, argumentCount: Int32, deterministic: Bool, directOnly: Bool = false,
     _ body: @escaping (Arguments) throws(SQLiteError) -> Value
   ) throws(SQLiteError) {
     let db = try opened()
-    let flags = SQLITE_UTF8 | (deterministic ? SQLITE_DETERMINISTIC : 0)
+    let flags = SQLITE_UTF8 | (deterministic ? SQLITE_DETERMINISTIC : 0) | (directOnly ? SQLITE_DIRECTONLY : 0)
     let reference = Unmanaged.passRetained(ScalarFunction(body)).toOpaque()
     let code = sx_create_function(db, name, argumentCount, flags, reference, callScalarFunction) { reference in
       // SQLite calls this when the registration ends, and also when it fails.

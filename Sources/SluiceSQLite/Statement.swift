@@ -4,6 +4,7 @@ import CSQLite
 import SluiceSystem
 
 /// SQLite's five storage classes, with SQLite's own numbers.
+@frozen
 public enum ColumnType: Int32, Sendable {
   case integer = 1
   case real = 2
@@ -121,6 +122,18 @@ public final class Statement {
     try check(sx_bind_blob(handle, Int32(truncatingIfNeeded: index), blob.baseAddress, size, borrowed ? 0 : 1))
   }
 
+  /// Binds a value that lies elsewhere. Its bytes are copied, unless `borrowed` as for text.
+  @inlinable
+  public func bind(_ index: Int, _ cell: Cell, borrowed: Bool = false) throws(SQLiteError) {
+    switch cell.type {
+    case .null: try bindNull(index)
+    case .integer: try bind(index, cell.integer)
+    case .real: try bind(index, cell.real)
+    case .text: try bind(index, text: cell.bytes, borrowed: borrowed)
+    case .blob: try bind(index, blob: cell.bytes, borrowed: borrowed)
+    }
+  }
+
   public func bind(_ index: Int, _ text: String) throws(SQLiteError) {
     let bytes = Array(text.utf8)
     try bytes.span.withUnsafeBytes { (bytes) throws(SQLiteError) -> Void in try bind(index, text: bytes) }
@@ -194,6 +207,18 @@ public final class Statement {
     let bytes = sx_column_blob(handle, Int32(truncatingIfNeeded: index))
     return UnsafeRawBufferPointer(
       start: bytes, count: bytes == nil ? 0 : Int(sx_column_bytes(handle, Int32(truncatingIfNeeded: index))))
+  }
+
+  /// A column as it is. Its bytes are valid until the next `step`, `reset` or access to this column.
+  @inlinable
+  public func cell(_ index: Int) -> Cell {
+    switch columnType(index) {
+    case .null: .null
+    case .integer: .integer(int64(index))
+    case .real: .real(double(index))
+    case .text: .text(text(index))
+    case .blob: .blob(blob(index))
+    }
   }
 
   public func string(_ index: Int) -> String { String(decoding: text(index), as: UTF8.self) }

@@ -1,36 +1,77 @@
 // SQLite's callbacks for the virtual tables of this module. SQLite owns the memory of sx_table and sx_cursor (C structs
-// that begin with its own part); each holds one reference to the Swift object, taken in xConnect and xOpen, given
-// back in xDisconnect and xClose. No Swift error crosses C: it becomes the table's zErrMsg and a result code.
+// that begin with its own part); each holds one reference to the Swift object, taken in xCreate or xConnect and xOpen,
+// given back in xDestroy or xDisconnect and xClose. No Swift error crosses C: it becomes the table's zErrMsg and a
+// result code.
 // Unsafe by nature: named in the tidy test.
 import CSQLite
 import SluiceSystem
 
 extension Connection {
-  /// Makes `table` readable as `name`, in place of what was registered under that name before; no statement on the
-  /// old one may be running. SQLite lets go of the old table when it prepares the next statement.
-  public func register(table name: String, _ table: VirtualTable) throws(SQLiteError) {
+  /// Makes `table` readable (a `WritableTable`: writable) as `name`, in place of what was registered under that name
+  /// before; no statement on the old one may be running. SQLite lets go of the old table when it prepares the next
+  /// statement. `directOnly`: not from views and triggers of a schema, which may be somebody else's.
+  public func register(table name: String, _ table: VirtualTable, directOnly: Bool = false) throws(SQLiteError) {
+    let module = table is WritableTable ? writableModule : readableModule
+    try register(name, module, Registration(directOnly: directOnly) { (_) throws(SQLiteError) in table })
+  }
+
+  /// Makes `CREATE VIRTUAL TABLE … USING name(…)` give the table that `make` returns for its arguments. `make` is
+  /// called by CREATE, and once more whenever a connection finds such a table in the schema and uses it. An error it
+  /// throws is the statement's. `directOnly` as for `register(table:)`. Ended by `unregister(table:)`.
+  public func register(
+    module name: String, directOnly: Bool = false,
+    _ make: @escaping (ModuleArguments) throws(SQLiteError) -> VirtualTable
+  ) throws(SQLiteError) {
+    try register(name, creatableModule, Registration(directOnly: directOnly, make))
+  }
+
+  private func register(
+    _ name: String, _ module: UnsafePointer<sqlite3_module>, _ registration: Registration
+  ) throws(SQLiteError) {
     let db = try opened()
-    let reference = Unmanaged.passRetained(table).toOpaque()
-    let code = sx_create_module(db, name, virtualTableModule, reference) { reference in
+    let reference = Unmanaged.passRetained(registration).toOpaque()
+    let code = sx_create_module(db, name, module, reference) { reference in
       // SQLite calls this when the registration ends, and also when it fails.
-      if let reference { Unmanaged<VirtualTable>.fromOpaque(reference).release() }
+      if let reference { Unmanaged<Registration>.fromOpaque(reference).release() }
     }
     if code != SQLITE_OK { throw .last(db, sql: nil) }
   }
 
-  /// Ends the registration of a table; none under that name is no error.
+  /// Ends the registration of a table or a module; none under that name is no error.
   public func unregister(table name: String) throws(SQLiteError) {
     let db = try opened()
     if sx_create_module(db, name, nil, nil, nil) != SQLITE_OK { throw .last(db, sql: nil) }
   }
 }
 
-/// Read by SQLite alone and never written after it was made. xCreate is nil: the table is eponymous, it exists by
-/// being registered and cannot be created. Writing will come with xUpdate.
-nonisolated(unsafe) private let virtualTableModule: UnsafePointer<sqlite3_module> = {
+/// What SQLite holds of a registration.
+private final class Registration {
+  let directOnly: Bool
+  let make: (ModuleArguments) throws(SQLiteError) -> VirtualTable
+
+  init(directOnly: Bool, _ make: @escaping (ModuleArguments) throws(SQLiteError) -> VirtualTable) {
+    self.directOnly = directOnly
+    self.make = make
+  }
+}
+
+/// Three modules, read by SQLite alone and never written after they were made. Without xCreate a table is eponymous: it
+/// exists by being registered and cannot be created. Without xUpdate SQLite refuses to write when it prepares the
+/// statement; what a creatable module makes is known later, so there `update` refuses.
+nonisolated(unsafe) private let readableModule = makeModule(isWritable: false, isCreatable: false)
+nonisolated(unsafe) private let writableModule = makeModule(isWritable: true, isCreatable: false)
+nonisolated(unsafe) private let creatableModule = makeModule(isWritable: true, isCreatable: true)
+
+private func makeModule(isWritable: Bool, isCreatable: Bool) -> UnsafePointer<sqlite3_module> {
   let module = UnsafeMutablePointer<sqlite3_module>.allocate(capacity: 1)
   module.initialize(to: sqlite3_module())
-  module.pointee.xConnect = connect
+  module.pointee.iVersion = 2  // up to xRollbackTo
+  if isCreatable {
+    module.pointee.xCreate = { makeTable($0, $1, $2, $3, $4, $5, isCreating: true) }
+    module.pointee.xDestroy = destroy
+    module.pointee.xRename = rename
+  }
+  module.pointee.xConnect = { makeTable($0, $1, $2, $3, $4, $5, isCreating: false) }
   module.pointee.xBestIndex = bestIndex
   module.pointee.xDisconnect = disconnect
   module.pointee.xOpen = openCursor
@@ -40,10 +81,11 @@ nonisolated(unsafe) private let virtualTableModule: UnsafePointer<sqlite3_module
   module.pointee.xEof = { frame($0).pointee.atEnd == 0 ? 0 : 1 }
   module.pointee.xColumn = column
   module.pointee.xRowid = rowid
+  if isWritable { addWriting(to: &module.pointee) }
   return UnsafePointer(module)
-}()
+}
 
-private typealias TablePointer = UnsafeMutablePointer<sqlite3_vtab>
+typealias TablePointer = UnsafeMutablePointer<sqlite3_vtab>
 private typealias CursorPointer = UnsafeMutablePointer<sqlite3_vtab_cursor>
 
 @inline(__always)
@@ -52,9 +94,13 @@ private func frame(_ cursor: CursorPointer?) -> UnsafeMutablePointer<sx_cursor> 
 }
 
 @inline(__always)
+func frame(_ table: TablePointer?) -> UnsafeMutablePointer<sx_table> {
+  UnsafeMutableRawPointer(table.unsafelyUnwrapped).assumingMemoryBound(to: sx_table.self)
+}
+
+@inline(__always)
 private func object(_ table: TablePointer?) -> Unmanaged<VirtualTable> {
-  let frame = UnsafeMutableRawPointer(table.unsafelyUnwrapped).assumingMemoryBound(to: sx_table.self)
-  return .fromOpaque(frame.pointee.object.unsafelyUnwrapped)
+  .fromOpaque(frame(table).pointee.object.unsafelyUnwrapped)
 }
 
 @inline(__always)
@@ -88,8 +134,9 @@ private func sqliteString(_ text: String) -> UnsafeMutablePointer<CChar>? {
   return characters
 }
 
+/// The code for SQLite; the message goes to the table, from where SQLite takes it after most callbacks.
 @inline(never)
-private func report(_ error: SQLiteError, to table: TablePointer?) -> Int32 {
+func report(_ error: SQLiteError, to table: TablePointer?) -> Int32 {
   if let table, !error.message.isEmpty {
     sx_free(table.pointee.zErrMsg)
     table.pointee.zErrMsg = sqliteString(error.message)
@@ -97,13 +144,34 @@ private func report(_ error: SQLiteError, to table: TablePointer?) -> Int32 {
   return resultCode(error)
 }
 
-private func connect(
+/// Drops a message that SQLite did not take, lest it takes it for a later call's.
+@inline(__always)
+func forgetMessage(_ table: TablePointer?) {
+  guard let table, table.pointee.zErrMsg != nil else { return }
+  sx_free(table.pointee.zErrMsg)
+  table.pointee.zErrMsg = nil
+}
+
+/// xCreate and xConnect.
+private func makeTable(
   _ db: OpaquePointer?, _ reference: UnsafeMutableRawPointer?, _ count: Int32,
   _ arguments: UnsafePointer<UnsafePointer<CChar>?>?, _ result: UnsafeMutablePointer<TablePointer?>?,
-  _ message: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+  _ message: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, isCreating: Bool
 ) -> Int32 {
-  let table = Unmanaged<VirtualTable>.fromOpaque(reference.unsafelyUnwrapped)
-  let code = table._withUnsafeGuaranteedRef { sx_declare_vtab(db, $0.declaration) }
+  let registration = Unmanaged<Registration>.fromOpaque(reference.unsafelyUnwrapped).takeUnretainedValue()
+  let words = (0..<Int(count)).map { index in arguments?[index].map { String(cString: $0) } ?? "" }
+  let table: VirtualTable
+  do throws(SQLiteError) {
+    table = try registration.make(
+      ModuleArguments(
+        module: words[0], schema: words[1], table: words[2], texts: Array(words[3...]), isCreating: isCreating))
+  } catch {
+    message?.pointee = error.message.isEmpty ? nil : sqliteString(error.message)
+    return resultCode(error)
+  }
+  var code = sx_declare_vtab(db, table.declaration)
+  if code == SQLITE_OK, table is WritableTable { code = sx_vtab_constraint_support(db) }
+  if code == SQLITE_OK, registration.directOnly { code = sx_vtab_direct_only(db) }
   if code != SQLITE_OK {
     message?.pointee = sqliteString(String(cString: sx_errmsg(db)))
     return code
@@ -111,15 +179,39 @@ private func connect(
   guard let memory = sx_malloc(UInt64(MemoryLayout<sx_table>.size)) else { return SQLITE_NOMEM }
   let frame = memory.bindMemory(to: sx_table.self, capacity: 1)
   frame.initialize(to: sx_table())
-  frame.pointee.object = table.retain().toOpaque()
+  frame.pointee.db = db
+  frame.pointee.isWritable = table is WritableTable ? 1 : 0
+  frame.pointee.hasRowid = table.hasRowid ? 1 : 0
+  frame.pointee.object = Unmanaged.passRetained(table).toOpaque()
   result?.pointee = memory.assumingMemoryBound(to: sqlite3_vtab.self)
   return SQLITE_OK
 }
 
 private func disconnect(_ table: TablePointer?) -> Int32 {
   object(table).release()
+  forgetMessage(table)
   sx_free(table)
   return SQLITE_OK
+}
+
+/// DROP TABLE. Its message would not be taken.
+private func destroy(_ table: TablePointer?) -> Int32 {
+  do throws(SQLiteError) {
+    try object(table).lend { (table) throws(SQLiteError) -> Void in try table.drop() }
+  } catch {
+    return resultCode(error)
+  }
+  return disconnect(table)
+}
+
+private func rename(_ table: TablePointer?, _ name: UnsafePointer<CChar>?) -> Int32 {
+  let name = name.map { String(cString: $0) } ?? ""
+  do throws(SQLiteError) {
+    try object(table).lend { (table) throws(SQLiteError) -> Void in try table.rename(to: name) }
+    return SQLITE_OK
+  } catch {
+    return report(error, to: table)
+  }
 }
 
 /// The needed columns are known only while planning: they go to the scan as 16 hexadecimal digits in idxStr.
@@ -151,6 +243,7 @@ private func openCursor(_ table: TablePointer?, _ result: UnsafeMutablePointer<C
     frame.pointee.cells = UnsafeRawPointer(cursor.cells)
     frame.pointee.columnCount = Int32(clamping: cursor.columnCount)
     frame.pointee.copies = cursor.copiesBytes ? 1 : 0
+    frame.pointee.omitsUnchanged = cursor.omitsUnchanged ? 1 : 0
     frame.pointee.atEnd = 1
     frame.pointee.object = Unmanaged.passRetained(cursor).toOpaque()
     result?.pointee = memory.assumingMemoryBound(to: sqlite3_vtab_cursor.self)
@@ -175,6 +268,7 @@ private func filter(
   let scan = Scan(plan: plan, neededColumns: needed, arguments: Arguments(count, arguments))
   frame.pointee.atEnd = 1
   frame.pointee.row = 1
+  forgetMessage(frame.pointee.base.pVtab)
   do throws(SQLiteError) {
     let isRow = try object(frame).lend { (cursor) throws(SQLiteError) -> Bool in
       try cursor.start(scan)
@@ -205,6 +299,7 @@ private func column(_ cursor: CursorPointer?, _ context: OpaquePointer?, _ index
   let frame = frame(cursor)
   // A declaration with more columns than the cursor has cells: the rest is NULL.
   guard index >= 0, index < frame.pointee.columnCount else { return SQLITE_OK }
+  if frame.pointee.omitsUnchanged != 0, sx_vtab_nochange(context) != 0 { return SQLITE_OK }
   let cells = frame.pointee.cells.unsafelyUnwrapped.assumingMemoryBound(to: Cell.self)
   cells[Int(index)].give(to: context, copies: Int32(frame.pointee.copies))
   return SQLITE_OK

@@ -6,6 +6,9 @@ public enum Value: Sendable, Equatable {
   /// UTF-8 bytes, checked when they were read.
   case text([UInt8])
   case blob([UInt8])
+
+  /// A text.
+  public static func string(_ text: String) -> Value { .text(Array(text.utf8)) }
 }
 
 /// SQLite's column affinities (https://sqlite.org/datatype3.html, section 3.1).

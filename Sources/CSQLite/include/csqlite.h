@@ -17,7 +17,7 @@
 #endif
 #include <sqlite3ext.h>
 
-/* sqlite3_error_offset, the youngest routine used here, came with 3.38.0. */
+/* sqlite3_error_offset and sqlite3_vtab_in and its like, the youngest routines used here, came with 3.38.0. */
 #define SX_LOWEST_VERSION 3038000
 
 extern const sqlite3_api_routines *sx_api;
@@ -153,11 +153,33 @@ SX int sx_create_module(sqlite3 *db, const char *name, const sqlite3_module *mod
   return sx_api->create_module_v2(db, name, module, argument, destroy);
 }
 SX int sx_declare_vtab(sqlite3 *db, const char *declaration) { return sx_api->declare_vtab(db, declaration); }
+/* These two from within xCreate and xConnect alone. */
+SX int sx_vtab_constraint_support(sqlite3 *db) { return sx_api->vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1); }
+SX int sx_vtab_direct_only(sqlite3 *db) { return sx_api->vtab_config(db, SQLITE_VTAB_DIRECTONLY); }
+/* Within xUpdate: one of SQLITE_ROLLBACK, _IGNORE, _FAIL, _ABORT, _REPLACE. */
+SX int sx_vtab_on_conflict(sqlite3 *db) { return sx_api->vtab_on_conflict(db); }
+/* Within xColumn: the column is read by an UPDATE that leaves it as it is. */
+SX int sx_vtab_nochange(sqlite3_context *context) { return sx_api->vtab_nochange(context); }
+/* Within xUpdate: xColumn gave no value because of that. */
+SX int sx_value_nochange(sqlite3_value *value) { return sx_api->value_nochange(value); }
+/* Within xBestIndex. */
+SX const char *sx_vtab_collation(sqlite3_index_info *info, int index) { return sx_api->vtab_collation(info, index); }
+SX int sx_vtab_rhs_value(sqlite3_index_info *info, int index, sqlite3_value **value) {
+  return sx_api->vtab_rhs_value(info, index, value);
+}
+SX int sx_vtab_distinct(sqlite3_index_info *info) { return sx_api->vtab_distinct(info); }
+SX int sx_vtab_in(sqlite3_index_info *info, int index, int handle) { return sx_api->vtab_in(info, index, handle); }
+/* Within xFilter: the values of an IN that xBestIndex asked for whole. */
+SX int sx_vtab_in_first(sqlite3_value *list, sqlite3_value **value) { return sx_api->vtab_in_first(list, value); }
+SX int sx_vtab_in_next(sqlite3_value *list, sqlite3_value **value) { return sx_api->vtab_in_next(list, value); }
 
 /* What SQLite holds of a virtual table and of its cursor: its own part first, then ours. */
 typedef struct sx_table {
   sqlite3_vtab base;
-  void *object; /* the VirtualTable, retained */
+  void *object;       /* the VirtualTable, retained */
+  sqlite3 *db;        /* whose table it is */
+  uint8_t isWritable; /* 1: the object is a WritableTable */
+  uint8_t hasRowid;   /* 0: declared WITHOUT ROWID */
 } sx_table;
 
 typedef struct sx_cursor {
@@ -168,6 +190,7 @@ typedef struct sx_cursor {
   int columnCount;
   uint8_t copies; /* 1: SQLite copies text and blobs; 0: they outlive the statement's run */
   uint8_t atEnd;
+  uint8_t omitsUnchanged; /* 1: columns that an UPDATE leaves as they are get no value */
 } sx_cursor;
 
 #undef SX
