@@ -60,6 +60,7 @@ extension StoreError {
     let kind: Kind = error.kind == .unsupported ? .unsupported : .invalid
     self.init(
       kind, error.message, offset: error.offset < 0 ? nil : error.offset, isParse: true, sqliteCode: 1)
+    isEvaluated = error.kind == .evaluated
   }
 
   init(_ error: SQLiteError) {

@@ -36,6 +36,8 @@ public struct StoreError: Error, CustomStringConvertible {
   public var isParse: Bool
   /// SQLite's primary result code (https://sqlite.org/rescode.html) where it has one for this.
   public var sqliteCode: Int32?
+  /// Whether it is no error: the row path leaves the statement to SQLite.
+  var isEvaluated = false
 
   public init(
     _ kind: Kind, _ message: String, line: Int? = nil, offset: Int? = nil, isParse: Bool = false,

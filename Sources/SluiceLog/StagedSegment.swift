@@ -52,6 +52,26 @@ public final class StagedSegment: @unchecked Sendable {
     }
   }
 
+  /// Reads back what was appended, batch by batch. Throws `corrupt` when the file does not hold it.
+  public func forEachBatch<E: Error>(_ body: (Batch) throws(E) -> Void) throws {
+    try check()
+    let scanner = try SegmentScanner.open(fileSystem, path: path, limit: size)
+    defer { scanner.close() }
+    while true {
+      switch try scanner.look() {
+      case .end: return
+      case .unverified: throw LogError.corrupt(path, scanner.offset, "the record's header does not verify")
+      case .senseless(let reason): throw LogError.corrupt(path, scanner.offset, reason)
+      case .record(let header):
+        guard let bytes = try scanner.body(of: header) else {
+          throw LogError.corrupt(path, scanner.offset, "the record's body does not verify")
+        }
+        try body(try Batch.parse(header, bytes, path: path, offset: scanner.offset))
+        scanner.advance(past: header)
+      }
+    }
+  }
+
   /// Makes the file and its name durable and closes it: it may be adopted.
   public func finish() throws(LogError) {
     try check()

@@ -29,14 +29,14 @@ public func applyAffinity(_ affinity: Affinity, to value: Value) -> Value? {
 
 /// The integer that a real equals, for |real| < 2^63; nil where there is none.
 @inlinable @inline(__always)
-func integralValue(_ number: Double) -> Int64? {
+public func integralValue(_ number: Double) -> Int64? {
   guard number > -0x1p63, number < 0x1p63 else { return nil }
   let whole = Int64(number)
   return Double(whole) == number ? whole : nil
 }
 
 /// Whether a text's first byte behind white space can begin a number.
-func mayBeNumber(_ text: [UInt8]) -> Bool {
+public func mayBeNumber<Text: Collection<UInt8>>(_ text: Text) -> Bool {
   guard let first = text.first(where: { !isSpace($0) && $0 != 0x0b }) else { return false }
   return beginsNumber(first)
 }

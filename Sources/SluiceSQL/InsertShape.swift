@@ -68,7 +68,7 @@ public final class InsertShape: Sendable {
   }
 
   /// SQLite's words for a row with `count` values.
-  func wrongCount(_ count: Int) -> String {
+  public func wrongCount(_ count: Int) -> String {
     hasColumnList
       ? "\(count) values for \(valueCount) columns"
       : "table \(tableName) has \(columnCount) columns but \(count) values were supplied"

@@ -123,7 +123,7 @@ public struct RowBuilder: ~Copyable {
 
 // One store per storage class. `column` -1 keeps the bytes without a place; the row is put in order without them.
 extension RowBuilder {
-  mutating func put(_ value: Value, at column: Int) {
+  public mutating func put(_ value: Value, at column: Int) {
     switch value {
     case .null: putNull(at: column)
     case .integer(let number): put(integer: number, at: column)
@@ -134,10 +134,10 @@ extension RowBuilder {
   }
 
   @inline(__always)
-  mutating func putNull(at column: Int) { note(RowFormat.null, at: column) }
+  public mutating func putNull(at column: Int) { note(RowFormat.null, at: column) }
 
   @inline(__always)
-  mutating func put(integer: Int64, at column: Int) {
+  public mutating func put(integer: Int64, at column: Int) {
     ensure(0)
     // Significant bits with the sign bit, in whole bytes; none for 0.
     let size = integer == 0 ? 0 : (72 &- (integer ^ (integer >> 63)).leadingZeroBitCount) / 8
@@ -147,7 +147,7 @@ extension RowBuilder {
   }
 
   @inline(__always)
-  mutating func put(real: Double, at column: Int) {
+  public mutating func put(real: Double, at column: Int) {
     if real.isNaN { return putNull(at: column) }
     ensure(0)
     note(RowFormat.real, at: column)
@@ -155,7 +155,7 @@ extension RowBuilder {
     used &+= 8
   }
 
-  mutating func put(_ bytes: UnsafeRawBufferPointer, isText: Bool, at column: Int) {
+  public mutating func put(_ bytes: UnsafeRawBufferPointer, isText: Bool, at column: Int) {
     let target = open(size: bytes.count, isText: isText, at: column)
     if let source = bytes.baseAddress { target.copyMemory(from: source, byteCount: bytes.count) }
     used &+= bytes.count
@@ -181,7 +181,7 @@ extension RowBuilder {
   mutating func close(size: Int) { used &+= size }
 
   /// The decimal digits of an integer, as INTEGER becomes TEXT.
-  mutating func put(decimal integer: Int64, at column: Int) {
+  public mutating func put(decimal integer: Int64, at column: Int) {
     var text = String(integer)
     text.withUTF8 { put(UnsafeRawBufferPointer($0), isText: true, at: column) }
   }

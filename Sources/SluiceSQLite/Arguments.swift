@@ -20,6 +20,10 @@ public struct Arguments {
   }
 
   public func type(_ index: Int) -> ColumnType { ColumnType(rawValue: sx_value_type(handle(index))) ?? .null }
+  /// The type it has beside a numeric column: a text that looks like a number becomes one, here and for good.
+  public func numericType(_ index: Int) -> ColumnType {
+    ColumnType(rawValue: sx_value_numeric_type(handle(index))) ?? .null
+  }
   /// The value as it is.
   public func cell(_ index: Int) -> Cell { Cell(handle(index)) }
   /// Converted by SQLite's rules, as the following ones.

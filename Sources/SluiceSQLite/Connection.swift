@@ -23,6 +23,8 @@ public final class Connection {
   private(set) var handle: OpaquePointer?
   private let isOwner: Bool
   private let walFrames: UnsafeMutablePointer<Int32>
+  /// Kept for `watchReads`.
+  var readWatch: ReadWatch?
   /// Stops this connection's statements, from any thread.
   public let interrupter: Interrupter
 

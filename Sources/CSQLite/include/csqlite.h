@@ -70,6 +70,11 @@ SX int sx_wal_checkpoint(sqlite3 *db, const char *schema, int mode, int *frames,
 SX void sx_wal_hook(sqlite3 *db, int (*hook)(void *, sqlite3 *, const char *, int), void *argument) {
   sx_api->wal_hook(db, hook, argument);
 }
+SX int sx_set_authorizer(sqlite3 *db,
+                         int (*judge)(void *, int, const char *, const char *, const char *, const char *),
+                         void *argument) {
+  return sx_api->set_authorizer(db, judge, argument);
+}
 SX int sx_no_checkpoint_on_close(sqlite3 *db) {
   return sx_api->db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
 }
@@ -120,6 +125,7 @@ SX int sx_column_bytes(sqlite3_stmt *statement, int index) { return sx_api->colu
 
 /* Arguments of functions and of virtual-table constraints */
 SX int sx_value_type(sqlite3_value *value) { return sx_api->value_type(value); }
+SX int sx_value_numeric_type(sqlite3_value *value) { return sx_api->value_numeric_type(value); }
 SX int64_t sx_value_int64(sqlite3_value *value) { return sx_api->value_int64(value); }
 SX double sx_value_double(sqlite3_value *value) { return sx_api->value_double(value); }
 SX const void *sx_value_text(sqlite3_value *value) { return sx_api->value_text(value); }

@@ -22,7 +22,7 @@ final class Evaluator: ValueEvaluator {
       for name in ["changes", "total_changes"] {
         try connection.register(function: name, argumentCount: 0, deterministic: false) {
           (_) throws(SQLiteError) in
-          throw SQLiteError(message: "\(name)() in VALUES is not supported: rows are applied later")
+          throw SQLiteError(message: "no such table: rows of this session")
         }
       }
     } catch { throw StoreError(error) }
@@ -32,9 +32,8 @@ final class Evaluator: ValueEvaluator {
     let text = String(decoding: expression, as: UTF8.self)
     let statement: SluiceSQLite.Statement
     do { statement = try connection.prepare("SELECT " + text) } catch { throw explain(error) }
-    guard statement.parameterCount == 0 else {
-      throw SQLError(.unsupported, "a parameter stands in VALUES, and nothing is bound to it")
-    }
+    // Values of parameters, and rows of tables, are for the connection over live tables.
+    guard statement.parameterCount == 0 else { throw SQLError(.evaluated, "a parameter stands in VALUES") }
     do {
       guard let value = try statement.rows().first?.first else { return .null }
       return try convert(value, affinity)
@@ -42,14 +41,12 @@ final class Evaluator: ValueEvaluator {
   }
 
   private func explain(_ error: SQLiteError) -> SQLError {
-    if error.message.hasPrefix("no such table") {
-      return SQLError(.unsupported, "a subquery in VALUES is not supported")
-    }
+    if error.message.hasPrefix("no such table") { return SQLError(.evaluated, error.message) }
     return SQLError(.invalid, error.message)
   }
 
   /// Applies a column's affinity as SQLite does when it stores a value.
-  private func convert(_ value: Value, _ affinity: Affinity) throws(SQLiteError) -> Value {
+  func convert(_ value: Value, _ affinity: Affinity) throws(SQLiteError) -> Value {
     switch (value, affinity) {
     case (.null, _), (.blob, _), (_, .blob), (.text, .text), (.integer, .integer), (.integer, .numeric), (.real, .real):
       return value

@@ -35,7 +35,7 @@ final class InsertPlan {
     self.orAction = orAction
     kind =
       switch orAction {
-      case .abort: .insert
+      case .abort, .fail, .rollback: .insert
       case .ignore: .ignore
       case .replace: .put
       }

@@ -19,6 +19,7 @@ public final class Rows {
 
   private let source: Source
   private var index = -1
+  private var isEnded = false
   private var scratch = ByteBuffer()
   /// Names of the result columns.
   public let columnNames: [String]
@@ -33,11 +34,18 @@ public final class Rows {
     columnNames = columns
   }
 
+  /// Ends the statement: no further row comes.
+  func end() {
+    isEnded = true
+    if case .statement(let statement) = source { statement.reset() }
+  }
+
   /// Number of columns of each row.
   public var columnCount: Int { columnNames.count }
 
   /// Goes on to the next row; false when there is none. Throws what SQLite says when computing it fails.
   public func next() throws(StoreError) -> Bool {
+    if isEnded { return false }
     switch source {
     case .statement(let statement):
       do { return try statement.step() } catch { throw StoreError(error) }

@@ -15,7 +15,11 @@ extension Session {
       let statement: SluiceSQL.Statement
       do { statement = try parseStatement(text) } catch { throw StoreError(error) }
       refreshCatalog()
-      return try run(statement, text, line: line)
+      endRows()
+      currentLine = line
+      let outcome = try run(statement, text, line: line)
+      if case .rows(let rows) = outcome { openRows = rows }
+      return outcome
     } catch { throw error.at(line: line) }
   }
 
@@ -55,17 +59,13 @@ extension Session {
       try checkTransaction()
       // Here and not later: a row that was taken is written.
       try store.pipeline.room.admit()
-      try insertStatement(header, text, line: line)
+      return try insertStatement(header, text, line: line)
+    case .change(let change): return try self.change(change, text)
     case .select: return try query(text)
-    case .begin:
-      guard transaction == nil else {
-        throw StoreError(.invalid, "cannot start a transaction within a transaction", sqliteCode: 1)
-      }
-      try sendBatch()
-      transaction = Transaction()
-      transaction?.highestKeys = catalog.tables.values.filter(\.definition.isRowidAlias).map {
-        ($0.highestKey, $0.highestKey.current)
-      }
+    case .begin: try begin()
+    case .savepoint(let name): try savepoint(name)
+    case .release(let name): try release(name)
+    case .rollbackTo(let name): try rollback(to: name)
     case .commit: try commit()
     case .rollback: try rollback()
     case .createTable(let definition): try createTable(definition, line: line)
@@ -93,7 +93,24 @@ extension Session {
 
   private func insertStatement(
     _ header: InsertHeader, _ text: UnsafeRawBufferPointer, line: Int
-  ) throws(StoreError) {
+  ) throws(StoreError) -> Outcome {
+    let isPlain: Bool
+    do throws(StoreError) { isPlain = try insertPlain(header, text, line: line) } catch {
+      // The row path has met something that SQLite evaluates, and has undone its rows.
+      guard error.isEvaluated else { throw error }
+      let change: ChangeStatement
+      do { change = try parseInsertChange(text) } catch { throw StoreError(error) }
+      return try self.change(change, text)
+    }
+    invariant(isPlain, "an INSERT that is neither whole nor wrong")
+    try statementEnded()
+    return .done
+  }
+
+  /// The statement by the row path.
+  private func insertPlain(
+    _ header: InsertHeader, _ text: UnsafeRawBufferPointer, line: Int
+  ) throws(StoreError) -> Bool {
     if header.form == .defaultValues {
       try insertDefaults(header, line: line)
     } else {
@@ -101,7 +118,7 @@ extension Session {
         try insert(base, base + text.count, line: line, isWhole: true) != nil
       else { throw StoreError(SQLError.unfinished(text)) }
     }
-    try statementEnded()
+    return true
   }
 
   private func insertDefaults(_ header: InsertHeader, line: Int) throws(StoreError) {
@@ -110,21 +127,36 @@ extension Session {
       plan = try InsertPlan(orAction: header.orAction, columns: [], prefix: [], table: try table(of: header))
     } catch { throw StoreError(error) }
     row.begin(plan.shape)
-    let mark = builder.mark()
+    let mark = statementMark()
+    changeCount = 0
     do { _ = try add(plan, isFirst: true, line: line) } catch {
-      builder.rollback(to: mark)
+      rollback(to: mark)
       throw error
     }
+    totalChangeCount += changeCount
   }
 
   // MARK: Transactions
 
-  private func commit() throws(StoreError) {
+  func begin() throws(StoreError) {
+    guard transaction == nil else {
+      throw StoreError(.invalid, "cannot start a transaction within a transaction", sqliteCode: 1)
+    }
+    try sendBatch()
+    transaction = Transaction()
+    transaction?.highestKeys = catalog.tables.values.filter(\.definition.isRowidAlias).map {
+      ($0.highestKey, $0.highestKey.current)
+    }
+  }
+
+  func commit() throws(StoreError) {
     guard let open = transaction else {
       throw StoreError(.invalid, "cannot commit - no transaction is active", sqliteCode: 1)
     }
     try checkTransaction()
-    if let staged = open.staged {
+    if writes != nil {
+      try commitWrites(open)
+    } else if let staged = open.staged {
       try stage()
       transaction = nil
       do { try staged.finish() } catch { throw StoreError(error) }
@@ -135,13 +167,30 @@ extension Session {
       ticket = try store.pipeline.submit(batch)
     }
     transaction = nil
+    if open.hasCatalogChanges { liveConnection?.forget() }
     if open.hasCatalogChanges || stopAtFirstError { try waitApplied() }
     plan = nil
     refreshCatalog()
   }
 
+  /// Sends what a transaction that reads has written. Others may have been faster: then nothing of it is written.
+  private func commitWrites(_ open: Transaction) throws(StoreError) {
+    try store.pipeline.room.admit()
+    transaction = nil
+    plan = nil
+    guard let rejection = try sendWrites() else { return }
+    for (counter, key) in open.highestKeys { takeBack(counter, to: key) }
+    if open.hasCatalogChanges {
+      catalog = store.pipeline.catalog.withLock { $0 }
+      liveConnection?.forget()
+    }
+    throw StoreError(
+      .conflict, "\(rejection.message): another session was faster, and nothing of the transaction is written",
+      sqliteCode: 5)
+  }
+
   /// A transaction whose rows could not be written can only be rolled back.
-  private func checkTransaction() throws(StoreError) {
+  func checkTransaction() throws(StoreError) {
     if let failure = transaction?.failure { throw failure }
   }
 
@@ -158,8 +207,12 @@ extension Session {
     transaction = nil
     for (counter, key) in open.highestKeys { takeBack(counter, to: key) }
     builder.rollback(to: emptyMark)
+    if writes != nil { dropWrites() }
     plan = nil
-    if open.hasCatalogChanges { catalog = store.pipeline.catalog.withLock { $0 } }
+    if open.hasCatalogChanges {
+      catalog = store.pipeline.catalog.withLock { $0 }
+      liveConnection?.forget()
+    }
     refreshCatalog()
     if let staged = open.staged {
       do { try staged.discard() } catch { throw StoreError(error) }
@@ -260,6 +313,10 @@ extension Session {
     if transaction == nil {
       try waitApplied()
       rejectionsBefore = rejectionCount
+    }
+    if let writes {
+      writes.append(change, line: line)
+      return
     }
     let key = change.key
     let value = change.encoded()

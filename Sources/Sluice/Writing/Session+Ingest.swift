@@ -12,6 +12,7 @@ extension Session {
     guard let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return 0 }
     // What cannot be written is for `execute` to say.
     guard canWrite else { return 0 }
+    endRows()
     refreshCatalog()
     let end = base + bytes.count
     var cursor = base
@@ -32,6 +33,25 @@ extension Session {
         return cursor - base
       }
     }
+  }
+
+  /// The row to be built as a part of the transaction that reads.
+  @inline(never)
+  private func addOpen(
+    _ plan: InsertPlan, _ writes: OpenWrites, _ value: UnsafeRawBufferPointer, line: Int
+  ) throws(StoreError) -> Bool {
+    if plan.isStream {
+      let slot = plan.placing.isEmpty ? nil : placingSlot(plan)
+      return try addOpen(plan, writes, value, slot: slot, line: line)
+    }
+    key.append(bigEndian: plan.tableID)
+    row.appendKey(columns: plan.primaryKey, to: &key)
+    let size = key.count
+    let slot = rowSlot(plan)
+    key.truncate(to: size)
+    let isAdded = try addOpen(plan, writes, value, slot: slot, line: line)
+    if !isAdded { changeCount &-= 1 }
+    return isAdded
   }
 
   /// Whether neither the store nor the open transaction has failed, and the disk has room.
@@ -66,8 +86,9 @@ extension Session {
       guard let known = try planFor(start, end) else { return nil }
       plan = known
     } catch { throw StoreError(error) }
-    let mark = builder.mark()
+    let mark = statementMark()
     let highestKey = plan.table.highestKey.current
+    changeCount = 0
     var cursor = start + plan.prefix.count
     var isFirst = true
     do {
@@ -79,7 +100,9 @@ extension Session {
         if try add(plan, isFirst: isFirst, line: line) { isFirst = false }
         switch try InsertParser.nextDelimiter(cursor: &cursor, end: end, atEnd: isWhole) {
         case .row: continue
-        case .statementEnd: return cursor
+        case .statementEnd:
+          totalChangeCount &+= changeCount
+          return cursor
         case .needMore: break
         }
         break
@@ -95,10 +118,24 @@ extension Session {
     return nil
   }
 
+  /// Where a statement begins, in the batch that is being filled or in the open transaction's.
+  struct StatementMark {
+    fileprivate let builder: BatchBuilder.Mark
+    fileprivate let writes: OpenWrites.Mark?
+  }
+
+  @inline(__always)
+  func statementMark() -> StatementMark { StatementMark(builder: builder.mark(), writes: writes?.mark()) }
+
+  func rollback(to mark: StatementMark) {
+    builder.rollback(to: mark.builder)
+    if let open = mark.writes { writes?.rollback(to: open) }
+  }
+
   /// Takes back the rows of a statement that is not complete or has an error.
   @inline(never)
-  private func undo(_ plan: InsertPlan, _ mark: BatchBuilder.Mark, _ highestKey: Int64) {
-    builder.rollback(to: mark)
+  private func undo(_ plan: InsertPlan, _ mark: StatementMark, _ highestKey: Int64) {
+    rollback(to: mark)
     if plan.rowidColumn >= 0 { takeBack(plan.table.highestKey, to: highestKey) }
   }
 
@@ -160,7 +197,9 @@ extension Session {
     let value = row.finish(plan.shape)
     if plan.needsCheck, try !passesChecks(plan, value) { return false }
     if plan.rowidColumn >= 0 { noteRowid(plan) }
+    changeCount &+= 1
     key.removeAll()
+    if let writes { return try addOpen(plan, writes, value, line: line) }
     if plan.isStream {
       guard builder.fits(keySize: 12, valueSize: value.count) else { throw tooBig(12, value.count) }
       builder.appendPositionKeyed(
@@ -184,7 +223,7 @@ extension Session {
   /// Slot of a shard key that is not the whole primary key; its encoding stands behind the key in the buffer for a
   /// moment.
   @inline(__always)
-  private func placingSlot(_ plan: InsertPlan) -> UInt16 {
+  func placingSlot(_ plan: InsertPlan) -> UInt16 {
     let start = key.count
     row.appendKey(columns: plan.placing, to: &key)
     return store.router.slot(shardKey: UnsafeRawBufferPointer(rebasing: key.bytes[start...]))

@@ -17,6 +17,8 @@ public final class Session {
   let emptyMark: BatchBuilder.Mark
   var row = RowBuilder()
   var key = ByteBuffer()
+  /// A shard key while its slot is worked out.
+  var slotScratch = ByteBuffer()
   let evaluator: Evaluator
   let lastRowid = LastRowid()
   /// The catalog as this session sees it: the shared one, and its own changes inside a transaction.
@@ -26,6 +28,26 @@ public final class Session {
   /// What the appender gave for the last item handed over.
   var ticket: UInt64 = 0
   private var reader: Connection?
+  /// The connection over live tables, once a statement needed it.
+  var liveConnection: LiveConnection?
+  /// What the open transaction has written, once it reads or SQLite evaluates for it; or one changing statement.
+  var writes: OpenWrites?
+  /// One that a statement has left, to be used again.
+  var spareWrites: OpenWrites?
+  /// Where the rows of a statement with RETURNING are collected.
+  var returned: ReturnedRows?
+  /// Line of the statement that is being run.
+  var currentLine = 1
+  /// Rows of the last result, while their statement may still run.
+  weak var openRows: Rows?
+  /// Rows that the last INSERT, UPDATE or DELETE changed, as far as it is known when it is taken; see `changes()`.
+  public internal(set) var changeCount: Int64 = 0
+  public internal(set) var totalChangeCount: Int64 = 0
+  /// Values for the parameters of statements, by name with its first character (`:n`, `@n`, `$n`, `?1`). Others are
+  /// NULL, as in SQLite.
+  public var parameters: [String: Value] = [:]
+  /// Whether a query that has no help from a key may be answered from its table's mirror, when that is as far.
+  package var readsMirrors = true
 
   /// The level that `settle()` waits for.
   public var acknowledgement: AcknowledgementLevel
@@ -41,6 +63,18 @@ public final class Session {
     var highestKeys: [(counter: KeyCounter, key: Int64)] = []
     /// Why it can only be rolled back: its rows could not be staged.
     var failure: StoreError?
+    /// SAVEPOINTs, the oldest first.
+    var savepoints: [Savepoint] = []
+    /// Whether SAVEPOINT began it: RELEASE of the first one is COMMIT.
+    var isSavepoint = false
+  }
+
+  /// A place in the transaction to go back to.
+  struct Savepoint {
+    let name: String
+    let mark: OpenWrites.Mark
+    let catalog: Catalog
+    let hasCatalogChanges: Bool
   }
 
   init(store: StoreCore) throws(StoreError) {
@@ -90,6 +124,7 @@ public final class Session {
 
   /// Called at the end of each statement: sends or stages when enough has come together.
   func statementEnded() throws(StoreError) {
+    if writes != nil { return }
     if transaction == nil {
       if stopAtFirstError {
         try waitApplied()
@@ -197,6 +232,41 @@ public final class Session {
     let connection = try store.openReader()
     reader = connection
     return connection
+  }
+
+  /// The connection over live tables, in the state of the session's catalog.
+  func live() throws(StoreError) -> LiveConnection {
+    do {
+      if liveConnection == nil {
+        let made = try LiveConnection(source: self, projectionsPath: store.projectionsPath)
+        try registerFunctions(made.connection)
+        try SystemTables.register(on: made.connection, store: store)
+        liveConnection = made
+      }
+      guard let liveConnection else { preconditionFailure("a connection that was just made") }
+      try liveConnection.follow(catalog)
+      return liveConnection
+    } catch { throw StoreError(error) }
+  }
+
+  /// What SQLite's own functions would say about a connection that knows nothing of this session's rows.
+  private func registerFunctions(_ connection: Connection) throws(SQLiteError) {
+    let lastRowid = lastRowid
+    try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) { _ in
+      .integer(lastRowid.value)
+    }
+    try connection.register(function: "changes", argumentCount: 0, deterministic: false) { [unowned self] _ in
+      .integer(changeCount)
+    }
+    try connection.register(function: "total_changes", argumentCount: 0, deterministic: false) { [unowned self] _ in
+      .integer(totalChangeCount)
+    }
+  }
+
+  /// Ends the statement of the last result: its rows are computed as they are taken, and now nobody takes them.
+  func endRows() {
+    openRows?.end()
+    openRows = nil
   }
 
   /// Names of all SQL tables and views, sorted.

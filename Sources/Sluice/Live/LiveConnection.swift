@@ -1,0 +1,90 @@
+// The SQLite connection on which a session's statements run: its main database, in memory, holds the live tables of the
+// catalog and the views over them; projections.db is attached as `projections`; system tables are there by name.
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// A connection over live tables. Belongs to its session's thread.
+final class LiveConnection {
+  let connection: Connection
+  let scope: LiveScope
+  /// What stands in the main database, by folded name.
+  private var tables: [String: SQLTable] = [:]
+  private var views: [String: String] = [:]
+  private var version: UInt64?
+  /// The tables being declared, by id, for the module that makes them.
+  private let known = KnownTables()
+  /// Whether a statement that was prepared since reads projections.db.
+  private(set) var readsProjections = false
+
+  private final class KnownTables {
+    var tables: [UInt32: SQLTable] = [:]
+    /// The live table of each, as SQLite has it.
+    var live: [UInt32: LiveTable] = [:]
+  }
+
+  init(source: any LiveSource, projectionsPath: String?) throws(SQLiteError) {
+    let scope = LiveScope(source)
+    self.scope = scope
+    connection = try Connection(path: ":memory:", mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
+    let known = known
+    try connection.register(module: "sluice_live") { (arguments) throws(SQLiteError) in
+      guard let id = UInt32(arguments.unquoted(0)), let table = known.tables[id] else {
+        throw SQLiteError(message: "no such table in the store: \(arguments.table)")
+      }
+      let live = LiveTable(table, scope: scope)
+      known.live[id] = live
+      return live
+    }
+    if let projectionsPath {
+      let attach = try connection.prepare("ATTACH ? AS projections")
+      try attach.bind(1, projectionsPath)
+      try attach.run()
+      try connection.keepLogOnClose()
+    }
+    try connection.watchReads { [unowned self] schema in
+      if schema == "projections" { readsProjections = true }
+    }
+  }
+
+  /// The live table of an SQL table that `follow` has seen.
+  func liveTable(_ table: SQLTable) -> LiveTable? { known.live[table.id] }
+
+  /// Prepares the one statement in `text`. `readsProjections` and the scope's `isIndexable` are about it afterwards.
+  func prepare(_ text: String, persistent: Bool = false) throws(SQLiteError) -> SluiceSQLite.Statement {
+    readsProjections = false
+    scope.isIndexable = false
+    return try connection.prepare(text, persistent: persistent)
+  }
+
+  /// Takes nothing for granted at the next `follow`: a transaction's own catalog is gone.
+  func forget() { version = nil }
+
+  /// Brings the main database to the state of a catalog. No statement may be running.
+  func follow(_ catalog: Catalog) throws(SQLiteError) {
+    if version == catalog.version { return }
+    version = nil
+    let wantedViews = Dictionary(
+      uniqueKeysWithValues: catalog.objects.filter { $0.value.kind == .view }.map { ($0.key, $0.value.sql) })
+    for (name, sql) in views where wantedViews[name] != sql {
+      try connection.execute("DROP VIEW main.\(quoted(name))")
+      views[name] = nil
+    }
+    for (name, table) in tables where catalog.tables[name] !== table {
+      try connection.execute("DROP TABLE main.\(quoted(name))")
+      tables[name] = nil
+      if catalog.tablesByID[table.id] !== table { known.live[table.id] = nil }
+    }
+    for (name, table) in catalog.tables where tables[name] == nil {
+      known.tables[table.id] = table
+      try connection.execute("CREATE VIRTUAL TABLE main.\(quoted(table.name)) USING sluice_live(\(table.id))")
+      tables[name] = table
+    }
+    known.tables = catalog.tablesByID
+    for (name, sql) in wantedViews where views[name] == nil {
+      try connection.execute(sql)
+      views[name] = sql
+    }
+    version = catalog.version
+  }
+}

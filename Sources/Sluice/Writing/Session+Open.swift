@@ -1,0 +1,250 @@
+// Transactions that read, and changes that SQLite evaluates: both work on a snapshot, collect what they write in
+// `OpenWrites`, and send it as one batch whose commands say which versions they rest on.
+//
+// A transaction of plain INSERTs alone stays a stream of unread rows (staged when it is large) until the first statement
+// that needs more. A single changing statement outside a transaction is one of its own, and is evaluated again when
+// another session changed one of its rows meanwhile.
+import SluiceLSM
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+extension Session {
+  /// How often a statement is evaluated again because others keep changing its rows.
+  private static let attemptLimit = 100
+
+  // MARK: One change
+
+  /// Runs a change: in the open transaction, where it is undone alone when it fails, or in one of its own.
+  func changing<R>(_ action: OrAction, _ body: () throws(StoreError) -> R) throws(StoreError) -> R {
+    try store.pipeline.room.admit()
+    guard transaction == nil else { return try changingInside(action, body) }
+    try sendBatch()
+    try waitApplied()
+    for _ in 0..<Self.attemptLimit {
+      let before = takeCounters()
+      beginWrites()
+      let result: R
+      do { result = try body() } catch {
+        // OR FAIL keeps the rows before the one that failed.
+        if action == .fail { _ = try sendWrites() } else { endWrites(before) }
+        throw error
+      }
+      guard let rejection = try sendWrites() else { return result }
+      guard rejection.sqliteCode == Resolver.changedCode || rejection.sqliteCode == 19 else { throw rejection }
+    }
+    throw StoreError(
+      .overloaded, "other sessions changed the statement's rows \(Self.attemptLimit) times while it ran",
+      sqliteCode: 5)
+  }
+
+  private func changingInside<R>(
+    _ action: OrAction, _ body: () throws(StoreError) -> R
+  ) throws(StoreError) -> R {
+    let writes = try openTransaction()
+    let mark = writes.mark()
+    let before = takeCounters()
+    do { return try body() } catch {
+      switch action {
+      case .fail: break
+      case .rollback: try abandonTransaction()
+      default:
+        writes.rollback(to: mark)
+        restore(before)
+      }
+      liveConnection?.scope.renew()
+      throw error
+    }
+  }
+
+  /// The highest keys given out, to be given again when what took them is undone.
+  private func takeCounters() -> [(counter: KeyCounter, key: Int64)] {
+    catalog.tables.values.filter(\.definition.isRowidAlias).map { ($0.highestKey, $0.highestKey.current) }
+  }
+
+  private func restore(_ counters: [(counter: KeyCounter, key: Int64)]) {
+    for (counter, key) in counters { takeBack(counter, to: key) }
+  }
+
+  // MARK: Writes
+
+  private func beginWrites() {
+    let snapshots = store.pipeline.view()
+    if let spare = spareWrites, spare.reset(snapshots) { writes = spare } else { writes = OpenWrites(snapshots) }
+    spareWrites = nil
+    liveConnection?.scope.renew()
+  }
+
+  private func endWrites(_ counters: [(counter: KeyCounter, key: Int64)]) {
+    restore(counters)
+    dropWrites()
+  }
+
+  func dropWrites() {
+    spareWrites = writes
+    writes = nil
+    liveConnection?.scope.renew()
+  }
+
+  /// Sends what was written as one statement and waits until it is applied. Returns why it had no effect, if so.
+  func sendWrites() throws(StoreError) -> StoreError? {
+    guard let writes else { return nil }
+    let batch = writes.seal(timeMicroseconds: store.options.clock.wallMicroseconds(), session: id)
+    dropWrites()
+    guard let batch else { return nil }
+    let rejectionsBefore = rejectionCount
+    ticket = try store.pipeline.write(batch)
+    try waitApplied()
+    return takeRejection(after: rejectionsBefore)
+  }
+
+  // MARK: Transactions
+
+  /// The writes of the open transaction, which from now on reads a snapshot. What it has encoded so far is looked at
+  /// again over that: a row whose key is taken is rejected with its statement, as it would be at COMMIT.
+  @discardableResult
+  func openTransaction() throws(StoreError) -> OpenWrites {
+    if let writes { return writes }
+    try checkTransaction()
+    try waitAppliedBefore()
+    beginWrites()
+    guard let writes else { preconditionFailure("writes that were just begun") }
+    do {
+      if let staged = transaction?.staged {
+        try stage()
+        try adopt(staged)
+      } else if !builder.isEmpty {
+        try take(seal(), into: writes)
+      }
+    } catch {
+      dropWrites()
+      transaction?.failure = error
+      throw error
+    }
+    plan = nil
+    return writes
+  }
+
+  /// What the session sent before BEGIN belongs to what the transaction reads.
+  private func waitAppliedBefore() throws(StoreError) {
+    let id = id
+    let pipeline = store.pipeline
+    try pipeline.wait(unless: { pipeline.applyObstacle }) {
+      $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil
+    }
+  }
+
+  /// Takes a staged transaction back into memory.
+  private func adopt(_ staged: StagedSegment) throws(StoreError) {
+    guard staged.size <= UInt64(OpenWrites.limitBytes) else {
+      throw StoreError(
+        .unsupported,
+        "this transaction has written \(staged.size >> 20) MiB: beyond \(OpenWrites.limitBytes >> 20) MiB its rows "
+          + "are not readable before COMMIT", isParse: true, sqliteCode: 1)
+    }
+    guard let writes else { return }
+    do {
+      try staged.forEachBatch { (batch) throws(StoreError) in try take(batch, into: writes) }
+      try staged.discard()
+    } catch { throw StoreError(converting: error) }
+    transaction?.staged = nil
+  }
+
+  /// Resolves the commands of a batch that was encoded without looking.
+  private func take(_ batch: Batch, into writes: OpenWrites) throws(StoreError) {
+    var commands = batch.commands()
+    var mark = writes.mark()
+    var isRejected = false
+    var scratch = ByteBuffer(capacity: 64)
+    while let command = commands.next() {
+      if command.startsStatement {
+        mark = writes.mark()
+        isRejected = false
+      }
+      if isRejected { continue }
+      do {
+        try take(command, into: writes, &scratch)
+      } catch {
+        isRejected = true
+        writes.rollback(to: mark)
+        reject(error, line: command.line)
+      }
+    }
+  }
+
+  private func take(
+    _ command: Command, into writes: OpenWrites, _ scratch: inout ByteBuffer
+  ) throws(StoreError) {
+    if command.kind == .catalog {
+      guard let change = CatalogChange.decode(command.value) else {
+        throw StoreError(.internal, "a catalog change that was just encoded cannot be read")
+      }
+      return writes.append(change, line: command.line)
+    }
+    let tableID = command.key.loadUnaligned(as: UInt32.self).bigEndian
+    guard let table = catalog.tablesByID[tableID] else { throw StoreError(.invalid, "no such table", sqliteCode: 1) }
+    if command.isPositionKeyed {
+      _ = try writes.appendStream(
+        tableID: tableID, row: command.value, slot: command.isPositionSlotted ? nil : command.slot,
+        line: command.line)
+      return
+    }
+    let state = try writes.state(of: command.key, shard: store.router.shard(slot: command.slot))
+    if state.isAlive {
+      if command.kind == .ignore { return }
+      if command.kind == .insert { throw StoreError(.conflict, table.duplicateMessage, sqliteCode: 19) }
+    }
+    try writes.put(key: command.key, row: command.value, slot: command.slot, line: command.line, over: state)
+  }
+
+  /// Keeps a rejection for `takeRejections`.
+  private func reject(_ error: StoreError, line: Int) {
+    let id = id
+    let rejection = Rejection(message: error.message, sqliteCode: error.sqliteCode ?? 1, line: line)
+    store.pipeline.progress.withLock { $0.sessions[id]?.rejections.append(rejection) }
+  }
+
+  // MARK: Savepoints
+
+  func savepoint(_ name: String) throws(StoreError) {
+    if transaction == nil {
+      try begin()
+      transaction?.isSavepoint = true
+    }
+    let writes = try openTransaction()
+    transaction?.savepoints.append(
+      Savepoint(
+        name: name, mark: writes.mark(), catalog: catalog,
+        hasCatalogChanges: transaction?.hasCatalogChanges ?? false))
+  }
+
+  func release(_ name: String) throws(StoreError) {
+    let place = try place(of: name)
+    if place == 0, transaction?.isSavepoint == true { return try commit() }
+    transaction?.savepoints.removeSubrange(place...)
+  }
+
+  func rollback(to name: String) throws(StoreError) {
+    let place = try place(of: name)
+    guard let savepoint = transaction?.savepoints[place] else { return }
+    writes?.rollback(to: savepoint.mark)
+    transaction?.savepoints.removeSubrange((place + 1)...)
+    if transaction?.hasCatalogChanges == true {
+      catalog = savepoint.catalog
+      transaction?.hasCatalogChanges = savepoint.hasCatalogChanges
+      plan = nil
+      liveConnection?.forget()
+    }
+    liveConnection?.scope.renew()
+  }
+
+  /// The newest savepoint of that name.
+  private func place(of name: String) throws(StoreError) -> Int {
+    let wanted = folded(name)
+    guard let place = transaction?.savepoints.lastIndex(where: { folded($0.name) == wanted }) else {
+      throw StoreError(.invalid, "no such savepoint: \(name)", isParse: true, sqliteCode: 1)
+    }
+    return place
+  }
+}
