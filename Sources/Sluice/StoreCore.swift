@@ -55,7 +55,7 @@ final class StoreCore: Sendable {
   /// The highest stored INTEGER PRIMARY KEY of a table, or nil when it is empty or holds no integer.
   func highestStoredKey(_ table: SQLTable) throws(StoreError) -> Int64? {
     var highest: Int64?
-    let prefix = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
+    let prefix = keyPrefix(ofTable: table.id)
     for engine in pipeline.engines {
       let key: [UInt8]?
       do { key = try engine.lastKey(prefix: prefix) } catch { throw StoreError(error) }

@@ -110,8 +110,7 @@ public final class Engine: @unchecked Sendable {
   }
 
   private func completeCeiling(_ table: UInt32) throws(EngineError) {
-    let prefix = (0..<4).map { UInt8(truncatingIfNeeded: table >> (24 - UInt32($0) * 8)) }
-    ceilings.complete(table, with: try lastKey(prefix: prefix))
+    ceilings.complete(table, with: try lastKey(prefix: keyPrefix(ofTable: table)))
   }
 
   private func currentBatchState() -> ReadState {

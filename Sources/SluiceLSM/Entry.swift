@@ -70,6 +70,11 @@ func tableId(_ key: UnsafeRawBufferPointer) -> UInt32 {
   return UInt32(truncatingIfNeeded: bigEndian(key.baseAddress, key.count) >> 32)
 }
 
+/// The bytes that the keys of an SQL table or a key space begin with: its id, big-endian.
+public func keyPrefix(ofTable id: UInt32) -> [UInt8] {
+  (0..<4).map { UInt8(truncatingIfNeeded: id >> (24 - 8 * UInt32($0))) }
+}
+
 /// The 16 bytes behind the table id as a big-endian number, zeros behind a shorter key.
 @inline(__always)
 func keyOrder(_ base: UnsafeRawPointer, _ size: Int) -> UInt128 {

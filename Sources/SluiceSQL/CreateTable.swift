@@ -50,6 +50,12 @@ public struct Column: Equatable, Sendable {
   public internal(set) var checks: [Check] = []
   /// REFERENCES clauses, as text with their CONSTRAINT name.
   public internal(set) var references: [String] = []
+
+  /// What rows that were written before the column was added have in it: its default, which ALTER TABLE lets be a
+  /// constant only, and writes as what SQLite stores.
+  public var valueOfEarlierRows: Value {
+    defaultValue?.value.map { applyAffinity(affinity, to: $0) ?? $0 } ?? .null
+  }
 }
 
 /// CHECK (text), the text without its parentheses.

@@ -120,14 +120,15 @@ extension Store {
     var contents = Contents()
     for table in core.pipeline.catalog.withLock({ $0 }).tables.values {
       var rows: [String: ContentRow] = [:]
-      let lower = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
-      let upper = (0..<4).map { UInt8(truncatingIfNeeded: (table.id + 1) >> (24 - 8 * UInt32($0))) }
+      let lower = keyPrefix(ofTable: table.id), upper = keyPrefix(ofTable: table.id + 1)
       for engine in core.pipeline.engines {
         let iterator = engine.snapshot(at: EngineLimits.position).iterator(lower: lower, upper: upper)
         while try iterator.next() {
           let entry = iterator.current
           let values = try #require(RowReader(entry.value).values(), comment)
-          let row = ContentRow(position: entry.position, values: values)
+          let isStream = table.definition.primaryKey.isEmpty
+          let first = isStream ? entry.key.dropFirst(4).reduce(0) { $0 << 8 | UInt64($1) } : 0
+          let row = ContentRow(position: entry.position, values: values, firstPosition: first)
           let key = contentKey(table.definition.primaryKey, row)
           #expect(rows[key] == nil, "\(table.name): \(key) lies on two shards; \(comment.map { "\($0)" } ?? "")")
           rows[key] = row
@@ -139,10 +140,11 @@ extension Store {
   }
 }
 
-/// A row with the position that wrote it.
+/// A row with the position that wrote it, and, of a table without a key, the one that it is keyed by.
 struct ContentRow: Equatable {
   let position: UInt64
   let values: [Value]
+  var firstPosition: UInt64 = 0
 }
 
 /// SQL table, key, row.
@@ -150,7 +152,7 @@ typealias Contents = [String: [String: ContentRow]]
 
 /// The primary key as text, or the position of a row without one.
 func contentKey(_ primaryKey: [Int], _ row: ContentRow) -> String {
-  primaryKey.isEmpty ? "#\(row.position)" : primaryKey.map { literal(row.values[$0]) }.joined(separator: ",")
+  primaryKey.isEmpty ? "#\(row.firstPosition)" : primaryKey.map { literal(row.values[$0]) }.joined(separator: ",")
 }
 
 /// The first difference in words, or nil.

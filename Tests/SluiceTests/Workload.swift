@@ -1,5 +1,7 @@
 // A seeded workload with everything a store can be told, and the model of what must come of it: dictionaries that
 // change statement by statement, with the position of every row. The model knows no log, no shard and no SQLite.
+import SluiceLog
+import SluiceSQL
 import SluiceSystem
 import SluiceTesting
 
@@ -24,15 +26,77 @@ struct TableShape {
   static func named(_ name: String) -> TableShape { all.first { $0.name == name }! }
 }
 
+/// One command of a statement that is written by its key.
+struct Change {
+  let kind: CommandKind
+  /// The key's columns and, for a put, the others.
+  let row: ContentRow
+  let expected: UInt64?
+}
+
+extension Session {
+  func perform(_ operation: Operation) throws(StoreError) {
+    guard case .change(let table, let changes) = operation else {
+      try run(operation.sql)
+      return
+    }
+    for (index, change) in changes.enumerated() { append(change, to: table, startsStatement: index == 0) }
+    try statementEnded()
+  }
+
+  /// Appends a change as UPDATE and DELETE would: the row's own key, and the slot that it was placed by.
+  private func append(_ change: Change, to name: String, startsStatement: Bool) {
+    refreshCatalog()
+    let table = catalog.table(name)!
+    let key = change.key(of: table)
+    var place = ByteBuffer()
+    for column in table.placingColumns { KeyFormat.append(change.row.values[column], to: &place) }
+    let slot =
+      table.placingColumns.isEmpty
+      ? SluiceLog.slot(ofPosition: change.row.firstPosition) : store.router.slot(shardKey: place.bytes)
+    var row = RowBuilder()
+    var value = change.kind.removes ? [] : Array(row.encode(change.row.values))
+    if let expected = change.expected { withUnsafeBytes(of: expected.littleEndian) { value += $0 } }
+    key.withUnsafeBytes { key in
+      value.withUnsafeBytes { value in
+        builder.append(
+          kind: change.kind, startsStatement: startsStatement, slot: slot, line: 1, key: key, value: value)
+      }
+    }
+  }
+}
+
+extension Change {
+  func key(of table: SQLTable) -> [UInt8] {
+    var key = ByteBuffer()
+    key.append(bigEndian: table.id)
+    if table.isStream { key.append(bigEndian: row.firstPosition) }
+    for column in table.definition.primaryKey { KeyFormat.append(row.values[column], to: &key) }
+    return Array(key.bytes)
+  }
+}
+
 enum Operation {
   enum Action: String { case abort = "INSERT", ignore = "INSERT OR IGNORE", replace = "INSERT OR REPLACE" }
   case create(String)
   case drop(String)
   case index(String)
   case insert(String, Action, [[Value]])
+  /// Commands as no SQL statement makes them: removals and conditions.
+  case change(String, [Change])
+
+  /// Whether it is on its way when `perform` returns, to be acknowledged later.
+  var isPipelined: Bool {
+    switch self {
+    case .insert, .change: true
+    default: false
+    }
+  }
 
   var sql: String {
     switch self {
+    case .change: return "\(self)"
+
     case .create(let table): return TableShape.named(table).sql
     case .drop(let table): return "DROP TABLE \(table)"
     case .index(let table): return "CREATE INDEX by_\(table) ON \(table)(v)"
@@ -71,7 +135,7 @@ struct Model {
     }
   }
 
-  private mutating func apply(_ operation: Operation) {
+  mutating func apply(_ operation: Operation) {
     switch operation {
     case .create(let table):
       position += 1
@@ -81,7 +145,27 @@ struct Model {
       contents[table] = nil
     case .index: position += 1
     case .insert(let table, let action, let rows): insert(TableShape.named(table), action, rows)
+    case .change(let table, let changes): change(TableShape.named(table), changes)
     }
+  }
+
+  private mutating func change(_ shape: TableShape, _ changes: [Change]) {
+    var table = contents[shape.name]!
+    var isRejected = false
+    for change in changes {
+      position += 1
+      if isRejected { continue }
+      let key = contentKey(shape.key, change.row)
+      if let expected = change.expected, expected != table[key]?.position ?? 0 {
+        isRejected = true
+      } else if change.kind.removes {
+        table[key] = nil
+      } else {
+        table[key] = ContentRow(
+          position: position, values: change.row.values, firstPosition: change.row.firstPosition)
+      }
+    }
+    if isRejected { rejections.append("the row changed meanwhile") } else { contents[shape.name] = table }
   }
 
   private mutating func insert(_ shape: TableShape, _ action: Operation.Action, _ rows: [[Value]]) {
@@ -89,7 +173,7 @@ struct Model {
     var isRejected = false
     for values in rows {
       position += 1
-      let row = ContentRow(position: position, values: values)
+      let row = ContentRow(position: position, values: values, firstPosition: shape.key.isEmpty ? position : 0)
       let key = contentKey(shape.key, row)
       if table[key] != nil, action == .abort { isRejected = true }
       if table[key] == nil || action == .replace { table[key] = row }
@@ -114,6 +198,7 @@ struct Workload {
     var maker = StepMaker(random: SeededRandom(seed: seed))
     var steps: [Step] = TableShape.all.dropLast().map { .statement(.create($0.name)) }
     steps.append(.statement(.index("pair")))
+    for step in steps { maker.model.apply(step) }
     // Whatever the seed: a large transaction that comes to nothing, and one that does not.
     for commits in [false, true] { steps.append(maker.largeTransaction(commits: commits)) }
     while steps.count < count { steps.append(maker.next()) }
@@ -135,16 +220,24 @@ struct Workload {
 private struct StepMaker {
   var random: SeededRandom
   private var hasFleeting = false
+  /// After the steps made so far, and inside a transaction after its statements so far.
+  var model = Model()
 
   init(random: SeededRandom) { self.random = random }
 
   mutating func next() -> Step {
     switch random.below(40) {
-    case 0...12: return .statement(insert())
+    case 0...7: return .statement(insert())
+    case 8...12: return .statement(change())
     case 13...14: return .statement(fleeting())
-    case 15...17: return .transaction((0..<(1 + random.below(4))).map { _ in insert() }, commits: true)
+    case 15...17:
+      return .transaction(
+        (0..<(1 + random.below(4))).map { _ in random.chance(1, of: 3) ? change() : insert() }, commits: true)
     case 18...19: return .transaction((0..<8).map { _ in insert(rows: 4) }, commits: true)
-    case 20: return .transaction((0..<(1 + random.below(8))).map { _ in insert(rows: 4) }, commits: false)
+    case 20:
+      let before = model
+      defer { model = before }
+      return .transaction((0..<(1 + random.below(8))).map { _ in insert(rows: 4) }, commits: false)
     case 21: return .transaction([fleeting(), insert(), fleeting()], commits: true)
     case 22...26: return .send
     case 27...34: return .settle
@@ -156,19 +249,57 @@ private struct StepMaker {
 
   /// More than `simulatedOptions` keeps in memory: it is staged.
   mutating func largeTransaction(commits: Bool) -> Step {
-    .transaction((0..<16).map { _ in insert(rows: 4) }, commits: commits)
+    let before = model
+    defer { if !commits { model = before } }
+    return .transaction((0..<16).map { $0 % 4 == 3 ? change() : insert(rows: 4) }, commits: commits)
+  }
+
+  /// Takes note of what was made.
+  private mutating func made(_ operation: Operation) -> Operation {
+    model.apply(operation)
+    return operation
+  }
+
+  /// One to three keys, most of them taken, are given rows or taken away, most on a condition, and most of those hold.
+  private mutating func change() -> Operation {
+    let shape = TableShape.all[random.below(4)]
+    let rows = model.contents[shape.name]!.sorted { $0.key < $1.key }.map(\.value)
+    var changes: [Change] = []
+    var seen: Set<String> = []
+    for _ in 0...random.below(3) {
+      let known = rows.isEmpty || random.chance(1, of: 5) ? nil : rows[random.below(rows.count)]
+      var row = known ?? ContentRow(position: 0, values: self.row(shape.name))
+      // A new image keeps the key and what places it.
+      if known != nil { row = withNewText(row) }
+      // A table without a key has no row that did not get its key from its position.
+      if shape.key.isEmpty, known == nil { row.firstPosition = 1 }
+      if known == nil, shape.name == "placed" { continue }
+      guard seen.insert(contentKey(shape.key, row)).inserted else { continue }
+      let kind: CommandKind = [.putIf, .putIf, .putIf, .deleteIf, .deleteIf, .delete, .put][random.below(7)]
+      let newest = model.contents[shape.name]![contentKey(shape.key, row)]?.position ?? 0
+      let wrong = newest == 0 ? 1 : random.chance(1, of: 2) ? 0 : newest - 1
+      let expected = kind == .put || kind == .delete ? nil : random.chance(1, of: 6) ? wrong : newest
+      changes.append(Change(kind: kind, row: row, expected: expected))
+    }
+    if changes.isEmpty { return insert() }
+    return made(.change(shape.name, changes))
+  }
+
+  private mutating func withNewText(_ row: ContentRow) -> ContentRow {
+    let values = row.values.dropLast() + [text("changed \(random.below(1000))")]
+    return ContentRow(position: 0, values: Array(values), firstPosition: row.firstPosition)
   }
 
   /// A table that comes and goes.
   private mutating func fleeting() -> Operation {
     guard hasFleeting else {
       hasFleeting = true
-      return .create("fleeting")
+      return made(.create("fleeting"))
     }
     switch random.below(3) {
     case 0:
       hasFleeting = false
-      return .drop("fleeting")
+      return made(.drop("fleeting"))
     default: return insert("fleeting", rows: 1 + random.below(3))
     }
   }
@@ -185,7 +316,7 @@ private struct StepMaker {
       case 5: .replace
       default: .abort
       }
-    return .insert(table, action, (0..<rows).map { _ in row(table) })
+    return made(.insert(table, action, (0..<rows).map { _ in row(table) }))
   }
 
   /// Few enough keys that one row in four or so meets another.

@@ -48,12 +48,12 @@ final class WorkloadRun {
   private func run(_ step: Step) throws {
     switch step {
     case .statement(let operation):
-      try session.run(operation.sql)
-      if case .insert = operation { return }
+      try session.perform(operation)
+      if operation.isPipelined { return }
       acknowledged = begun
     case .transaction(let operations, let commits):
       try session.run("BEGIN")
-      for operation in operations { try session.run(operation.sql) }
+      for operation in operations { try session.perform(operation) }
       try session.run(commits ? "COMMIT" : "ROLLBACK")
     case .send:
       session.acknowledgement = .queued
@@ -98,7 +98,7 @@ final class WorkloadRun {
 
   private func compareRows(_ found: [[Value]], _ model: Model, _ shape: TableShape) {
     let expected = model.contents[shape.name]!.values.map {
-      [shape.key.isEmpty ? .integer(Int64($0.position)) : .integer(0)] + $0.values
+      [shape.key.isEmpty ? .integer(Int64($0.firstPosition)) : .integer(0)] + $0.values
     }
     #expect(
       Set(found.map { $0.map(literal).joined(separator: "|") })

@@ -29,6 +29,9 @@ final class SQLTable: Sendable {
     definition.isRowidAlias && ["rowid", "oid", "_rowid_"].contains(folded(name))
   }
 
+  /// SQLite's name for the rowid that no column has taken; nil: all are taken.
+  var rowidName: String? { ["_rowid_", "rowid", "oid"].first { definition.columnIndex($0) == nil } }
+
   /// SQLite's sentence for a duplicate.
   var duplicateMessage: String {
     let columns = definition.primaryKey.map { "\(name).\(definition.columns[$0].name)" }

@@ -21,15 +21,11 @@ public struct KeyRange: Sendable, Equatable {
     KeyRange(lower: prefix, upper: successor(ofPrefix: prefix))
   }
 
-  func engineLower(_ tableID: UInt32) -> [UInt8] { Self.bytes(tableID) + lower }
+  func engineLower(_ tableID: UInt32) -> [UInt8] { keyPrefix(ofTable: tableID) + lower }
 
   func engineUpper(_ tableID: UInt32) -> [UInt8] {
-    guard let upper else { return Self.bytes(tableID + 1) }
-    return Self.bytes(tableID) + upper
-  }
-
-  private static func bytes(_ tableID: UInt32) -> [UInt8] {
-    (0..<4).map { UInt8(truncatingIfNeeded: tableID >> (24 - 8 * UInt32($0))) }
+    guard let upper else { return keyPrefix(ofTable: tableID + 1) }
+    return keyPrefix(ofTable: tableID) + upper
   }
 }
 

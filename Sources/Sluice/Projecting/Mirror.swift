@@ -4,19 +4,20 @@ import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
-/// Collects rows of one SQL table and writes them to its mirror.
+/// Collects rows of one SQL table, and keys that were removed, and writes them to its mirror.
 final class Mirror {
   let table: SQLTable
   private let delta: RowDelta
   private let connection: Connection
   private var insert: SluiceSQLite.Statement?
+  private var removal: SluiceSQLite.Statement?
   private var isRising = true
+  private var hasRemovals = false
 
   init(table: SQLTable, connection: Connection) throws(SQLiteError) {
     self.table = table
     self.connection = connection
-    let columns = ["position"] + table.definition.columns.indices.map { "c\($0)" }
-    delta = RowDelta(columns: columns)
+    delta = RowDelta(table)
     try connection.register(table: "sluice_delta_\(table.id)", delta)
   }
 
@@ -29,16 +30,22 @@ final class Mirror {
     delta.rows.append(DeltaRow(key: key, row: row, position: position))
   }
 
-  /// Writes the rows collected, in key order, only the last image of a key.
+  /// Takes note of a key that was removed; its memory must stay until `write`.
+  func remove(key: UnsafeRawBufferPointer, position: UInt64) {
+    hasRemovals = true
+    add(key: key, row: UnsafeRawBufferPointer(start: nil, count: 0), position: position)
+  }
+
+  /// Writes what was collected, in key order, only the last image of a key.
   func write() throws(SQLiteError) {
     guard !delta.rows.isEmpty else { return }
     if !isRising { sortRows() }
-    delta.rowCount = delta.rows.count
+    if hasRemovals { try writeRemovals() }
     if insert == nil { insert = try connection.prepare(insertSQL, persistent: true) }
-    if let insert { try delta.feed(insert) }
+    if let insert, !delta.rows.isEmpty { try delta.feed(insert) }
     delta.rows.removeAll(keepingCapacity: true)
-    delta.rowCount = 0
     isRising = true
+    hasRemovals = false
   }
 
   private func sortRows() {
@@ -58,26 +65,69 @@ final class Mirror {
     delta.rows.removeSubrange(kept...)
   }
 
-  /// A table without a key gets its position as rowid, under a name for it that no column has taken.
+  /// Takes the removed keys out of the delta and the mirror, one by one: SQLite finds each by its key, whatever the
+  /// planner thinks of the table's size. Each key stands in the delta once, so rows and removals do not meet, whatever
+  /// their order.
+  private func writeRemovals() throws(SQLiteError) {
+    if removal == nil { removal = try connection.prepare(removalSQL, persistent: true) }
+    for row in delta.rows where row.isRemoval {
+      try removal?.bind(try keyValues(row))
+      try removal?.run()
+    }
+    delta.rows.removeAll(where: \.isRemoval)
+  }
+
+  private func keyValues(_ row: DeltaRow) throws(SQLiteError) -> [Value] {
+    if table.isStream { return [.integer(row.keyPosition)] }
+    var decoder = KeyDecoder(row.key, offset: KeySpace.prefixSize)
+    var values: [Value] = []
+    while let value = decoder.next() { values.append(value) }
+    guard !decoder.failed, values.count == table.definition.primaryKey.count else {
+      throw SQLiteError(message: "position \(row.position): the key cannot be read")
+    }
+    return values
+  }
+
+  /// A table without a key has its rows' positions as rowids, under a name for it that no column has taken.
   private var insertSQL: String {
     let names = table.definition.columns.map(\.name)
-    let taken = Set(names.map(folded))
     let columns = names.map(quoted).joined(separator: ", ")
     let cells = names.indices.map { "c\($0)" }.joined(separator: ", ")
     let source = "FROM sluice_delta_\(table.id)"
     let target = "INSERT OR REPLACE INTO main.\(quoted(table.name))"
-    if table.isStream, let rowid = ["_rowid_", "rowid", "oid"].first(where: { !taken.contains($0) }) {
-      return "\(target)(\(rowid), \(columns)) SELECT position, \(cells) \(source)"
+    if table.isStream, let rowid = table.rowidName {
+      return "\(target)(\(rowid), \(columns)) SELECT key_position, \(cells) \(source)"
     }
     return "\(target)(\(columns)) SELECT \(cells) \(source)"
+  }
+
+  /// Key columns compare as BINARY (the parser refuses any other collation on them), and a key taken apart equals what
+  /// is stored as SQLite compares the two: 1 finds 1.0. Rows of a table whose columns have taken all names of the rowid
+  /// cannot be named.
+  private var removalSQL: String {
+    let columns =
+      table.isStream
+      ? [table.rowidName ?? "NULL"] : table.definition.primaryKey.map { quoted(table.definition.columns[$0].name) }
+    let condition = columns.map { "\($0) = ?" }.joined(separator: " AND ")
+    return "DELETE FROM main.\(quoted(table.name)) WHERE \(condition)"
   }
 }
 
 /// One row of the delta: where its key and its encoded columns lie.
 struct DeltaRow {
   let key: UnsafeRawBufferPointer
+  /// Without an address: the key was removed.
   let row: UnsafeRawBufferPointer
   let position: UInt64
+
+  var isRemoval: Bool { row.baseAddress == nil }
+
+  /// The key of a row without a primary key: the position that first wrote it. A new image keeps it.
+  @inline(__always)
+  var keyPosition: Int64 {
+    guard key.count == KeySpace.prefixSize + 8 else { return Int64(bitPattern: position) }
+    return Int64(bigEndian: key.loadUnaligned(fromByteOffset: KeySpace.prefixSize, as: Int64.self))
+  }
 }
 
 /// The virtual table over the rows collected.
@@ -85,9 +135,32 @@ struct DeltaRow {
 final class RowDelta: DeltaTable {
   var rows: [DeltaRow] = []
   @exclusivity(unchecked) final var base: UnsafePointer<DeltaRow>?
+  private let offsets: UnsafeMutablePointer<UInt32>
+  /// What rows written before a column was added have in it, one encoded row of all columns.
+  private let missing: ByteBuffer
+  private let missingOffsets: UnsafeMutablePointer<UInt32>
+
+  init(_ table: SQLTable) {
+    let columns = table.definition.columns
+    offsets = .allocate(capacity: CreateTable.maximumColumns)
+    missingOffsets = .allocate(capacity: CreateTable.maximumColumns)
+    var builder = RowBuilder()
+    var missing = ByteBuffer()
+    missing.append(builder.encode(columns.map(\.valueOfEarlierRows)))
+    invariant(RowReader(missing.bytes).locate(into: missingOffsets), "defaults of \(table.name) cannot be read")
+    self.missing = missing
+    super.init(columns: ["key_position"] + columns.indices.map { "c\($0)" })
+  }
+
+  deinit {
+    offsets.deallocate()
+    missingOffsets.deallocate()
+  }
 
   /// Runs a statement that reads the rows.
   func feed(_ statement: SluiceSQLite.Statement) throws(SQLiteError) {
+    rowCount = rows.count
+    defer { rowCount = 0 }
     let result = rows.withUnsafeBufferPointer { buffer -> Result<Void, SQLiteError> in
       base = buffer.baseAddress
       defer { base = nil }
@@ -96,37 +169,31 @@ final class RowDelta: DeltaTable {
     try result.get()
   }
 
-  private let offsets: UnsafeMutablePointer<UInt32>
-
-  override init(columns: [String]) {
-    offsets = .allocate(capacity: CreateTable.maximumColumns)
-    super.init(columns: columns)
-  }
-
-  deinit { offsets.deallocate() }
-
-  /// Columns that the row does not have (they were added later) are NULL.
+  /// Columns that the row does not have were added after it was written: they hold their default.
   override func decode(
     _ index: Int, into cells: UnsafeMutablePointer<SluiceSQLite.Cell>, needed: UInt64
   ) throws(SQLiteError) {
     let row = base.unsafelyUnwrapped[index]
-    cells[0] = .integer(Int64(bitPattern: row.position))
+    cells[0] = .integer(row.keyPosition)
     let reader = RowReader(row.row)
     guard reader.locate(into: offsets) else {
       throw SQLiteError(message: "position \(row.position): the row cannot be read")
     }
     let known = min(reader.columnCount, columnCount - 1)
-    for column in 0..<known {
-      let cell = reader.cell(column, offsets)
-      cells[column + 1] =
-        switch cell.storageClass {
-        case .null: .null
-        case .integer: .integer(cell.integer)
-        case .real: .real(cell.real)
-        case .text: .text(cell.bytes)
-        case .blob: .blob(cell.bytes)
-        }
+    for column in 0..<known { cells[column + 1] = convert(reader.cell(column, offsets)) }
+    if known == columnCount - 1 { return }
+    let defaults = RowReader(missing.bytes)
+    for column in known..<(columnCount - 1) { cells[column + 1] = convert(defaults.cell(column, missingOffsets)) }
+  }
+
+  @inline(__always)
+  private func convert(_ cell: SluiceSQL.Cell) -> SluiceSQLite.Cell {
+    switch cell.storageClass {
+    case .null: .null
+    case .integer: .integer(cell.integer)
+    case .real: .real(cell.real)
+    case .text: .text(cell.bytes)
+    case .blob: .blob(cell.bytes)
     }
-    for column in known..<(columnCount - 1) { cells[column + 1] = .null }
   }
 }

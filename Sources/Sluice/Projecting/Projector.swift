@@ -233,7 +233,11 @@ final class Projector: Role, @unchecked Sendable {
         lastID = id
         lastMirror = try mirror(id)
       }
-      lastMirror?.add(key: command.key, row: command.value, position: position)
+      if command.kind.removes {
+        lastMirror?.remove(key: command.key, position: position)
+      } else {
+        lastMirror?.add(key: command.key, row: command.row, position: position)
+      }
     }
   }
 

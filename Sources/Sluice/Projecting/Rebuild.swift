@@ -40,22 +40,13 @@ final class Rebuild {
   }
 
   private func fill(_ table: SQLTable, _ file: ProjectionsFile) throws {
-    let lower = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
-    let upper = (0..<4).map { UInt8(truncatingIfNeeded: (table.id + 1) >> (24 - 8 * UInt32($0))) }
-    var sources: [MergeIterator] = []
-    for snapshot in snapshots {
-      let source = snapshot.iterator(lower: lower, upper: upper)
-      if try source.next() { sources.append(source) }
-    }
+    let rows = MergeIterator(
+      snapshots, lower: keyPrefix(ofTable: table.id), upper: keyPrefix(ofTable: table.id + 1))
     let mirror = try Mirror(table: table, connection: file.connection)
     var chunk = Chunk()
-    while !sources.isEmpty {
-      var first = 0
-      for index in sources.indices.dropFirst()
-      where compareBytes(sources[index].current.key, sources[first].current.key) < 0 { first = index }
-      chunk.add(sources[first].current)
+    while try rows.next() {
+      chunk.add(rows.current)
       if chunk.sizeBytes >= Self.chunkBytes { try chunk.write(to: mirror) }
-      if try !sources[first].next() { sources.remove(at: first) }
     }
     try chunk.write(to: mirror)
   }

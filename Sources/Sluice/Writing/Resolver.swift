@@ -17,6 +17,8 @@ enum NoEffect: UInt8 {
   case withAnother = 4
   /// Asked for: INSERT OR IGNORE of a taken key, IF NOT EXISTS, IF EXISTS. No error.
   case ignored = 5
+  /// The row is not the one that the statement was made for: the statement is rejected.
+  case changedMeanwhile = 6
 }
 
 /// What became of a batch: the commands without effect, and the sentences for those who sent them.
@@ -41,6 +43,8 @@ final class Resolver {
   /// Where each engine stood when the current statement began, and the index of its first command.
   private var marks: [Int]
   private var statementStart: UInt32 = 0
+  /// The catalog when the statement began, if it has changed it, and what the batch had changed by then.
+  private var catalogBefore: (catalog: Catalog, catalogChanged: Bool, droppedTables: Int)?
 
   init(engines: [Engine], router: Router, catalog: Catalog) {
     self.engines = engines
@@ -57,7 +61,6 @@ final class Resolver {
     var index: UInt32 = 0
     var isRejected = false
     takeMarks(at: 0)
-    let before = batch.flags.contains(.allOrNothing) ? catalog : nil
     while let command = commands.next() {
       if command.startsStatement && !batch.flags.contains(.allOrNothing) {
         takeMarks(at: index)
@@ -72,12 +75,6 @@ final class Resolver {
         } else if let reason {
           isRejected = true
           reject(from: statementStart, at: index, reason, &outcome)
-          if let before {
-            catalog = before
-            currentTable = nil
-            outcome.catalogChanged = false
-            outcome.droppedTables = []
-          }
         }
       }
       index += 1
@@ -109,8 +106,7 @@ final class Resolver {
         let engine = engines[router.shard(slot: command.slot)]
         if position > engine.flushedPosition {
           engine.append(
-            key: command.key, position: position, kind: command.kind == .delete ? .tombstone : .put,
-            value: command.value)
+            key: command.key, position: position, kind: command.kind.removes ? .tombstone : .put, value: command.row)
         }
       }
       index += 1
@@ -125,11 +121,18 @@ final class Resolver {
 
   private func takeMarks(at index: UInt32) {
     statementStart = index
+    catalogBefore = nil
     for shard in 0..<engines.count { marks[shard] = engines[shard].mark() }
   }
 
   private func reject(from start: UInt32, at index: UInt32, _ reason: NoEffect, _ outcome: inout BatchOutcome) {
     for shard in 0..<engines.count { engines[shard].rollback(to: marks[shard]) }
+    if let before = catalogBefore {
+      catalog = before.catalog
+      currentTable = nil
+      outcome.catalogChanged = before.catalogChanged
+      outcome.droppedTables.removeSubrange(before.droppedTables...)
+    }
     while let last = outcome.noEffect.last, last.index >= start { outcome.noEffect.removeLast() }
     for earlier in start..<index { outcome.noEffect.append((earlier, NoEffect.withAnother.rawValue)) }
     outcome.noEffect.append((index, reason.rawValue))
@@ -163,8 +166,17 @@ final class Resolver {
         return .duplicateKey
       }
     }
+    if let expected = command.expectedPosition {
+      let newest: UInt64?
+      do { newest = try engine.newestPosition(of: command.key) } catch { throw StoreError(error) }
+      guard newest ?? 0 == expected else {
+        outcome.rejections.append(
+          Rejection(message: "the row changed meanwhile", sqliteCode: 5, line: command.line))
+        return .changedMeanwhile
+      }
+    }
     engine.append(
-      key: command.key, position: position, kind: command.kind == .delete ? .tombstone : .put, value: command.value)
+      key: command.key, position: position, kind: command.kind.removes ? .tombstone : .put, value: command.row)
     return nil
   }
 
@@ -176,6 +188,7 @@ final class Resolver {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read")
     }
     let dropped = change.operation == .drop && change.object == .table ? catalog.table(change.name) : nil
+    if catalogBefore == nil { catalogBefore = (catalog, outcome.catalogChanged, outcome.droppedTables.count) }
     let effect: Catalog.Effect
     do { effect = try catalog.apply(change) } catch {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read: \(error.message)")
