@@ -5,7 +5,8 @@
 /// With `shardKey`, every clause of the definition: parsing it gives the same definition. Without, what stock SQLite
 /// takes: same names, columns, types, defaults, checks and references; a primary key that is no rowid alias makes the
 /// table WITHOUT ROWID; SHARD KEY and UNIQUE … NOT ENFORCED are left out.
-public func print(_ table: CreateTable, shardKey: Bool) -> String {
+/// `temporaryName`: a temporary table of that name.
+public func print(_ table: CreateTable, shardKey: Bool, temporaryName: String? = nil) -> String {
   var parts = table.columns.indices.map { columnText(table, $0) }
   if !table.primaryKey.isEmpty, !table.isRowidAlias {
     parts.append(constraint(table.primaryKeyName) + "PRIMARY KEY (\(names(table, table.primaryKey)))")
@@ -17,7 +18,9 @@ public func print(_ table: CreateTable, shardKey: Bool) -> String {
   parts += table.checks.map(checkText)
   parts += table.foreignKeys
   let isWithoutRowid = shardKey ? table.withoutRowid : !table.primaryKey.isEmpty && !table.isRowidAlias
-  let head = "CREATE TABLE \(table.ifNotExists ? "IF NOT EXISTS " : "")\(quotedName(table.name))"
+  let head =
+    temporaryName.map { "CREATE TEMP TABLE \(quotedName($0))" }
+    ?? "CREATE TABLE \(table.ifNotExists ? "IF NOT EXISTS " : "")\(quotedName(table.name))"
   return head + " (\n  " + parts.joined(separator: ",\n  ") + "\n)" + (isWithoutRowid ? " WITHOUT ROWID" : "")
 }
 

@@ -87,6 +87,11 @@ public final class Statement {
     return index == 0 ? nil : Int(index)
   }
 
+  /// The name of a parameter with its sign, `?5` for a numbered one; nil for a mere `?`.
+  public func parameterName(_ index: Int) -> String? {
+    sx_bind_parameter_name(handle, Int32(truncatingIfNeeded: index)).map { String(cString: $0) }
+  }
+
   @inlinable @inline(__always)
   public func bindNull(_ index: Int) throws(SQLiteError) {
     try check(sx_bind_null(handle, Int32(truncatingIfNeeded: index)))

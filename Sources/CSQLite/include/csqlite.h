@@ -92,6 +92,9 @@ SX const char *sx_sql(sqlite3_stmt *statement) { return sx_api->sql(statement); 
 SX int sx_stmt_readonly(sqlite3_stmt *statement) { return sx_api->stmt_readonly(statement); }
 SX int sx_stmt_isexplain(sqlite3_stmt *statement) { return sx_api->stmt_isexplain(statement); }
 SX int sx_bind_parameter_count(sqlite3_stmt *statement) { return sx_api->bind_parameter_count(statement); }
+SX const char *sx_bind_parameter_name(sqlite3_stmt *statement, int index) {
+  return sx_api->bind_parameter_name(statement, index);
+}
 SX int sx_bind_parameter_index(sqlite3_stmt *statement, const char *name) {
   return sx_api->bind_parameter_index(statement, name);
 }

@@ -105,7 +105,7 @@ struct KeyPlanner {
     let isKey = keyColumns.contains(column)
     if !isKey { isIndexable = true }
     guard constraint.isUsable, isKey || placingColumns.contains(column),
-      column < 0 || access.collation(index).uppercased() == "BINARY"
+      column < 0 || access.collation(of: index).uppercased() == "BINARY"
     else { return }
     switch constraint.operator {
     case SQLITE_INDEX_CONSTRAINT_EQ: if equal[column] == nil { equal[column] = index }

@@ -57,6 +57,7 @@ final class LiveCursor: VirtualCursor {
 
   @inline(__always)
   private func advance() throws(SQLiteError) -> Bool {
+    if table.scope.handles.isFull { throw RowHandles.tooMany }
     do {
       guard try rows.next() else {
         rows.close()
@@ -77,17 +78,17 @@ final class LiveCursor: VirtualCursor {
       StoreError(.corrupt, "table \(table.table.name), position \(position): the row cannot be read", sqliteCode: 11))
   }
 
-  override func rowid() throws(SQLiteError) -> Int64 {
+  override var rowid: Int64? {
     let key = isPoint ? lower.bytes : rows.current.key
     if table.table.isStream {
       return Int64(bitPattern: UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 4, as: UInt64.self)))
     }
     if table.table.definition.isRowidAlias {
       var decoder = KeyDecoder(key, offset: 4)
-      guard case .integer(let number)? = decoder.next() else { throw damaged(rows.current.position) }
+      guard case .integer(let number)? = decoder.next() else { return nil }
       return number
     }
-    return try table.scope.handle(of: key, position: isPoint ? pointPosition : rows.current.position)
+    return table.scope.handle(of: key, position: isPoint ? pointPosition : rows.current.position)
   }
 
   // MARK: Keys

@@ -56,13 +56,11 @@ final class LiveScope {
   }
 
   /// The number under which SQLite knows the row of `key` at `position`.
-  func handle(of key: UnsafeRawBufferPointer, position: UInt64) throws(SQLiteError) -> Int64 {
-    try handles.note(key, position: position)
-  }
+  func handle(of key: UnsafeRawBufferPointer, position: UInt64) -> Int64 { handles.note(key, position: position) }
 }
 
 /// Keys by the position of the version that was read: positions are never used twice, so they name rows of all tables.
-struct RowHandles {
+struct RowHandles: ~Copyable {
   /// Bytes that the keys may take; about 4 million rows.
   private static let limitBytes = 256 << 20
   private var places: [UInt64: (offset: Int, size: Int)] = [:]
@@ -74,11 +72,14 @@ struct RowHandles {
     keys = ByteBuffer(capacity: 64)
   }
 
-  mutating func note(_ key: UnsafeRawBufferPointer, position: UInt64) throws(SQLiteError) -> Int64 {
+  /// Whether the next row of a scan is too much.
+  var isFull: Bool { keys.count + places.count * 32 > Self.limitBytes }
+
+  static let tooMany = SQLiteError(
+    code: 18, message: "the statement touches too many rows: their keys take more than 256 MiB")
+
+  mutating func note(_ key: UnsafeRawBufferPointer, position: UInt64) -> Int64 {
     if places[position] == nil {
-      guard keys.count + key.count + places.count * 32 < Self.limitBytes else {
-        throw SQLiteError(code: 18, message: "the statement touches too many rows: their keys take more than 256 MiB")
-      }
       places[position] = (keys.count, key.count)
       keys.append(key)
     }

@@ -17,8 +17,7 @@ final class RowDecoder {
     defaults = .allocate(capacity: max(columnCount, 1))
     defaults.initialize(repeating: .null, count: max(columnCount, 1))
     for (index, column) in definition.columns.enumerated() {
-      guard let value = column.storedDefault else { continue }
-      switch value {
+      switch column.valueOfEarlierRows {
       case .null: break
       case .integer(let number): defaults[index] = .integer(number)
       case .real(let number): defaults[index] = .real(number)

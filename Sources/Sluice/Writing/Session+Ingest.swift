@@ -35,23 +35,30 @@ extension Session {
     }
   }
 
-  /// The row to be built as a part of the transaction that reads.
+  /// The completed row as a part of the transaction that reads.
   @inline(never)
-  private func addOpen(
-    _ plan: InsertPlan, _ writes: OpenWrites, _ value: UnsafeRawBufferPointer, line: Int
-  ) throws(StoreError) -> Bool {
+  private func addOpen(_ plan: InsertPlan, _ value: UnsafeRawBufferPointer, line: Int) throws(StoreError) -> Bool {
+    guard let writes else { return false }
+    let slot = buildKey(plan)
+    let isAdded = try addOpen(plan, writes, value, slot: slot, line: line)
+    if !isAdded { changeCount &-= 1 }
+    return isAdded
+  }
+
+  /// Puts the engine key of the row being built into `key`, and returns its slot; nil, and no key, where both follow
+  /// from the position to come.
+  func buildKey(_ plan: InsertPlan) -> UInt16? {
+    key.removeAll()
     if plan.isStream {
-      let slot = plan.placing.isEmpty ? nil : placingSlot(plan)
-      return try addOpen(plan, writes, value, slot: slot, line: line)
+      if plan.placing.isEmpty { return nil }
+      defer { key.removeAll() }
+      return placingSlot(plan)
     }
     key.append(bigEndian: plan.tableID)
     row.appendKey(columns: plan.primaryKey, to: &key)
     let size = key.count
-    let slot = rowSlot(plan)
-    key.truncate(to: size)
-    let isAdded = try addOpen(plan, writes, value, slot: slot, line: line)
-    if !isAdded { changeCount &-= 1 }
-    return isAdded
+    defer { key.truncate(to: size) }
+    return rowSlot(plan)
   }
 
   /// Whether neither the store nor the open transaction has failed, and the disk has room.
@@ -187,19 +194,35 @@ extension Session {
   /// Adds the row just parsed as a command. False when OR IGNORE leaves it out.
   @inline(__always)
   func add(_ plan: InsertPlan, isFirst: Bool, line: Int) throws(StoreError) -> Bool {
+    guard let value = try complete(plan) else { return false }
+    changeCount &+= 1
+    if writes != nil { return try addOpen(plan, value, line: line) }
+    return try append(plan, value, isFirst: isFirst, line: line)
+  }
+
+  /// The row just parsed, with its defaults and its number, when it keeps the table's constraints; nil when OR IGNORE
+  /// leaves it out.
+  @inline(__always)
+  func complete(_ plan: InsertPlan) throws(StoreError) -> UnsafeRawBufferPointer? {
     for column in plan.computedDefaults { try setDefault(plan, column) }
     let needsRowid = plan.rowidColumn >= 0 ? try checkRowid(row.cell(column: plan.rowidColumn)) : false
     for column in plan.notNull where row.cell(column: column).isNull {
-      if try !replaceNull(plan, column) { return false }
+      if try !replaceNull(plan, column) { return nil }
     }
     // Not before: a row that is left out takes no number.
     if needsRowid { try giveRowid(plan) }
     let value = row.finish(plan.shape)
-    if plan.needsCheck, try !passesChecks(plan, value) { return false }
+    if plan.needsCheck, try !passesChecks(plan, value) { return nil }
     if plan.rowidColumn >= 0 { noteRowid(plan) }
-    changeCount &+= 1
+    return value
+  }
+
+  /// Appends the completed row to the batch that is being filled.
+  @inline(__always)
+  private func append(
+    _ plan: InsertPlan, _ value: UnsafeRawBufferPointer, isFirst: Bool, line: Int
+  ) throws(StoreError) -> Bool {
     key.removeAll()
-    if let writes { return try addOpen(plan, writes, value, line: line) }
     if plan.isStream {
       guard builder.fits(keySize: 12, valueSize: value.count) else { throw tooBig(12, value.count) }
       builder.appendPositionKeyed(

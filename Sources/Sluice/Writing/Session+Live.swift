@@ -142,16 +142,10 @@ extension Session: LiveSource {
     let oldState = try writes.state(of: oldKey, shard: oldSlot.map { router.shard(slot: $0) })
     // OR REPLACE of a row before it may have taken it away.
     guard oldState.isAlive else { return rowid }
-    key.removeAll()
-    key.append(bigEndian: plan.tableID)
-    if plan.isStream { key.append(UnsafeRawBufferPointer(rebasing: oldKey[4...])) } else {
-      row.appendKey(columns: plan.primaryKey, to: &key)
-    }
-    let keySize = key.count
-    let newSlot = plan.isStream && plan.placing.isEmpty ? oldSlot : rowSlot(plan)
-    key.truncate(to: keySize)
+    var newSlot = buildKey(plan)
+    if plan.isStream, plan.placing.isEmpty { newSlot = oldSlot }
     var rowid = rowid
-    if compareBytes(key.bytes, oldKey) == 0 {
+    if plan.isStream || compareBytes(key.bytes, oldKey) == 0 {
       if let oldSlot, newSlot != oldSlot {
         try writes.delete(key: oldKey, slot: oldSlot, line: currentLine, over: oldState)
         try writes.put(

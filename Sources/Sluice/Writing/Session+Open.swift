@@ -32,7 +32,7 @@ extension Session {
         throw error
       }
       guard let rejection = try sendWrites() else { return result }
-      guard rejection.sqliteCode == Resolver.changedCode || rejection.sqliteCode == 19 else { throw rejection }
+      guard rejection.sqliteCode == 5 || rejection.sqliteCode == 19 else { throw rejection }
     }
     throw StoreError(
       .overloaded, "other sessions changed the statement's rows \(Self.attemptLimit) times while it ran",
@@ -213,23 +213,22 @@ extension Session {
       transaction?.isSavepoint = true
     }
     let writes = try openTransaction()
-    transaction?.savepoints.append(
-      Savepoint(
-        name: name, mark: writes.mark(), catalog: catalog,
-        hasCatalogChanges: transaction?.hasCatalogChanges ?? false))
+    let savepoint = Savepoint(
+      name: name, mark: writes.mark(), catalog: catalog, hasCatalogChanges: transaction?.hasCatalogChanges ?? false)
+    transaction?.savepoints.append(savepoint)
   }
 
   func release(_ name: String) throws(StoreError) {
     let place = try place(of: name)
     if place == 0, transaction?.isSavepoint == true { return try commit() }
-    transaction?.savepoints.removeSubrange(place...)
+    cutSavepoints(to: place)
   }
 
   func rollback(to name: String) throws(StoreError) {
     let place = try place(of: name)
     guard let savepoint = transaction?.savepoints[place] else { return }
     writes?.rollback(to: savepoint.mark)
-    transaction?.savepoints.removeSubrange((place + 1)...)
+    cutSavepoints(to: place + 1)
     if transaction?.hasCatalogChanges == true {
       catalog = savepoint.catalog
       transaction?.hasCatalogChanges = savepoint.hasCatalogChanges
@@ -237,6 +236,11 @@ extension Session {
       liveConnection?.forget()
     }
     liveConnection?.scope.renew()
+  }
+
+  private func cutSavepoints(to count: Int) {
+    guard let savepoints = transaction?.savepoints else { return }
+    transaction?.savepoints = Array(savepoints.prefix(count))
   }
 
   /// The newest savepoint of that name.

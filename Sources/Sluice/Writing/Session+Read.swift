@@ -5,12 +5,89 @@ import SluiceSQLite
 import SluiceSystem
 
 extension Session {
-  /// SELECT, VALUES, WITH: SQLite answers from projections.db, once that holds what this session wrote.
+  /// SELECT, VALUES, WITH: SQLite answers from the shards, which hold all that this session wrote.
   func query(_ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
-    if transaction != nil, transaction?.staged != nil || !builder.isEmpty {
+    if let count = try countOfTable(text) {
+      return .rows(Rows(columns: [count.name], values: [[.integer(count.rows)]]))
+    }
+    if mentionsSchema(text) { return try queryProjections(text) }
+    let statement = try prepareQuery(String(decoding: text, as: UTF8.self))
+    return .rows(Rows(statement))
+  }
+
+  /// Prepares a query on the connection that answers it, once that holds what the session wrote.
+  func prepareQuery(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement {
+    if transaction == nil { try waitApplied() } else { try openTransaction() }
+    let live = try live()
+    let statement = try prepareReading(sql, live)
+    if live.readsProjections { try waitProjected() }
+    if live.scope.isIndexable, let mirrored = try prepareOnMirrors(sql) { return mirrored }
+    return statement
+  }
+
+  private func prepareReading(_ sql: String, _ live: LiveConnection) throws(StoreError) -> SluiceSQLite.Statement {
+    do {
+      let statement = try live.prepare(sql)
+      guard statement.isReadOnly else {
+        throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
+      }
+      try bindParameters(of: statement)
+      return statement
+    } catch {
+      var failure = StoreError(converting: error)
+      failure.isParse = true
+      throw failure
+    }
+  }
+
+  /// The same query on the mirrors, which have indexes, when they are as far as this session; else nil. The answer is
+  /// the same.
+  private func prepareOnMirrors(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement? {
+    guard readsMirrors, transaction == nil, isMirrored else { return nil }
+    do {
+      let statement = try queryConnection().prepare(sql)
+      guard statement.isReadOnly else { return nil }
+      try bindParameters(of: statement)
+      return statement
+    } catch let error as SQLiteError {
+      // What only the live tables have, such as the name `projections`.
+      if error.kind == .invalid { return nil }
+      throw StoreError(error)
+    } catch { throw StoreError(converting: error) }
+  }
+
+  /// Whether projections.db holds all that this session wrote, and all that was durable when it began.
+  var isMirrored: Bool {
+    let id = id
+    return store.pipeline.progress.withLock { progress in
+      progress.sessions[id].map { progress.projected >= $0.lastPosition } ?? false
+    }
+  }
+
+  /// Whether a query asks for SQLite's own catalog: that of projections.db says what the tables are.
+  private func mentionsSchema(_ text: UnsafeRawBufferPointer) -> Bool {
+    let words = ["sqlite_master", "sqlite_schema", "pragma_", "sqlite_stat", "sqlite_sequence"]
+    return words.contains { containsWord(text, $0) }
+  }
+
+  /// Whether `word`, lower case, stands in a text, in any case.
+  private func containsWord(_ text: UnsafeRawBufferPointer, _ word: String) -> Bool {
+    var word = word
+    return word.withUTF8 { word in
+      guard text.count >= word.count else { return false }
+      for start in 0...(text.count - word.count) where text[start] | 0x20 == word[0] {
+        if word.indices.allSatisfy({ text[start + $0] | 0x20 == word[$0] | 0x20 }) { return true }
+      }
+      return false
+    }
+  }
+
+  /// A query on projections.db itself, once it holds what this session wrote.
+  private func queryProjections(_ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+    if transaction != nil, transaction?.staged != nil || !builder.isEmpty || writes?.isEmpty == false {
       throw StoreError(
         .unsupported,
-        "SELECT inside a transaction that has written is not supported: the rows are not readable before COMMIT",
+        "inside a transaction that has written, projections.db is behind: its catalog is readable after COMMIT",
         isParse: true, sqliteCode: 1)
     }
     try waitProjected()
@@ -18,19 +95,18 @@ extension Session {
   }
 
   private func run(_ sql: String) throws(StoreError) -> Outcome {
-    let statement: SluiceSQLite.Statement
-    do { statement = try queryConnection().prepare(sql) } catch {
+    do {
+      let statement = try queryConnection().prepare(sql)
+      guard statement.isReadOnly else {
+        throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
+      }
+      try bindParameters(of: statement)
+      return .rows(Rows(statement))
+    } catch {
       var failure = StoreError(converting: error)
       failure.isParse = true
       throw failure
     }
-    guard statement.isReadOnly else {
-      throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
-    }
-    guard statement.parameterCount == 0 else {
-      throw StoreError(.unsupported, "parameters are not supported: nothing is bound to them", isParse: true)
-    }
-    return .rows(Rows(statement))
   }
 
   // MARK: PRAGMA
@@ -54,7 +130,7 @@ extension Session {
 
   func execute(_ pragma: Pragma, _ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
     let name = folded(pragma.name)
-    if Self.reporting.contains(name) { return try query(text) }
+    if Self.reporting.contains(name) { return try queryProjections(text) }
     switch name {
     case "journal_mode": return .rows(Rows(columns: ["journal_mode"], values: [[.text(Array("wal".utf8))]]))
     case "foreign_keys":
@@ -77,10 +153,10 @@ extension Session {
       if let argument = pragma.argument.map(folded), argument != "utf-8", argument != "utf8" {
         throw refusedPragma("a store's encoding is UTF-8")
       }
-      return pragma.argument == nil ? try query(text) : .done
+      return pragma.argument == nil ? try queryProjections(text) : .done
     default:
       // A setting without effect reports its value as SQLite does; an unknown pragma is nothing, as in SQLite.
-      if Self.withoutEffect.contains(name), pragma.argument == nil { return try query(text) }
+      if Self.withoutEffect.contains(name), pragma.argument == nil { return try queryProjections(text) }
       return .done
     }
   }

@@ -1,0 +1,156 @@
+// INSERT, UPDATE and DELETE that SQLite evaluates. It finds the rows and computes the new images on a snapshot; they go
+// into the open transaction, or into one of the statement's own. RETURNING is a query over the rows that were changed.
+// Unsafe by nature: named in the tidy test.
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+extension Session {
+  func change(_ change: ChangeStatement, _ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+    let table = try changedTable(change)
+    if change.verb == .delete, change.isWholeTable, change.returning == nil, transaction == nil,
+      try deleteAll(of: table)
+    { return .done }
+    return try changing(change.orAction) { () throws(StoreError) -> Outcome in
+      let live = try live()
+      let returning = try prepareReturning(change, table, live, text)
+      defer { returned = nil }
+      let count =
+        switch change.verb {
+        case .insert: try insertRows(change, table, live, text)
+        case .update, .delete: try evaluate(change, live, text)
+        }
+      changeCount = count
+      totalChangeCount += count
+      guard let returning else { return .done }
+      do { return .rows(Rows(columns: returning.columnNames, values: try returning.rows())) } catch {
+        throw StoreError(converting: error)
+      }
+    }
+  }
+
+  /// The SQL table that a statement changes.
+  private func changedTable(_ change: ChangeStatement) throws(StoreError) -> SQLTable {
+    if let table = catalog.table(change.table) {
+      for (name, offset) in zip(change.columns ?? [], change.columnOffsets)
+      where table.definition.columnIndex(name) == nil && !table.acceptsRowid(name) {
+        throw StoreError(
+          .invalid, "table \(table.name) has no column named \(name)", offset: offset, isParse: true, sqliteCode: 1)
+      }
+      return table
+    }
+    let isView = catalog.objects[folded(change.table)]?.kind == .view
+    throw StoreError(
+      .invalid, isView ? "cannot modify \(change.table) because it is a view" : "no such table: \(change.table)",
+      offset: change.tableOffset, isParse: true, sqliteCode: 1)
+  }
+
+  private func string(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> String {
+    String(decoding: text[range], as: UTF8.self)
+  }
+
+  /// Prepares a part of the statement, which begins at `offset` of its text; parameters are bound.
+  private func prepare(
+    _ sql: String, on live: LiveConnection, offset: Int
+  ) throws(StoreError) -> SluiceSQLite.Statement {
+    do {
+      let statement = try live.prepare(sql)
+      try bindParameters(of: statement)
+      return statement
+    } catch {
+      var failure = StoreError(error)
+      failure.isParse = true
+      if let place = failure.offset { failure.offset = place + offset }
+      throw failure
+    }
+  }
+
+  // MARK: UPDATE and DELETE
+
+  private func evaluate(
+    _ change: ChangeStatement, _ live: LiveConnection, _ text: UnsafeRawBufferPointer
+  ) throws(StoreError) -> Int64 {
+    let start = change.with.isEmpty ? change.verbOffset : change.with.lowerBound
+    let statement = try prepare(string(text, start..<change.bodyEnd), on: live, offset: start)
+    do { try statement.run() } catch { throw StoreError(error) }
+    return live.connection.changes
+  }
+
+  // MARK: INSERT
+
+  private func insertRows(
+    _ change: ChangeStatement, _ table: SQLTable, _ live: LiveConnection, _ text: UnsafeRawBufferPointer
+  ) throws(StoreError) -> Int64 {
+    let plan: InsertPlan
+    do {
+      plan = try InsertPlan(
+        orAction: change.orAction, columns: change.source.isEmpty ? [] : change.columns, prefix: [], table: table)
+    } catch { throw StoreError(error) }
+    let upsert = try change.conflict.map { conflict throws(StoreError) in
+      try Upsert(
+        table, clause: string(text, conflict), alias: change.alias ?? change.table, live: live, session: self)
+    }
+    changeCount = 0
+    if change.source.isEmpty {
+      row.begin(plan.shape)
+      try insertRow(plan, upsert)
+      return changeCount
+    }
+    let prefix = change.with.isEmpty ? "" : string(text, change.with) + " "
+    let source = try prepare(
+      prefix + string(text, change.source), on: live, offset: change.source.lowerBound - prefix.utf8.count)
+    guard source.columnCount == plan.shape.valueCount else {
+      throw StoreError(
+        .invalid, plan.shape.wrongCount(source.columnCount), offset: change.tableOffset, isParse: true,
+        sqliteCode: 1)
+    }
+    defer { source.reset() }
+    do {
+      while try source.step() {
+        row.begin(plan.shape)
+        for position in 0..<plan.shape.valueCount {
+          try put(source.cell(position), at: plan.shape.targets[position], plan.shape.affinities[position])
+        }
+        try insertRow(plan, upsert)
+      }
+    } catch { throw StoreError(converting: error) }
+    return changeCount
+  }
+
+  private func insertRow(_ plan: InsertPlan, _ upsert: Upsert?) throws(StoreError) {
+    if let upsert { try upsert.run(plan, self) } else { _ = try add(plan, isFirst: true, line: currentLine) }
+  }
+
+  // MARK: DELETE without WHERE
+
+  /// Deletes all rows of a table by one record; false when rows must be looked at.
+  private func deleteAll(of table: SQLTable) throws(StoreError) -> Bool { false }
+
+  // MARK: RETURNING
+
+  private func prepareReturning(
+    _ change: ChangeStatement, _ table: SQLTable, _ live: LiveConnection, _ text: UnsafeRawBufferPointer
+  ) throws(StoreError) -> SluiceSQLite.Statement? {
+    guard let range = change.returning else { return nil }
+    let rows = ReturnedRows(table)
+    do {
+      try live.connection.register(table: "sluice_returning", rows)
+      returned = rows
+      let head = "SELECT "
+      return try prepare(
+        head + string(text, range) + " FROM sluice_returning AS " + quoted(change.alias ?? table.name), on: live,
+        offset: range.lowerBound - head.utf8.count)
+    } catch { throw StoreError(converting: error) }
+  }
+
+  // MARK: Parameters
+
+  /// Binds the session's parameters by name; a statement's others are NULL.
+  func bindParameters(of statement: SluiceSQLite.Statement) throws(SQLiteError) {
+    guard statement.parameterCount > 0, !parameters.isEmpty else { return }
+    for index in 1...statement.parameterCount {
+      guard let name = statement.parameterName(index), let value = parameters[name] else { continue }
+      try statement.bind(index, value)
+    }
+  }
+}

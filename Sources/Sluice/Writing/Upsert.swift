@@ -1,0 +1,147 @@
+// INSERT … ON CONFLICT: SQLite's own upsert, run on one row at a time. A temporary table with the definition of the SQL
+// table holds the stored row of the new row's key, if there is one; the statement's clauses run on it as they stand, and
+// what the row has become goes into the transaction. (SQLite has no upsert on virtual tables.)
+// Unsafe by nature: named in the tidy test.
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// One INSERT with ON CONFLICT, prepared. Its temporary table goes with it.
+final class Upsert {
+  /// Parameters of the new row's values count from here, above what the clauses use.
+  private static let firstParameter = 20_000
+
+  private let table: SQLTable
+  private let live: LiveConnection
+  private let name: String
+  private let load: SluiceSQLite.Statement
+  private let insert: SluiceSQLite.Statement
+  private let select: SluiceSQLite.Statement
+  private let clear: SluiceSQLite.Statement
+
+  /// `clause` is all from ON CONFLICT on, without RETURNING; `alias` the name by which it speaks of the table.
+  init(
+    _ table: SQLTable, clause: String, alias: String, live: LiveConnection, session: Session
+  ) throws(StoreError) {
+    self.table = table
+    self.live = live
+    let name = "sluice_upsert_\(table.id)"
+    self.name = name
+    do {
+      let connection = live.connection
+      // The one of an earlier statement may belong to an older definition.
+      try connection.execute("DROP TABLE IF EXISTS temp.\(name)")
+      try connection.execute(SluiceSQL.print(table.definition, shardKey: false, temporaryName: name))
+      let columns = table.definition.columns
+      let names = columns.map { quoted($0.name) }.joined(separator: ", ")
+      func parameters(from first: Int) -> String {
+        columns.indices.map { "?\(first + $0)" }.joined(separator: ", ")
+      }
+      load = try connection.prepare("INSERT INTO temp.\(name) VALUES(\(parameters(from: 1)))")
+      insert = try connection.prepare(
+        "INSERT INTO temp.\(name) AS \(quoted(alias))(\(names)) "
+          + "VALUES(\(parameters(from: Self.firstParameter))) \(clause)")
+      select = try connection.prepare("SELECT * FROM temp.\(name)")
+      clear = try connection.prepare("DELETE FROM temp.\(name)")
+      try session.bindParameters(of: insert)
+    } catch {
+      var failure = Self.aboutTable(error, table, name)
+      failure.isParse = true
+      throw failure
+    }
+  }
+
+  deinit {
+    for statement in [load, insert, select, clear] { statement.reset() }
+    // One that stays is dropped by the next of its kind.
+    do { try live.connection.execute("DROP TABLE IF EXISTS temp.\(name)") } catch {}
+  }
+
+  /// An error about the temporary table is one about the table that it stands for.
+  private static func aboutTable(_ error: SQLiteError, _ table: SQLTable, _ name: String) -> StoreError {
+    var failure = StoreError(error)
+    let parts = failure.message.split(separator: name, omittingEmptySubsequences: false)
+    failure.message = parts.joined(separator: table.name)
+    failure.offset = nil
+    return failure
+  }
+
+  /// Inserts the row that the session is building, or does to the row in its way what the clauses say.
+  func run(_ plan: InsertPlan, _ session: Session) throws(StoreError) {
+    guard let writes = session.writes else { throw StoreError(.internal, "an upsert outside a transaction") }
+    guard let value = try session.complete(plan) else { return }
+    // A table without primary key knows no conflict.
+    if plan.isStream { return try session.addCompleted(plan, value) }
+    guard let new = RowReader(value).values(), let slot = session.buildKey(plan) else {
+      throw StoreError(.internal, "a row that was just encoded cannot be read")
+    }
+    let key = [UInt8](session.key.bytes)
+    let shard = session.router.shard(slot: slot)
+    let found: (state: OpenWrites.State, row: [Value]?) = try withBytes(key) { (key) throws(StoreError) in
+      (try writes.state(of: key, shard: shard), try writes.row(of: key, shard: shard) { RowReader($0).values() } ?? nil)
+    }
+    guard let row = try evaluate(new, over: found.row.map(padded)) else { return }
+    session.row.begin(plan.shape)
+    for (column, value) in row.enumerated() { session.row.put(value, at: column) }
+    try withBytes(key) { (key) throws(StoreError) in
+      try session.put(plan, oldKey: key, oldSlot: slot, oldState: found.state)
+    }
+  }
+
+  private func withBytes<R>(
+    _ bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(StoreError) -> R
+  ) throws(StoreError) -> R {
+    let result = bytes.withUnsafeBytes { bytes in Result { () throws(StoreError) in try body(bytes) } }
+    return try result.get()
+  }
+
+  /// A stored row with all columns of today.
+  private func padded(_ row: [Value]) -> [Value] {
+    row + table.definition.columns.dropFirst(row.count).map { $0.valueOfEarlierRows }
+  }
+
+  /// What becomes of `new` over the stored row; nil when nothing is to be written.
+  private func evaluate(_ new: [Value], over stored: [Value]?) throws(StoreError) -> [Value]? {
+    do {
+      try clear.run()
+      if let stored {
+        try load.bind(stored)
+        try load.run()
+      }
+      let before = live.connection.totalChanges
+      for (index, value) in new.enumerated() { try insert.bind(Self.firstParameter + index, value) }
+      try insert.run()
+      guard live.connection.totalChanges > before else { return nil }
+      return try select.rows().first
+    } catch { throw Self.aboutTable(error, table, name) }
+  }
+}
+
+extension Session {
+  /// Adds a completed row that nothing is in the way of.
+  func addCompleted(_ plan: InsertPlan, _ value: UnsafeRawBufferPointer) throws(StoreError) {
+    guard let writes else { throw StoreError(.internal, "a row outside a transaction") }
+    let slot = buildKey(plan)
+    _ = try addOpen(plan, writes, value, slot: slot, line: currentLine)
+    changeCount += 1
+  }
+
+  /// Puts the row being built in place of the one under `oldKey`, if that is alive, perhaps under another key.
+  func put(
+    _ plan: InsertPlan, oldKey: UnsafeRawBufferPointer, oldSlot: UInt16, oldState: OpenWrites.State
+  ) throws(StoreError) {
+    guard let writes else { throw StoreError(.internal, "a row outside a transaction") }
+    let value = row.finish(plan.shape)
+    guard let slot = buildKey(plan) else { throw StoreError(.internal, "a keyed row without a slot") }
+    var state = oldState
+    if compareBytes(key.bytes, oldKey) != 0 {
+      state = try writes.state(of: key.bytes, shard: router.shard(slot: slot))
+      if state.isAlive { throw StoreError(.conflict, plan.table.duplicateMessage, sqliteCode: 19) }
+      if oldState.isAlive { try writes.delete(key: oldKey, slot: oldSlot, line: currentLine, over: oldState) }
+    }
+    try writes.put(key: key.bytes, row: value, slot: slot, line: currentLine, over: state)
+    returned?.add(value, rowid: plan.rowidColumn >= 0 ? row.cell(column: plan.rowidColumn).integer : 0)
+    changeCount += 1
+  }
+}
