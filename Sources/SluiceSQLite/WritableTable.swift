@@ -57,12 +57,12 @@ open class WritableTable: VirtualTable {
   /// Undoes everything since `begin`.
   open func rollback() {}
 
-  /// Notes the present state as number `number`; those from `number` on are void.
+  /// Notes the present state as number `number`.
   open func savepoint(_ number: Int) throws(SQLiteError) {}
   /// Forgets the states from `number` on; nothing is undone.
   open func release(_ number: Int) throws(SQLiteError) {}
-  /// Goes back to the oldest noted state whose number is at least `number`, which then counts as `number`; those above
-  /// are void. Where there is none, nothing changed since.
+  /// Goes back to the state of number `number`, or to that of `begin` if `number` was not noted since; those above are
+  /// void, itself stays.
   open func rollback(to number: Int) throws(SQLiteError) {}
 }
 
