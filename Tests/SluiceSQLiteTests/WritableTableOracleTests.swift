@@ -25,7 +25,9 @@ private struct Statements {
   mutating func row() -> String { "(\(key()), \(literal()), \(literal()))" }
   /// Among several rows none with a key of the wrong type: SQLite undoes the rows before it under ABORT alone, contrary
   /// to what its documentation says, and in a virtual table always.
-  mutating func goodRow() -> String { "(\(number(0...9) == 0 ? "NULL" : "\(number(1...12))"), \(literal()), \(literal()))" }
+  mutating func goodRow() -> String {
+    "(\(number(0...9) == 0 ? "NULL" : "\(number(1...12))"), \(literal()), \(literal()))"
+  }
 
   mutating func action(_ actions: [String]) -> String { actions[number(0...actions.count - 1)] }
 
