@@ -1,42 +1,7 @@
 parse
-UPDATE t SET a = 1;
-----
-refused: UPDATE is not supported: write the new row with INSERT OR REPLACE
-
-parse
-DELETE FROM t WHERE a = 1;
-----
-refused: DELETE is not supported: rows of t stay until the table is dropped
-
-parse
-DELETE FROM sqlite_sequence WHERE name = 't';
-----
-refused: DELETE is not supported: rows of sqlite_sequence stay until the table is dropped
-
-parse
 ALTER TABLE t ADD COLUMN x;
 ----
 refused: ALTER TABLE is not supported: create a new table and load it
-
-parse
-SAVEPOINT s;
-----
-refused: SAVEPOINT is not supported: a transaction has no savepoints
-
-parse
-RELEASE s;
-----
-refused: RELEASE is not supported: a transaction has no savepoints
-
-parse
-ROLLBACK TO s;
-----
-refused: ROLLBACK TO is not supported: a transaction has no savepoints
-
-parse
-ROLLBACK TRANSACTION TO SAVEPOINT s;
-----
-refused: ROLLBACK TO is not supported: a transaction has no savepoints
 
 parse
 ATTACH 'x.db' AS x;
@@ -274,31 +239,6 @@ CREATE TABLE t (a DEFAULT -'x');
 syntax at 27: near "'x'": syntax error
 
 parse
-INSERT INTO t SELECT 1;
-----
-unsupported at 14: INSERT … SELECT is not supported: insert the rows with VALUES
-
-parse
-INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x;
-----
-unsupported at 14: INSERT … SELECT is not supported: insert the rows with VALUES
-
-parse
-INSERT OR FAIL INTO t VALUES (1);
-----
-unsupported at 10: INSERT OR FAIL is not supported: a statement is all or nothing
-
-parse
-INSERT OR ROLLBACK INTO t VALUES (1);
-----
-unsupported at 10: INSERT OR ROLLBACK is not supported: a statement is all or nothing
-
-parse
-INSERT INTO t AS u VALUES (1);
-----
-unsupported at 14: INSERT INTO … AS is not supported
-
-parse
 INSERT INTO other.t VALUES (1);
 ----
 invalid at 12: unknown database other
@@ -327,16 +267,6 @@ parse
 INSERT INTO sqlite_sequence (name) VALUES ('t');
 ----
 refused: INSERT INTO sqlite_sequence is supported as VALUES('table',number) only
-
-parse
-WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x;
-----
-refused: WITH before INSERT is not supported
-
-parse
-WITH x AS (SELECT 1) DELETE FROM t;
-----
-refused: WITH before DELETE is not supported
 
 parse
 DROP TRIGGER tr;

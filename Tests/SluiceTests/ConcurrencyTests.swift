@@ -103,6 +103,7 @@ import Testing
     #expect(try session.run("SELECT count(*) FROM own") == [[.integer(0)]])
     let seen = Monitor((counts: Set<Int64>(), isDone: false, failure: ""))
     let path = scratch.file("shop/projections.db")
+    try session.wait(for: .projected)
     let reader = try Thread(name: "reader") {
       do throws(SQLiteError) {
         let connection = try Connection(path: path, mode: .readOnly)

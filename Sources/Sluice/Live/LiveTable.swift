@@ -1,6 +1,5 @@
 // An SQL table of the store as a virtual table: SQLite's SELECT, UPDATE and DELETE run on the shards themselves. Rows
 // come from a merge of the shards and of what the session has written; changes go into its open transaction.
-import CSQLite
 import SluiceLog
 import SluiceSQL
 import SluiceSQLite
@@ -57,7 +56,7 @@ final class LiveTable: WritableTable {
 extension SQLiteError {
   /// An error of the store, as a host of its tables hears it.
   init(_ error: StoreError) {
-    self.init(code: error.sqliteCode ?? SQLITE_ERROR, message: error.message)
+    self.init(code: error.sqliteCode ?? 1, message: error.message)
   }
 }
 

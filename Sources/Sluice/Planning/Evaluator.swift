@@ -48,8 +48,8 @@ final class Evaluator: ValueEvaluator {
   /// Applies a column's affinity as SQLite does when it stores a value.
   func convert(_ value: Value, _ affinity: Affinity) throws(SQLiteError) -> Value {
     switch (value, affinity) {
-    case (.null, _), (.blob, _), (_, .blob), (.text, .text), (.integer, .integer), (.integer, .numeric), (.real, .real):
-      return value
+    case (.null, _), (.blob, _), (_, .blob), (.text, .text), (.integer, .integer), (.integer, .numeric): return value
+    case (.real(let number), .real): return .real(storedReal(number))
     default: break
     }
     if conversions[affinity] == nil {

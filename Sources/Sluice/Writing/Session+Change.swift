@@ -10,7 +10,9 @@ extension Session {
     let table = try changedTable(change)
     if change.verb == .delete, change.isWholeTable, change.returning == nil, transaction == nil,
       try deleteAll(of: table)
-    { return .done }
+    {
+      return .done
+    }
     return try changing(change.orAction) { () throws(StoreError) -> Outcome in
       let live = try live()
       let returning = try prepareReturning(change, table, live, text)

@@ -187,7 +187,9 @@ extension Session: LiveSource {
     var key = KeyBytes()
     if table.table.isStream || table.table.definition.isRowidAlias {
       key.bytes.append(bigEndian: table.table.id)
-      if table.table.isStream { key.bytes.append(bigEndian: rowid) } else {
+      if table.table.isStream {
+        key.bytes.append(bigEndian: rowid)
+      } else {
         KeyFormat.append(integer: rowid, to: &key.bytes)
       }
       return key

@@ -154,8 +154,12 @@ public final class Session {
   // MARK: Waiting
 
   /// Sends what is pending and waits until it has reached the acknowledgement level.
-  public func acknowledge() throws(StoreError) {
-    switch acknowledgement {
+  public func acknowledge() throws(StoreError) { try wait(for: acknowledgement) }
+
+  /// Sends what is pending and waits until it has reached a level: on the disk, readable, in projections.db. Nothing of
+  /// an open transaction.
+  public func wait(for level: AcknowledgementLevel) throws(StoreError) {
+    switch level {
     case .queued: try sendBatch()
     case .durable: try waitDurable()
     case .applied: try waitApplied()
