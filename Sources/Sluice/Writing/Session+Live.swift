@@ -61,7 +61,9 @@ extension Session: LiveSource {
 
   private func put(_ values: Arguments, _ table: LiveTable) throws(StoreError) {
     let columns = table.table.definition.columns
-    for index in 0..<columns.count { try put(values.cell(index), at: index, columns[index].affinity) }
+    for index in 0..<columns.count {
+      try row.put(values.cell(index), at: index, columns[index].affinity, evaluator)
+    }
   }
 
   private func noRowid(_ table: LiveTable) -> StoreError {

@@ -46,6 +46,8 @@ public final class Session {
   /// Values for the parameters of statements, by name with its first character (`:n`, `@n`, `$n`, `?1`). Others are
   /// NULL, as in SQLite.
   public var parameters: [String: Value] = [:]
+  /// Values for the parameters of the statement that is being run, by number.
+  var positional: [Value] = []
   /// Whether a query that has no help from a key may be answered from its table's mirror, when that is as far.
   package var readsMirrors = true
 
