@@ -53,7 +53,7 @@ private func update(
   let action = ConflictAction(rawValue: sx_vtab_on_conflict(frame.pointee.db)) ?? .abort
   do throws(SQLiteError) {
     if frame.pointee.hasRowid != 0 {
-      let change = rowChange(count, values)
+      let change = try rowChange(count, values)
       let given = try object.lend { (table) throws(SQLiteError) -> Int64 in
         try table.update(change, onConflict: action)
       }
@@ -74,14 +74,30 @@ private func update(
 }
 
 @inline(__always)
-private func rowChange(_ count: Int32, _ values: UnsafeMutablePointer<OpaquePointer?>) -> RowChange {
+private func rowChange(
+  _ count: Int32, _ values: UnsafeMutablePointer<OpaquePointer?>
+) throws(SQLiteError) -> RowChange {
   if count == 1 { return .delete(rowid: sx_value_int64(values[0])) }
   let columns = Arguments(count - 2, values + 2)
   if sx_value_type(values[0]) != SQLITE_NULL {
-    return .update(rowid: sx_value_int64(values[0]), newRowid: sx_value_int64(values[1]), values: columns)
+    return .update(rowid: sx_value_int64(values[0]), newRowid: try newRowid(values[1]), values: columns)
   }
   let isGiven = sx_value_type(values[1]) != SQLITE_NULL
   return .insert(rowid: isGiven ? sx_value_int64(values[1]) : nil, values: columns)
+}
+
+/// SQLite sees to it that the rowid of an INSERT is an integer, but hands on whatever UPDATE … SET rowid gives. Its own
+/// tables take a number in text and a whole real.
+@inline(__always)
+private func newRowid(_ value: OpaquePointer?) throws(SQLiteError) -> Int64 {
+  if sx_value_type(value) == SQLITE_INTEGER { return sx_value_int64(value) }
+  switch sx_value_numeric_type(value) {
+  case SQLITE_INTEGER: return sx_value_int64(value)
+  case SQLITE_FLOAT:
+    if let whole = Int64(exactly: sx_value_double(value)) { return whole }
+  default: break
+  }
+  throw SQLiteError(code: SQLITE_MISMATCH, message: "datatype mismatch")
 }
 
 @inline(__always)

@@ -120,6 +120,8 @@ SX int sx_column_bytes(sqlite3_stmt *statement, int index) { return sx_api->colu
 
 /* Arguments of functions and of virtual-table constraints */
 SX int sx_value_type(sqlite3_value *value) { return sx_api->value_type(value); }
+/* Makes a text that is a number one, then as sx_value_type. */
+SX int sx_value_numeric_type(sqlite3_value *value) { return sx_api->value_numeric_type(value); }
 SX int64_t sx_value_int64(sqlite3_value *value) { return sx_api->value_int64(value); }
 SX double sx_value_double(sqlite3_value *value) { return sx_api->value_double(value); }
 SX const void *sx_value_text(sqlite3_value *value) { return sx_api->value_text(value); }
