@@ -5,19 +5,37 @@ import CSQLite
 
 func addWriting(to module: inout sqlite3_module) {
   module.xUpdate = update
-  module.xBegin = { table in call(table) { (table) throws(SQLiteError) in try table.begin() } }
+  module.xBegin = { table in
+    frame(table).pointee.refused = 0
+    return call(table) { (table) throws(SQLiteError) in try table.begin() }
+  }
   module.xSync = { table in call(table) { (table) throws(SQLiteError) in try table.sync() } }
   module.xCommit = { table in call(table) { (table) throws(SQLiteError) in table.commit() } }
   module.xRollback = { table in call(table) { (table) throws(SQLiteError) in table.rollback() } }
-  module.xSavepoint = { table, number in
-    call(table) { (table) throws(SQLiteError) in try table.savepoint(Int(number)) }
-  }
+  module.xSavepoint = savepoint
   module.xRelease = { table, number in
-    call(table) { (table) throws(SQLiteError) in try table.release(Int(number)) }
+    if isRefused(table, number) { return SQLITE_OK }
+    return call(table) { (table) throws(SQLiteError) in try table.release(Int(number)) }
   }
   module.xRollbackTo = { table, number in
-    call(table) { (table) throws(SQLiteError) in try table.rollback(to: Int(number)) }
+    if isRefused(table, number) { return SQLITE_OK }
+    return call(table) { (table) throws(SQLiteError) in try table.rollback(to: Int(number)) }
   }
+}
+
+/// A savepoint that the table refused is not open for it. SQLite names it nevertheless when it ends the statement whose
+/// own it was; the table, which has not noted it, would go back to its state at BEGIN.
+private func savepoint(_ table: TablePointer?, _ number: Int32) -> Int32 {
+  let code = call(table) { (table) throws(SQLiteError) in try table.savepoint(Int(number)) }
+  frame(table).pointee.refused = code == SQLITE_OK ? 0 : number + 1
+  return code
+}
+
+private func isRefused(_ table: TablePointer?, _ number: Int32) -> Bool {
+  let frame = frame(table)
+  if frame.pointee.refused != 0, number + 1 >= frame.pointee.refused { return true }
+  frame.pointee.refused = 0
+  return false
 }
 
 /// The object, if it is a `WritableTable`.
@@ -67,7 +85,7 @@ private func update(
     }
     return SQLITE_OK
   } catch {
-    // A row that is left out leaves no message behind either.
+    // SQLite leaves the row out: nobody reads a message, and none is copied.
     if action == .ignore, error.primaryCode == SQLITE_CONSTRAINT { return error.code }
     return report(error, to: table)
   }

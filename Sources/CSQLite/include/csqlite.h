@@ -180,6 +180,7 @@ typedef struct sx_table {
   sqlite3_vtab base;
   void *object;       /* the VirtualTable, retained */
   sqlite3 *db;        /* whose table it is */
+  int refused;        /* 1 + number of the savepoint that the object refused; 0: none */
   uint8_t isWritable; /* 1: the object is a WritableTable */
   uint8_t hasRowid;   /* 0: declared WITHOUT ROWID */
 } sx_table;
