@@ -117,26 +117,39 @@ extension Store {
 
   /// Rows of all SQL tables as the shards hold them, by table and key. A key on two shards is recorded as an issue.
   func liveContents(_ comment: Comment? = nil) throws -> Contents {
-    var contents = Contents()
-    for table in core.pipeline.catalog.withLock({ $0 }).tables.values {
-      var rows: [String: ContentRow] = [:]
-      let lower = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
-      let upper = (0..<4).map { UInt8(truncatingIfNeeded: (table.id + 1) >> (24 - 8 * UInt32($0))) }
-      for engine in core.pipeline.engines {
-        let iterator = engine.snapshot(at: EngineLimits.position).iterator(lower: lower, upper: upper)
-        while try iterator.next() {
-          let entry = iterator.current
-          let values = try #require(RowReader(entry.value).values(), comment)
-          let row = ContentRow(position: entry.position, values: values)
-          let key = contentKey(table.definition.primaryKey, row)
-          #expect(rows[key] == nil, "\(table.name): \(key) lies on two shards; \(comment.map { "\($0)" } ?? "")")
-          rows[key] = row
-        }
-      }
-      contents[table.name] = rows
-    }
-    return contents
+    let catalog = core.pipeline.catalog.withLock { $0 }
+    return try SluiceTests.contents(catalog, core.pipeline.engines.map { $0.snapshot(at: EngineLimits.position) }, comment)
   }
+}
+
+extension StoreView {
+  /// Rows of all SQL tables, by table and key.
+  func contents(_ comment: Comment? = nil) throws -> Contents {
+    try SluiceTests.contents(catalog, snapshots, comment)
+  }
+}
+
+private func contents(_ catalog: Catalog, _ snapshots: [Snapshot], _ comment: Comment?) throws -> Contents {
+  var contents = Contents()
+  for table in catalog.tables.values {
+    var rows: [String: ContentRow] = [:]
+    let lower = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
+    let upper = (0..<4).map { UInt8(truncatingIfNeeded: (table.id + 1) >> (24 - 8 * UInt32($0))) }
+    for snapshot in snapshots {
+      let iterator = snapshot.iterator(lower: lower, upper: upper)
+      while try iterator.next() {
+        let entry = iterator.current
+        let values = try #require(RowReader(entry.value).values(), comment)
+        let row = ContentRow(position: entry.position, values: values)
+        let key = contentKey(table.definition.primaryKey, row)
+        let story = comment.map { "\($0)" } ?? ""
+        #expect(rows[key] == nil, "\(table.name): \(key) lies on two shards; \(story)")
+        rows[key] = row
+      }
+    }
+    contents[table.name] = rows
+  }
+  return contents
 }
 
 /// A row with the position that wrote it.
