@@ -1,5 +1,6 @@
-// Opening an engine for reading while another process writes it: the newest complete manifest and its tables; nothing is
-// made, cut off or removed. The log behind the flushed position goes into memory as with any engine, and stays there.
+// Opening an engine for reading while another process writes it: the newest complete manifest and its tables; nothing
+// is made, cut off or removed. The log behind the flushed position goes into memory as with any engine, and stays
+// there.
 //
 // The writer removes a table as soon as nobody in its own process reads it. One that is open here stays readable, for
 // its file is mapped; one that vanishes between the manifest and its opening makes the opening throw, and the next one

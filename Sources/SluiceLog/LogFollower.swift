@@ -56,9 +56,9 @@ public final class LogFollower {
     case record(RecordHeader, offset: UInt64)
   }
 
-  /// Finds the end of the log in `directory`. Throws as `Log.open` does when what was durable does not verify; also when
-  /// the log changes just then, and is read well the next time. Cost: reads the last segment, and of the others only
-  /// the names.
+  /// Finds the end of the log in `directory`. Throws as `Log.open` does when what was durable does not verify; also
+  /// when the log changes just then, and is read well the next time. Cost: reads the last segment, and of the others
+  /// only the names.
   public init(fileSystem: any FileSystem, directory: String, storeID: UInt64) throws(LogError) {
     self.fileSystem = fileSystem
     self.directory = directory

@@ -118,7 +118,8 @@ extension Store {
   /// Rows of all SQL tables as the shards hold them, by table and key. A key on two shards is recorded as an issue.
   func liveContents(_ comment: Comment? = nil) throws -> Contents {
     let catalog = core.pipeline.catalog.withLock { $0 }
-    return try SluiceTests.contents(catalog, core.pipeline.engines.map { $0.snapshot(at: EngineLimits.position) }, comment)
+    let snapshots = core.pipeline.engines.map { $0.snapshot(at: EngineLimits.position) }
+    return try SluiceTests.contents(catalog, snapshots, comment)
   }
 }
 

@@ -16,7 +16,7 @@ struct FollowedStore {
   /// Up to where the log is applied.
   private(set) var position: UInt64 = 0
   /// Bytes of the batches that the engines point into.
-  private var batchBytes = 0
+  private(set) var batchBytes = 0
   /// Memory at which the shards are worth another look.
   private var limitBytes = 0
 
@@ -53,7 +53,8 @@ struct FollowedStore {
 
   private var heldBytes: Int { batchBytes + engines.reduce(0) { $0 + $1.memtableBytes } }
 
-  /// Goes on to the end of the log; false when it is not the same log any more. After a throw it must not be used again.
+  /// Goes on to the end of the log; false when it is not the same log any more. After a throw it must not be used
+  /// again.
   mutating func advance() throws(StoreError) -> Bool {
     while true {
       let change: LogFollower.Change

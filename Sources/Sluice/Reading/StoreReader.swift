@@ -10,10 +10,10 @@
 // renamed. Whatever a crash leaves can be read, so what cannot be read has been changed meanwhile, and is read again,
 // `attempts` times; when nothing has changed it is damage, and told in the words of opening.
 //
-// Memory: what the writer has not flushed, which it holds itself (two generations of its memtables and its queue, or one
-// transaction that is larger, until it is flushed), and `memtableBudgetBytes` more, after which the shards are opened
-// anew if they were flushed meanwhile. While that goes on there is the old and the new. A view that somebody holds keeps
-// what it shows.
+// Memory: what the writer has not flushed, which it holds itself (two generations of its memtables and its queue, or
+// one transaction that is larger, until it is flushed), and `memtableBudgetBytes` more, after which the shards are
+// opened anew if they were flushed meanwhile. While that goes on there is the old and the new. A view that somebody
+// holds keeps what it shows.
 import SluiceLSM
 import SluiceLog
 import SluiceSystem
@@ -65,12 +65,14 @@ public final class StoreReader: Sendable {
   /// What is seen now: the same until `refresh`.
   var view: StoreView { shown.withLock { $0 } }
 
+  /// Bytes of the log that are held in memory, for what no table has yet.
+  var batchBytes: Int { following.withLock { $0?.batchBytes ?? 0 } }
+
   /// Goes on to the present. Views taken before stay what they are. After a throw the old view is still there, and the
   /// next refresh tries again. The position goes back only when the writer took back what it could not make durable.
   ///
-  /// Cost with nothing new: one file opened and two short reads, about 5 µs. Else a pass over the new part of the log and
-  /// about 0.2 µs a row, and now and then an opening; with threads of the caller's own, one goes on while the others
-  /// wait for it.
+  /// Cost with nothing new: one file opened and two short reads, about 5 µs. Else a pass over the new part of the log
+  /// and about 0.2 µs a row, and now and then an opening. Of several threads one goes on while the others wait for it.
   public func refresh() throws(StoreError) {
     try following.withLock { (state) throws(StoreError) in
       do throws(StoreError) {

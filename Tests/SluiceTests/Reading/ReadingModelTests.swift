@@ -1,6 +1,6 @@
-// A reader beside a writer, on one simulated disk: before each file call of the writer a reader that was opened long ago
-// goes on, and another one opens. Whatever is half done just then, both must see whole statements and transactions
-// only, everything that was acknowledged, and at each position what the model has there.
+// A reader beside a writer, on one simulated disk: before each file call of the writer a reader that was opened long
+// ago goes on, and now and then another one opens. Whatever is half done just then, both must see whole statements and
+// transactions only, everything that was acknowledged, and at each position what the model has there.
 import SluiceSystem
 import SluiceTesting
 import Testing
@@ -35,7 +35,7 @@ private final class Onlooker: @unchecked Sendable {
     do {
       if let follower { try follower.refresh() } else { follower = try SimulatedReader(disk, memoryBytes: memoryBytes) }
       try check(follower!.reader.view, run, comment)
-      if callCount % 3 == 0 {
+      if callCount % 5 == 0 {
         let opened = try SimulatedReader(disk).reader.view
         #expect(opened.position == follower?.reader.position, comment)
         try check(opened, run, comment)
@@ -66,7 +66,7 @@ private final class Onlooker: @unchecked Sendable {
     let hooked = HookedFileSystem(bench.disk) { onlooker.willCall($0) }
     let comment: Comment = "memory \(memoryBytes): \(repeatCommand(seed, "ReadingModelTests"))"
     let run = try WorkloadRun(
-      Workload(seed: seed, count: 120), options: simulatedOptions(hooked, projections: bench.projections), least: 0,
+      Workload(seed: seed, count: 100), options: simulatedOptions(hooked, projections: bench.projections), least: 0,
       comment: comment)
     onlooker.run = run
     for step in 1...run.workload.steps.count {
