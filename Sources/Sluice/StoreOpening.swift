@@ -29,11 +29,16 @@ enum StoreOpening {
   private static func prepareDirectory(_ path: String, _ options: StoreOptions) throws {
     let files = options.fileSystem
     if try !files.exists(path) {
-      guard options.createIfMissing else { throw StoreError(.invalid, "there is no store at \(path)") }
+      guard options.createIfMissing else { throw missing(path) }
       try files.createDirectory(path)
       try files.syncDirectory(parent(path))
       return
     }
+    _ = try names(path, files)
+  }
+
+  /// The names in a store's directory. Throws `invalid` when it is something else.
+  static func names(_ path: String, _ files: any FileSystem) throws -> [String] {
     let names: [String]
     do { names = try files.list(path) } catch {
       guard error.reason == .notDirectory else { throw error }
@@ -42,7 +47,10 @@ enum StoreOpening {
     if !names.contains("store"), !Set(names).isSubset(of: unfinished) {
       throw StoreError(.invalid, "\(path) is not a Sluice store: the directory holds other files and no file `store`")
     }
+    return names
   }
+
+  static func missing(_ path: String) -> StoreError { StoreError(.invalid, "there is no store at \(path)") }
 
   private static func takeLock(_ path: String, _ options: StoreOptions) throws -> any FileLock {
     do { return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())") } catch {
@@ -135,7 +143,7 @@ enum StoreOpening {
   }
 
   /// The catalog as of the flushed position: shard 0 keeps it under table id 0.
-  private static func loadCatalog(_ engine: Engine) throws -> Catalog {
+  static func loadCatalog(_ engine: Engine) throws -> Catalog {
     var catalog = Catalog()
     var tables: [(change: CatalogChange, position: UInt64)] = []
     var others: [(change: CatalogChange, position: UInt64)] = []
