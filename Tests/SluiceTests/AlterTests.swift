@@ -1,5 +1,5 @@
-// ALTER TABLE against SQLite itself: the files of sql/ say every form, and what SQLite makes of them is what the shards,
-// the session's SELECT and projections.db must hold, after restarts and rebuilds too.
+// ALTER TABLE against SQLite itself: the files of sql/ say every form, and what SQLite makes of them is what the
+// shards, the session's SELECT and projections.db must hold, after restarts and rebuilds too.
 import Foundation
 import SluiceSQL
 import SluiceSQLite

@@ -1,5 +1,5 @@
-// ALTER TABLE; and how changes of the catalog get into the log, one or several as one statement. Unsafe by nature: named
-// in the tidy test.
+// ALTER TABLE; and how changes of the catalog get into the log, one or several as one statement.
+// Unsafe by nature: named in the tidy test.
 import SluiceLog
 import SluiceSQL
 import SluiceSystem
