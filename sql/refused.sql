@@ -1,7 +1,72 @@
 parse
-ALTER TABLE t ADD COLUMN x;
+ALTER TABLE t DROP COLUMN x;
 ----
-refused: ALTER TABLE is not supported: create a new table and load it
+refused: ALTER TABLE … DROP COLUMN is not supported: stored rows keep their columns
+
+parse
+ALTER TABLE t DROP x;
+----
+refused: ALTER TABLE … DROP COLUMN is not supported: stored rows keep their columns
+
+parse
+ALTER TABLE t ADD COLUMN x INTEGER PRIMARY KEY;
+----
+invalid at -1: Cannot add a PRIMARY KEY column
+
+parse
+ALTER TABLE t ADD x TEXT UNIQUE;
+----
+invalid at -1: Cannot add a UNIQUE column
+
+parse
+ALTER TABLE t ADD x TEXT UNIQUE NOT ENFORCED;
+----
+invalid at -1: Cannot add a UNIQUE column
+
+parse
+ALTER TABLE t ADD x AS (a + 1);
+----
+unsupported at 20: generated columns are not supported: compute the value before the insert, or in a view
+
+parse
+ALTER TABLE t ADD x, y;
+----
+syntax at 19: near ",": syntax error
+
+parse
+ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0);
+----
+syntax at 18: near "CONSTRAINT": syntax error
+
+parse
+ALTER TABLE t RENAME TO sqlite_t;
+----
+invalid at 24: object name reserved for internal use: sqlite_t
+
+parse
+ALTER TABLE t RENAME TO sluice_t;
+----
+invalid at 24: object name reserved for internal use: sluice_t
+
+parse
+ALTER TABLE other.t RENAME TO u;
+----
+invalid at 12: unknown database other
+
+parse
+ALTER TABLE t RENAME COLUMN TO u;
+----
+syntax at 28: near "TO": syntax error
+
+parse
+ALTER TABLE t;
+----
+syntax at 13: near ";": syntax error
+
+parse
+ALTER VIEW v RENAME TO w;
+----
+syntax at 6: near "VIEW": syntax error
 
 parse
 ATTACH 'x.db' AS x;

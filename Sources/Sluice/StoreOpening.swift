@@ -152,9 +152,17 @@ enum StoreOpening {
       guard let change = CatalogChange.decode(iterator.current.value) else {
         throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
       }
+      let position = iterator.current.position
       switch change.operation {
-      case .create where change.object == .table: tables.append((change, iterator.current.position))
-      case .create, .setSequence: others.append((change, iterator.current.position))
+      // It has another name since, and stands there.
+      case .alter where change.object == .table && !change.owner.isEmpty: catalog.noteTableID(change)
+      case .create, .alter:
+        if change.object == .table {
+          tables.append((change.asCreation, position))
+        } else {
+          others.append((change.asCreation, position))
+        }
+      case .setSequence: others.append((change, position))
       case .drop: catalog.noteTableID(change)
       }
     }
@@ -164,8 +172,13 @@ enum StoreOpening {
       created[folded(change.name)] = position
     }
     // An index or a sequence belongs to the table that stood under its name then. When that was dropped, and perhaps
-    // another one created, it went with it, although nothing was written about itself.
+    // another one created, it went with it, although nothing was written about itself. When that was altered, its
+    // indexes were written again behind it. A sequence that tells the table's id needs no such guess.
     for (change, position) in others {
+      if change.operation == .setSequence, change.tableID != 0 {
+        if catalog.tablesByID[change.tableID] != nil { _ = try catalog.apply(change) }
+        continue
+      }
       let owner = change.operation == .setSequence ? change.name : change.object == .index ? change.owner : nil
       if let owner, created[folded(owner)].map({ $0 > position }) ?? true { continue }
       _ = try catalog.apply(change)

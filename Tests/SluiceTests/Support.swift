@@ -139,7 +139,8 @@ private func contents(_ catalog: Catalog, _ snapshots: [Snapshot], _ comment: Co
       let iterator = snapshot.iterator(lower: lower, upper: upper)
       while try iterator.next() {
         let entry = iterator.current
-        let values = try #require(RowReader(entry.value).values(), comment)
+        let stored = try #require(RowReader(entry.value).values(), comment)
+        let values = stored + table.definition.columns.dropFirst(stored.count).map(\.valueOfEarlierRows)
         let isStream = table.definition.primaryKey.isEmpty
         let first = isStream ? entry.key.dropFirst(4).reduce(0) { $0 << 8 | UInt64($1) } : 0
         let row = ContentRow(position: entry.position, values: values, firstPosition: first)

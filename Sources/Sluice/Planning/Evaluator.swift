@@ -10,7 +10,7 @@ final class Evaluator: ValueEvaluator {
   private let connection: Connection
   /// For each affinity, a one-row table that SQLite converts values for.
   private var conversions: [Affinity: (update: SluiceSQLite.Statement, select: SluiceSQLite.Statement)] = [:]
-  private var checks: [UInt32: (insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
+  private var checks: [UInt32: (table: SQLTable, insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
 
   /// `lastRowid` is what last_insert_rowid() gives.
   init(lastRowid: LastRowid) throws(StoreError) {
@@ -80,15 +80,16 @@ final class Evaluator: ValueEvaluator {
 
   /// Checks a row against the table's CHECK constraints; SQLite's own error when one fails.
   func check(_ row: [Value], of table: SQLTable) throws(SQLiteError) {
-    if checks[table.id] == nil {
+    // An altered table has its id, and another definition.
+    if checks[table.id]?.table !== table {
       try ensure(table)
       let parameters = row.map { _ in "?" }.joined(separator: ", ")
       checks[table.id] = (
-        try connection.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
+        table, try connection.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
         try connection.prepare("DELETE FROM \(quoted(table.name))", persistent: true)
       )
     }
-    guard let (insert, delete) = checks[table.id] else { return }
+    guard let (_, insert, delete) = checks[table.id] else { return }
     try insert.bind(row)
     try insert.run()
     try delete.run()
