@@ -233,6 +233,7 @@ private func bestIndex(_ table: TablePointer?, _ info: UnsafeMutablePointer<sqli
 }
 
 private func openCursor(_ table: TablePointer?, _ result: UnsafeMutablePointer<CursorPointer?>?) -> Int32 {
+  forgetMessage(table)
   do throws(SQLiteError) {
     let cursor = try object(table).takeUnretainedValue().makeCursor()
     guard let memory = sx_malloc(UInt64(MemoryLayout<sx_cursor>.size)) else { return SQLITE_NOMEM }
