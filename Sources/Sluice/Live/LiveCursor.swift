@@ -30,7 +30,7 @@ final class LiveCursor: VirtualCursor {
   // MARK: Running
 
   override func start(_ scan: Scan) throws(SQLiteError) -> Bool {
-    let plan = table.plans[Int(scan.plan)]
+    let plan = table.scope.plan(scan.plan)
     needed = scan.neededColumns
     rows.close()
     isPoint = false

@@ -10,8 +10,7 @@ final class LiveTable: WritableTable {
   let table: SQLTable
   let scope: LiveScope
   let decoder: RowDecoder
-  /// Plans by number; a prepared statement names its own.
-  private(set) var plans: [KeyPlan] = []
+  /// The plans chosen so far, with the numbers by which prepared statements name them.
   private var numbers: [KeyPlan: Int32] = [:]
   /// How rows are encoded, by what happens to those that are in the way.
   var insertPlans: [OrAction: InsertPlan] = [:]
@@ -40,9 +39,8 @@ final class LiveTable: WritableTable {
     if let number = numbers[chosen] {
       plan.number = number
     } else {
-      plan.number = Int32(plans.count)
+      plan.number = scope.number(chosen, of: self)
       numbers[chosen] = plan.number
-      plans.append(chosen)
     }
   }
 

@@ -207,11 +207,20 @@ extension Session {
     queryPlan: Bool, _ statement: SluiceSQL.Statement, _ inner: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer
   ) throws(StoreError) -> Outcome {
     switch statement {
-    case .select: return try query(text)
-    case .insert(let header): return try explainInsert(header, inner)
+    case .select:
+      if queryPlan { return .rows(Rows(try prepareQuery(String(decoding: text, as: UTF8.self)))) }
+      return try explainQuery(String(decoding: inner, as: UTF8.self))
+    case .change(let change): return try explainChange(change, inner)
+    case .insert(let header):
+      do throws(StoreError) { return try explainInsert(header, inner) } catch {
+        guard error.isEvaluated else { throw error }
+        let change: ChangeStatement
+        do { change = try parseInsertChange(inner) } catch { throw StoreError(error) }
+        return try explainChange(change, inner)
+      }
     default:
       throw StoreError(
-        .unsupported, "EXPLAIN is for SELECT and INSERT", isParse: true, sqliteCode: 1)
+        .unsupported, "EXPLAIN is for SELECT, INSERT, UPDATE and DELETE", isParse: true, sqliteCode: 1)
     }
   }
 
