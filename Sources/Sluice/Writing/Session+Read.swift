@@ -19,7 +19,11 @@ extension Session {
 
   private func run(_ sql: String) throws(StoreError) -> Outcome {
     let statement: SluiceSQLite.Statement
-    do { statement = try queryConnection().prepare(sql) } catch {
+    let connection = try queryConnection()
+    do {
+      try connection.refreshSchema()
+      statement = try connection.prepare(sql)
+    } catch {
       var failure = StoreError(converting: error)
       failure.isParse = true
       throw failure
