@@ -45,7 +45,9 @@ extension Session {
   private func prepareOnMirrors(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement? {
     guard readsMirrors, transaction == nil, isMirrored else { return nil }
     do {
-      let statement = try queryConnection().prepare(sql)
+      let connection = try queryConnection()
+      try connection.refreshSchema()
+      let statement = try connection.prepare(sql)
       guard statement.isReadOnly else { return nil }
       try bindParameters(of: statement)
       return statement
@@ -96,7 +98,9 @@ extension Session {
 
   private func run(_ sql: String) throws(StoreError) -> Outcome {
     do {
-      let statement = try queryConnection().prepare(sql)
+      let connection = try queryConnection()
+      try connection.refreshSchema()
+      let statement = try connection.prepare(sql)
       guard statement.isReadOnly else {
         throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
       }
