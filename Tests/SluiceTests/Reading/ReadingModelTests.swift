@@ -16,6 +16,7 @@ private final class Onlooker: @unchecked Sendable {
   private let memoryBytes: Int
   private var follower: SimulatedReader?
   var run: WorkloadRun?
+  var openingCount: Int { follower?.openingCount ?? 0 }
   private(set) var callCount = 0
   private(set) var positions: Set<UInt64> = []
   /// Calls before which there was something that is not acknowledged.
@@ -75,6 +76,7 @@ private final class Onlooker: @unchecked Sendable {
       try expectEqual(try SimulatedReader(bench.disk).reader.view, run.store, "step \(step), \(comment)")
     }
     onlooker.run = nil
+    #expect(onlooker.openingCount == 1, "going on failed, and it was opened anew; \(comment)")
     try run.closeAndCompareFile()
     #expect(onlooker.callCount > 150 && onlooker.positions.count > 40, "the workload is too small; \(comment)")
     #expect(onlooker.aheadCount > 10, "nothing was seen before it was acknowledged; \(comment)")
@@ -98,6 +100,7 @@ private final class Onlooker: @unchecked Sendable {
       try follower.refresh()
       try expectEqual(follower.reader.view, run.store, "step \(step), \(comment)")
     }
+    #expect(follower.openingCount == 1, comment)
     try run.closeAndCompareFile()
   }
 

@@ -9,20 +9,27 @@ import Testing
 struct SimulatedReader {
   let disk: SimulatedFileSystem
   let reader: StoreReader
+  private let openings: Monitor<Int>
+
+  /// How often it began with the store's identity: going on does not.
+  var openingCount: Int { openings.withLock { $0 } }
 
   /// Opens the store `shop`. `memoryBytes`: behind which the shards are looked at again.
   init(_ disk: SimulatedFileSystem, memoryBytes: Int = 4 << 10) throws {
     self.disk = disk
     let calls = disk.callCount
     defer { #expect(disk.callCount == calls, "opening for reading changed something") }
-    reader = try StoreReader.open(path: "shop", options: Self.options(disk, memoryBytes))
-  }
-
-  private static func options(_ disk: SimulatedFileSystem, _ memoryBytes: Int) -> StoreOptions {
+    let openings = Monitor(0)
+    self.openings = openings
+    let files = HookedFileSystem(disk) { call in
+      if call == "open shop/store" { openings.update { $0 += 1 } }
+    } hook: {
+      Issue.record("\($0)")
+    }
     var options = StoreOptions()
-    options.fileSystem = disk
+    options.fileSystem = files
     options.memtableBudgetBytes = memoryBytes
-    return options
+    reader = try StoreReader.open(path: "shop", options: options)
   }
 
   func refresh() throws {
