@@ -9,7 +9,7 @@ public struct ModuleArguments: Sendable, Equatable {
   /// The table's own name.
   public let table: String
   /// The arguments as they stand in the statement, quotes included, without the spaces around them. SQLite splits at
-  /// commas outside parentheses and quotes; `USING module` and `USING module()` give none and one empty one.
+  /// commas outside parentheses and quotes.
   public let texts: [String]
   /// Whether CREATE runs now. Otherwise the table exists in the schema and is connected to again: after opening the
   /// file, after a change of the schema, after DROP or ROLLBACK of another.

@@ -1,6 +1,6 @@
-// The typed layer over SQLite's virtual tables (https://sqlite.org/vtab.html), read side; `WritableTable` adds writing.
-// A table is a subclass of `VirtualTable`, a scan of it a subclass of `VirtualCursor`. Classes and not protocols: SQLite
-// calls through C function pointers, which cannot be generic, and one overridden method per row is what a C
+// The typed layer over SQLite's virtual tables (https://sqlite.org/vtab.html), read side; `WritableTable` is the write
+// side. A table is a subclass of `VirtualTable`, a scan of it a subclass of `VirtualCursor`. Classes and not protocols:
+// SQLite calls through C function pointers, which cannot be generic, and one overridden method per row is what a C
 // implementation pays too.
 //
 // A row goes to SQLite in two steps: `next` decodes it once into the cursor's cells, then SQLite takes the columns it
@@ -13,8 +13,8 @@
 // Unsafe by nature: named in the tidy test.
 import CSQLite
 
-/// A table whose rows come from the program. Registered under its name it is there without CREATE; made by a registered
-/// module, it comes and goes with CREATE VIRTUAL TABLE and DROP TABLE.
+/// A table whose rows come from the program. Registered under its name, it is there without CREATE; made by a
+/// registered module, it comes and goes with CREATE VIRTUAL TABLE and DROP TABLE.
 open class VirtualTable {
   /// `CREATE TABLE x(…)` as SQLite wants it declared.
   public final let declaration: String

@@ -1,4 +1,29 @@
 // The typed layer over SQLite's virtual tables, write side: INSERT, UPDATE, DELETE, REPLACE, transactions, savepoints.
+//
+// What SQLite calls, in which order (seen with 3.40.1; WritableTableTests holds it to that):
+//
+//   statement alone       begin, update…, sync, commit; if it fails: begin, update…, rollback
+//   BEGIN                 nothing. A table takes part from the first statement on that may write it: begin
+//   statement in BEGIN    savepoint n, update…, release n; if it fails, rollback(to: n) before release. For an INSERT of
+//                         one row update alone, so `update` does all of its row or nothing
+//   SAVEPOINT             savepoint n on all tables that take part; n counts those open, a statement's own included
+//   first write in one    begin, then savepoint for the innermost open number alone. Those below are never called, but
+//                         rollback(to:) may name them: they stand for the state at begin
+//   ROLLBACK TO           rollback(to: n), any number of times: n stays open
+//   RELEASE               release n, which closes n and all above. The outermost without BEGIN is COMMIT
+//   COMMIT                sync on every table, then SQLite's own files, then commit on every table, which may not fail.
+//                         If a sync fails: rollback on every table
+//   ROLLBACK              rollback, without a word about savepoints; OR ROLLBACK likewise
+//   CREATE VIRTUAL TABLE  takes part without a begin: sync and commit follow, in BEGIN perhaps after savepoints and
+//                         updates
+//   DDL taken back        After ROLLBACK TO or ROLLBACK of another table's CREATE, SQLite makes a new object by the
+//                         module, with begin and the innermost savepoint, and calls the old one too until the
+//                         transaction ends. So what is undone belongs to the store that both share
+//
+// `Savepoints` bears all of this. A statement reads all it wants to read of a table before it writes to it; the scan of
+// another statement may be under way. Errors with code SQLITE_IOERR, SQLITE_FULL, SQLITE_NOMEM and SQLITE_INTERRUPT may
+// end the whole transaction. Code and message of an error reach the host; from `drop`, and from savepoints but for the
+// one that follows begin, the code alone.
 import CSQLite
 
 /// One row's change. Everything in it is valid while `update` runs.
@@ -19,8 +44,8 @@ public enum KeyedChange {
   case delete(key: Cell)
 }
 
-/// What a statement wants done about a row that a constraint refuses (https://sqlite.org/lang_conflict.html). Raw values
-/// are SQLite's.
+/// What a statement wants done about a row that a constraint refuses (https://sqlite.org/lang_conflict.html). Raw
+/// values are SQLite's.
 public enum ConflictAction: Int32, Sendable {
   /// OR ROLLBACK: the transaction is undone. SQLite does it.
   case rollback = 1
@@ -57,12 +82,12 @@ open class WritableTable: VirtualTable {
   /// Undoes everything since `begin`.
   open func rollback() {}
 
-  /// Notes the present state as number `number`; those from `number` on are void.
+  /// Notes the present state as number `number`.
   open func savepoint(_ number: Int) throws(SQLiteError) {}
   /// Forgets the states from `number` on; nothing is undone.
   open func release(_ number: Int) throws(SQLiteError) {}
-  /// Goes back to the oldest noted state whose number is at least `number`, which then counts as `number`; those above
-  /// are void. Where there is none, nothing changed since.
+  /// Goes back to the state of number `number`, or to that of `begin` if `number` was not noted since; those above are
+  /// void, itself stays.
   open func rollback(to number: Int) throws(SQLiteError) {}
 }
 
