@@ -76,6 +76,7 @@ let package = Package(
     .testTarget(name: "SluiceBenchTests", dependencies: ["SluiceBench", "SluiceTesting"]),
     .testTarget(name: "DataTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "ShellTests", dependencies: ["SluiceTesting"]),
+    .testTarget(name: "SQLLogicTests", dependencies: ["SluiceTesting"], exclude: ["Cases"]),
     .testTarget(
       name: "TidyTests", dependencies: ["SluiceTesting"],
       exclude: ["unsafe-files.txt", "unchecked-sendable.txt"]),

@@ -5,6 +5,7 @@
 // SQLite checks every constraint again, so a range may be too wide and never too narrow.
 import SluiceSQL
 import SluiceSQLite
+import SluiceSystem
 
 /// One way of reading a table. Equal plans are one.
 struct KeyPlan: Hashable {
@@ -16,9 +17,13 @@ struct KeyPlan: Hashable {
 
   /// Leading key columns that are fixed: arguments 0 ..< equalCount.
   var equalCount = 0
+  /// Whether the key column behind them is given by a list of values, the next argument; then it has no bounds.
+  var hasList = false
   /// Bounds of the key column behind them: the next argument each.
   var lower = Bound.none
   var upper = Bound.none
+  /// Whether the upper bound stands in the statement as a literal.
+  var upperIsLiteral = false
   /// For each shard-key column the argument that fixes it; empty: any shard.
   var shardArguments: [Int] = []
   /// Whether every key column is fixed: one row at most.
@@ -26,7 +31,8 @@ struct KeyPlan: Hashable {
   var isDescending = false
 
   /// Whether it reads all rows of the table.
-  var isFullScan: Bool { equalCount == 0 && lower == .none && upper == .none }
+  var isFullScan: Bool { equalCount == 0 && !hasList && lower == .none && upper == .none }
+  var listArgument: Int { equalCount }
   var lowerArgument: Int { equalCount }
   var upperArgument: Int { equalCount + (lower == .none ? 0 : 1) }
 }
@@ -39,6 +45,9 @@ struct KeyPlanner {
   private let table: SQLTable
   /// Usable equality constraints, and bounds, by column.
   private var equal: [Int: Int] = [:]
+  /// IN constraints whose values come all at once. Taken one value after the other, SQLite compares each with the
+  /// column alone; beside TEXT and untyped columns it is the type of what stands in the IN that decides how.
+  private var lists: [Int: Int] = [:]
   private var lower: [Int: (index: Int, bound: KeyPlan.Bound)] = [:]
   private var upper: [Int: (index: Int, bound: KeyPlan.Bound)] = [:]
   /// Whether a constraint on some other column could have used an index.
@@ -67,7 +76,12 @@ struct KeyPlanner {
       plan.equalCount += 1
     }
     plan.isPoint = plan.equalCount == keyColumns.count
-    if !plan.isPoint {
+    if !plan.isPoint, let index = lists[keyColumns[plan.equalCount]] {
+      plan.hasList = true
+      plan.isPoint = plan.equalCount + 1 == keyColumns.count
+      access.takeList(index, argument: argument)
+      argument += 1
+    } else if !plan.isPoint {
       let next = keyColumns[plan.equalCount]
       if let (index, bound) = lower[next] {
         plan.lower = bound
@@ -75,6 +89,7 @@ struct KeyPlanner {
       }
       if let (index, bound) = upper[next] {
         plan.upper = bound
+        plan.upperIsLiteral = access.value(of: index) != nil
         take(index, &access)
       }
     }
@@ -103,6 +118,8 @@ struct KeyPlanner {
       column < 0 || access.collation(of: index).uppercased() == "BINARY"
     else { return }
     switch relation {
+    case .equal where !isNumeric(column) && access.isList(index):
+      if lists[column] == nil { lists[column] = index }
     case .equal: if equal[column] == nil { equal[column] = index }
     case .greater: if lower[column] == nil { lower[column] = (index, .exclusive) }
     case .greaterOrEqual: if lower[column] == nil { lower[column] = (index, .inclusive) }
@@ -111,9 +128,14 @@ struct KeyPlanner {
     }
   }
 
+  /// Whether what a column is compared with becomes a number where it can.
+  private func isNumeric(_ column: Int) -> Bool {
+    column < 0 || table.definition.columns[column].affinity.rawValue >= Affinity.numeric.rawValue
+  }
+
   /// Rows come in key order, one way or the other; fixed columns may stand anywhere in the order asked for.
   private func consumeOrder(_ plan: inout KeyPlan, _ access: inout AccessPlan) {
-    guard access.orderCount > 0 else { return }
+    guard access.orderCount > 0, !plan.hasList else { return }
     let fixed = Set(keyColumns.prefix(plan.equalCount))
     var open = keyColumns.dropFirst(plan.equalCount)
     var direction: Bool?
@@ -134,11 +156,19 @@ struct KeyPlanner {
   /// Rows of a table that nobody counted, as SQLite assumes for its own.
   private static let assumedRows = 1_048_576.0
 
+  /// Values in an IN, as SQLite assumes for a subquery.
+  private static let assumedValues = 25.0
+
   private func estimate(_ plan: KeyPlan, _ access: AccessPlan) {
     var rows = Self.assumedRows
-    if plan.isPoint {
+    if plan.hasList {
+      for _ in 0..<plan.equalCount { rows /= 100 }
+      rows = plan.isPoint ? Self.assumedValues : min(rows, rows / 100 * Self.assumedValues)
+    } else if plan.isPoint {
       rows = 1
-      access.isUnique = true
+      // Of a unique scan SQLite may look at the first row alone: it must be the one. Beside other columns a value can
+      // be one that only a walk finds.
+      access.isUnique = keyColumns.allSatisfy(isNumeric)
     } else {
       for _ in 0..<plan.equalCount { rows /= 100 }
       if plan.lower != .none { rows /= 4 }

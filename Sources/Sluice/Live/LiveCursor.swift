@@ -13,6 +13,9 @@ final class LiveCursor: VirtualCursor {
   private var pointRow = ByteBuffer(capacity: 256)
   private var pointPosition: UInt64 = 0
   private var isPoint = false
+  /// Keys, or their beginnings, that a list still asks for: the last is the next. Whether they are whole keys.
+  private var listed: [[UInt8]] = []
+  private var listedAreWhole = false
   /// Encoded bounds of the scan.
   private var lower = ByteBuffer(capacity: 64)
   private var upper = ByteBuffer(capacity: 64)
@@ -34,6 +37,7 @@ final class LiveCursor: VirtualCursor {
     needed = scan.neededColumns
     rows.close()
     isPoint = false
+    listed = []
     let view: LiveView
     do { view = try table.scope.currentView() } catch { throw SQLiteError(error) }
     lower.removeAll()
@@ -46,12 +50,19 @@ final class LiveCursor: VirtualCursor {
       case .unknown: return try walk(plan, view, scan.arguments, fixed: fixed)
       }
     }
+    if plan.hasList {
+      guard try readList(plan, scan.arguments) else { return try walk(plan, view, scan.arguments, fixed: fixed) }
+      return try startListed()
+    }
     if plan.isPoint { return try point(view) }
     return try walk(plan, view, scan.arguments, fixed: fixed)
   }
 
   override func next() throws(SQLiteError) -> Bool {
-    if isPoint { return false }
+    if isPoint || !listed.isEmpty {
+      if !isPoint, try advance() { return true }
+      return try startListed()
+    }
     return try advance()
   }
 
@@ -91,6 +102,50 @@ final class LiveCursor: VirtualCursor {
     return table.scope.handle(of: key, position: isPoint ? pointPosition : rows.current.position)
   }
 
+  // MARK: Lists
+
+  /// Puts the keys of a list's values into `listed`; false when one of them stands for keys that only a walk finds.
+  private func readList(_ plan: KeyPlan, _ arguments: Arguments) throws(SQLiteError) -> Bool {
+    var values = arguments.list(plan.listArgument)
+    let affinity = table.table.definition.columns[keyColumn(plan.equalCount)].affinity
+    let size = lower.count
+    defer { lower.truncate(to: size) }
+    while let value = try values.next() {
+      switch append(value, affinity, to: &lower) {
+      case .encoded: listed.append([UInt8](lower.bytes))
+      case .none: break
+      case .unknown:
+        listed = []
+        return false
+      }
+      lower.truncate(to: size)
+    }
+    listed.sort { $1.lexicographicallyPrecedes($0) }
+    listedAreWhole = plan.isPoint
+    return true
+  }
+
+  /// Begins with the next key of the list that has a row.
+  private func startListed() throws(SQLiteError) -> Bool {
+    isPoint = listedAreWhole
+    while let key = listed.popLast() {
+      let view: LiveView
+      do { view = try table.scope.currentView() } catch { throw SQLiteError(error) }
+      lower.removeAll()
+      lower.append(key)
+      if listedAreWhole {
+        if try point(view) { return true }
+      } else {
+        upper.removeAll()
+        upper.append(key)
+        upper.advanceToSuccessor()
+        rows.open(view.snapshots, lower: lower.bytes, upper: upper.bytes, isForward: true, overlay: view.overlay)
+        if try advance() { return true }
+      }
+    }
+    return false
+  }
+
   // MARK: Keys
 
   private func keyColumn(_ index: Int) -> Int { table.table.isStream ? -1 : table.table.definition.primaryKey[index] }
@@ -106,27 +161,53 @@ final class LiveCursor: VirtualCursor {
   /// Appends the key encoding of an argument, as a column of the table would store it.
   ///
   /// SQLite converts before it compares: a text that looks like a number becomes one beside a numeric column, and a
-  /// number beside a TEXT column may become a text, or the column's texts numbers. The second kind is `unknown` here.
+  /// number beside a TEXT column may become a text, or the column's texts numbers, and a text beside an untyped column
+  /// may make texts of the column's numbers. The second kind is `unknown` here.
   private func append(
     _ arguments: Arguments, _ index: Int, column: Int, to key: inout ByteBuffer
   ) -> Encoding {
     if column < 0 { return appendPosition(arguments, index, to: &key) }
     let affinity = table.table.definition.columns[column].affinity
-    if affinity == .text || affinity == .blob {
-      switch arguments.type(index) {
-      case .null: return .none
-      case .integer, .real: return .unknown
-      case .text: KeyFormat.append(text: arguments.text(index), to: &key)
-      case .blob: KeyFormat.append(blob: arguments.blob(index), to: &key)
-      }
-      return .encoded
-    }
+    if affinity == .text || affinity == .blob { return append(arguments.cell(index), affinity, to: &key) }
     switch arguments.numericType(index) {
     case .null: return .none
     case .integer: KeyFormat.append(integer: arguments.int64(index), to: &key)
     case .real: KeyFormat.append(real: arguments.double(index), to: &key)
     case .text: KeyFormat.append(text: arguments.text(index), to: &key)
     case .blob: KeyFormat.append(blob: arguments.blob(index), to: &key)
+    }
+    return .encoded
+  }
+
+  private static let numberBeginnings = Array("-0123456789I".utf8)
+
+  /// Whether rows before the key of a lower bound may be above it: an untyped column's numbers, as texts.
+  private func mayStandBefore(_ arguments: Arguments, _ index: Int, column: Int) -> Bool {
+    guard column >= 0, table.table.definition.columns[column].affinity == .blob, arguments.type(index) == .text else {
+      return false
+    }
+    return arguments.text(index).first.map { $0 <= UInt8(ascii: "I") } ?? true
+  }
+
+  /// Whether rows behind the key of an upper bound may be below it: texts that look like numbers become numbers beside
+  /// a text that comes from a numeric column. They begin with a digit or less.
+  private func mayStandBehind(_ plan: KeyPlan, _ arguments: Arguments, column: Int) -> Bool {
+    guard column >= 0, !plan.upperIsLiteral, arguments.type(plan.upperArgument) == .text else { return false }
+    let affinity = table.table.definition.columns[column].affinity
+    guard affinity == .text || affinity == .blob else { return false }
+    return arguments.text(plan.upperArgument).first.map { $0 <= UInt8(ascii: "9") } ?? true
+  }
+
+  /// The same for a TEXT or an untyped column.
+  private func append(_ value: SluiceSQLite.Cell, _ affinity: Affinity, to key: inout ByteBuffer) -> Encoding {
+    switch value.type {
+    case .null: return .none
+    case .integer, .real: return .unknown
+    case .text:
+      // Numbers as texts begin with a digit, a minus or `Inf`.
+      if affinity == .blob, let first = value.bytes.first, Self.numberBeginnings.contains(first) { return .unknown }
+      KeyFormat.append(text: value.bytes, to: &key)
+    case .blob: KeyFormat.append(blob: value.bytes, to: &key)
     }
     return .encoded
   }
@@ -139,6 +220,10 @@ final class LiveCursor: VirtualCursor {
       let number = arguments.int64(index)
       guard number >= 0 else { return .unknown }
       key.append(bigEndian: UInt64(number))
+      return .encoded
+    case .real:
+      guard let number = UInt64(exactly: arguments.double(index)) else { return .unknown }
+      key.append(bigEndian: number)
       return .encoded
     default: return .unknown
     }
@@ -154,14 +239,14 @@ final class LiveCursor: VirtualCursor {
     var hasUpper = false
     if fixed == plan.equalCount, !plan.isPoint {
       let column = keyColumn(fixed)
-      if plan.upper != .none {
+      if plan.upper != .none, !mayStandBehind(plan, arguments, column: column) {
         switch append(arguments, plan.upperArgument, column: column, to: &upper) {
         case .encoded: hasUpper = true
         case .none: return false
         case .unknown: break
         }
       }
-      if plan.lower != .none {
+      if plan.lower != .none, !mayStandBefore(arguments, plan.lowerArgument, column: column) {
         let size = lower.count
         switch append(arguments, plan.lowerArgument, column: column, to: &lower) {
         case .encoded: if plan.lower == .exclusive { lower.advanceToSuccessor() }

@@ -39,6 +39,14 @@ final class LiveScope {
 
   func cursorClosed() { openCursors -= 1 }
 
+  /// Runs `body`, in which all reads see the rows as of now, whatever it writes and however late they begin.
+  func holding<R>(_ body: () throws(StoreError) -> R) throws(StoreError) -> R {
+    cursorOpened()
+    defer { cursorClosed() }
+    _ = try currentView()
+    return try body()
+  }
+
   /// The rows of the running statements: of one moment, as long as a table is open.
   func currentView() throws(StoreError) -> LiveView {
     if let view { return view }

@@ -1,6 +1,6 @@
 // SQLite as the evaluator of everything that is not a plain literal: expressions in VALUES, defaults, conversions
-// between storage classes, CHECK constraints, and the words of its error messages. One private in-memory database per
-// session.
+// between storage classes, CHECK constraints, and the words of its error messages. Private in-memory databases: one
+// without tables, so that an expression which reads one is found out, and one with tables that convert and check.
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -8,6 +8,8 @@ import SluiceSystem
 /// Evaluates expressions once, before the log; so the log never needs an evaluator.
 final class Evaluator: ValueEvaluator {
   private let connection: Connection
+  /// Holds a table for each affinity and the SQL table that was checked last.
+  private let tables: Connection
   /// For each affinity, a one-row table that SQLite converts values for.
   private var conversions: [Affinity: (update: SluiceSQLite.Statement, select: SluiceSQLite.Statement)] = [:]
   private var checks: [UInt32: (table: SQLTable, insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
@@ -16,6 +18,7 @@ final class Evaluator: ValueEvaluator {
   init(lastRowid: LastRowid) throws(StoreError) {
     do {
       connection = try Connection(path: ":memory:", mode: .readWriteCreate)
+      tables = try Connection(path: ":memory:", mode: .readWriteCreate)
       try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) { _ in
         .integer(lastRowid.value)
       }
@@ -53,12 +56,12 @@ final class Evaluator: ValueEvaluator {
     default: break
     }
     if conversions[affinity] == nil {
-      let name = "conversion_\(affinity.rawValue)"
+      let name = "sluice_conversion_\(affinity.rawValue)"
       let type = ["BLOB", "TEXT", "NUMERIC", "INTEGER", "REAL"][Int(affinity.rawValue)]
-      try connection.execute("CREATE TABLE \(name)(v \(type)); INSERT INTO \(name) VALUES(NULL)")
+      try tables.execute("CREATE TABLE \(name)(v \(type)); INSERT INTO \(name) VALUES(NULL)")
       conversions[affinity] = (
-        try connection.prepare("UPDATE \(name) SET v = ?", persistent: true),
-        try connection.prepare("SELECT v FROM \(name)", persistent: true)
+        try tables.prepare("UPDATE \(name) SET v = ?", persistent: true),
+        try tables.prepare("SELECT v FROM \(name)", persistent: true)
       )
     }
     guard let (update, select) = conversions[affinity] else { return value }
@@ -85,8 +88,8 @@ final class Evaluator: ValueEvaluator {
       try ensure(table)
       let parameters = row.map { _ in "?" }.joined(separator: ", ")
       checks[table.id] = (
-        table, try connection.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
-        try connection.prepare("DELETE FROM \(quoted(table.name))", persistent: true)
+        table, try tables.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
+        try tables.prepare("DELETE FROM \(quoted(table.name))", persistent: true)
       )
     }
     guard let (_, insert, delete) = checks[table.id] else { return }
@@ -114,9 +117,9 @@ final class Evaluator: ValueEvaluator {
   }
 
   private func ensure(_ table: SQLTable) throws(SQLiteError) {
-    try connection.execute("DROP TABLE IF EXISTS \(quoted(table.name))")
+    try tables.execute("DROP TABLE IF EXISTS \(quoted(table.name))")
     checks = checks.filter { $0.key == table.id }
-    try connection.execute(SluiceSQL.print(table.definition, shardKey: false))
+    try tables.execute(SluiceSQL.print(table.definition, shardKey: false))
   }
 }
 

@@ -98,7 +98,7 @@ extension Session {
       let (plan, table) = liveConnection?.scope.planOfTable(number), !isMirror
     {
       let alias = words[1] == table.name ? table.name : "\(table.name) AS \(words[1])"
-      let shards = plan.isPoint || !plan.shardArguments.isEmpty ? "1 of \(store.identity.shardCount)" : allShards
+      let shards = (plan.isPoint && !plan.hasList) || !plan.shardArguments.isEmpty ? "1 of \(store.identity.shardCount)" : allShards
       return Line(table: alias, source: "live", shards: shards, access: plan.words(table), lag: "0")
     }
     let progress = store.pipeline.progress.withLock { $0 }
@@ -115,6 +115,7 @@ extension KeyPlan {
     let names = table.isStream ? ["rowid"] : table.definition.primaryKey.map { table.definition.columns[$0].name }
     var parts = names.prefix(equalCount).map { "\($0) = ?" }
     if equalCount < names.count {
+      if hasList { parts.append("\(names[equalCount]) IN (…)") }
       if lower != .none { parts.append("\(names[equalCount]) \(lower == .inclusive ? ">=" : ">") ?") }
       if upper != .none { parts.append("\(names[equalCount]) \(upper == .inclusive ? "<=" : "<") ?") }
     }
@@ -123,7 +124,7 @@ extension KeyPlan {
       parts += placing.filter { name in !parts.contains("\(name) = ?") }.map { "shard of \($0) = ?" }
     }
     let rows =
-      isPoint ? "one row by its key: " : isFullScan ? (parts.isEmpty ? "all rows" : "all rows: ") : "a range of keys: "
+      isPoint ? (hasList ? "rows by their keys: " : "one row by its key: ") : isFullScan ? (parts.isEmpty ? "all rows" : "all rows: ") : "a range of keys: "
     return rows + parts.joined(separator: " AND ") + (isPoint ? "" : ", in \(isDescending ? "falling" : "key") order")
   }
 }

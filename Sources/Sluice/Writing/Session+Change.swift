@@ -107,6 +107,18 @@ extension Session {
         sqliteCode: 1)
     }
     defer { source.reset() }
+    // ON CONFLICT may ask for rows that the statement itself has inserted; its source must not see any.
+    if upsert != nil {
+      try insertRows(of: source, plan, upsert)
+    } else {
+      try live.scope.holding { () throws(StoreError) in try insertRows(of: source, plan, nil) }
+    }
+    return changeCount
+  }
+
+  private func insertRows(
+    of source: SluiceSQLite.Statement, _ plan: InsertPlan, _ upsert: Upsert?
+  ) throws(StoreError) {
     do {
       while try source.step() {
         row.begin(plan.shape)
@@ -117,7 +129,6 @@ extension Session {
         try insertRow(plan, upsert)
       }
     } catch { throw StoreError(converting: error) }
-    return changeCount
   }
 
   private func insertRow(_ plan: InsertPlan, _ upsert: Upsert?) throws(StoreError) {
