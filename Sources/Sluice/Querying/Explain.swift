@@ -1,5 +1,6 @@
-// EXPLAIN in words: which rows a statement reads, from where, of how many shards, and where its changes go. SQLite's own
-// EXPLAIN QUERY PLAN says which plan was chosen; the plans are ours to name. Unsafe by nature: named in the tidy test.
+// EXPLAIN in words: which rows a statement reads, from where, of how many shards, and where its changes go. SQLite's
+// own EXPLAIN QUERY PLAN says which plan was chosen; the plans are ours to name. Unsafe by nature: named in the tidy
+// test.
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -98,7 +99,8 @@ extension Session {
       let (plan, table) = liveConnection?.scope.planOfTable(number), !isMirror
     {
       let alias = words[1] == table.name ? table.name : "\(table.name) AS \(words[1])"
-      let shards = (plan.isPoint && !plan.hasList) || !plan.shardArguments.isEmpty ? "1 of \(store.identity.shardCount)" : allShards
+      let isOneShard = (plan.isPoint && !plan.hasList) || !plan.shardArguments.isEmpty
+      let shards = isOneShard ? "1 of \(store.identity.shardCount)" : allShards
       return Line(table: alias, source: "live", shards: shards, access: plan.words(table), lag: "0")
     }
     let progress = store.pipeline.progress.withLock { $0 }
@@ -123,8 +125,9 @@ extension KeyPlan {
       let placing = table.placingColumns.map { table.definition.columns[$0].name }
       parts += placing.filter { name in !parts.contains("\(name) = ?") }.map { "shard of \($0) = ?" }
     }
-    let rows =
-      isPoint ? (hasList ? "rows by their keys: " : "one row by its key: ") : isFullScan ? (parts.isEmpty ? "all rows" : "all rows: ") : "a range of keys: "
+    var rows = "a range of keys: "
+    if isPoint { rows = hasList ? "rows by their keys: " : "one row by its key: " }
+    if isFullScan { rows = parts.isEmpty ? "all rows" : "all rows: " }
     return rows + parts.joined(separator: " AND ") + (isPoint ? "" : ", in \(isDescending ? "falling" : "key") order")
   }
 }

@@ -19,8 +19,8 @@ extension Session {
   }
 }
 
-/// A statement to be run with values. SELECT keeps its plan between runs; INSERT, UPDATE and DELETE that SQLite evaluates
-/// keep theirs too, unless they have ON CONFLICT or RETURNING.
+/// A statement to be run with values. SELECT keeps its plan between runs; others are read again, by number or by name
+/// of their parameters.
 public final class PreparedStatement {
   public let session: Session
   /// The statement's text.
@@ -38,8 +38,8 @@ public final class PreparedStatement {
   }
 
   /// Runs it with `values` for its parameters by number, the first for `?1`; parameters beyond them are NULL, or what
-  /// `Session.parameters` has under their name. Rows are computed as they are taken, until the session's next statement.
-  /// Errors as for `Session.execute`. Cost: about 2 µs for a row by its key.
+  /// `Session.parameters` has under their name. Rows are computed as they are taken, until the session's next
+  /// statement. Errors as for `Session.execute`. Cost: about 2 µs for a row by its key.
   @discardableResult
   public func run(_ values: [Value] = []) throws(StoreError) -> Outcome {
     guard case .select = kind else {
@@ -169,8 +169,8 @@ public final class PreparedInsert {
     if plan.shape.isIdentity { row.clear() }
   }
 
-  /// Ends the row: it is checked and handed on as a statement of its own, as by `Session.execute`; a duplicate key comes
-  /// by `takeRejections`. Throws what is wrong with the row, which is then left out. About 0.1 µs.
+  /// Ends the row: it is checked and handed on as a statement of its own, as by `Session.execute`; a duplicate key
+  /// comes by `takeRejections`. Throws what is wrong with the row, which is then left out. About 0.1 µs.
   public func run() throws(StoreError) {
     if next < 0 { begin() }
     next = -1

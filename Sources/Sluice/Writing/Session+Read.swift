@@ -214,7 +214,7 @@ extension Session {
     case .select:
       if queryPlan { return .rows(Rows(try prepareQuery(String(decoding: text, as: UTF8.self)))) }
       return try explainQuery(String(decoding: inner, as: UTF8.self))
-    case .change(let change): return try explainChange(change, inner)
+    case .change(let change): return try explainChange(change, text)
     case .insert(let header):
       do throws(StoreError) { return try explainInsert(header, inner) } catch {
         guard error.isEvaluated else { throw error }
