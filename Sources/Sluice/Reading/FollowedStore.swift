@@ -57,28 +57,37 @@ struct FollowedStore {
   /// again.
   mutating func advance() throws(StoreError) -> Bool {
     while true {
-      let change: LogFollower.Change
-      do { change = try follower.refresh(sizeBytes: UInt64(options.memtableBudgetBytes)) } catch {
-        throw StoreError(error)
-      }
-      switch change {
-      case .none: return true
-      case .replaced: return false
-      case .grown: try apply(ReplayedLog(resolver: resolver, flushed: 0, recorded: [:]), after: position)
-      }
+      if try look() == .replaced { return false }
+      if follower.lastPosition == position { return true }
+      try apply(ReplayedLog(resolver: resolver, flushed: 0, recorded: [:]), after: position)
       if heldBytes >= limitBytes { try takeTables() }
     }
   }
 
+  /// Has the follower go on. A segment that is sealed while it is read is read well the second time.
+  private func look() throws(StoreError) -> LogFollower.Change {
+    let size = UInt64(options.memtableBudgetBytes)
+    do { return try follower.refresh(sizeBytes: size) } catch {}
+    do { return try follower.refresh(sizeBytes: size) } catch { throw StoreError(error) }
+  }
+
   /// Opens the shards anew when they were flushed further: what is in tables leaves memory.
   private mutating func takeTables() throws(StoreError) {
-    let opened = try Self.openEngines(path, options, identity, resources, sharing: engines)
+    let opened = try openEnginesAnew()
     if Self.lowestFlushed(opened) > Self.lowestFlushed(engines) {
       self = try FollowedStore(
         path: path, options: options, resources: resources, identity: identity, engines: opened)
     } else {
       limitBytes = heldBytes + options.memtableBudgetBytes
     }
+  }
+
+  /// A table that is merged away meanwhile is not named the next time.
+  private func openEnginesAnew() throws(StoreError) -> [Engine] {
+    for _ in 0..<2 {
+      do { return try Self.openEngines(path, options, identity, resources, sharing: engines) } catch {}
+    }
+    return try Self.openEngines(path, options, identity, resources, sharing: engines)
   }
 
   // MARK: The log

@@ -219,6 +219,56 @@ private func rowCount(_ reader: StoreReader) throws -> Int { try reader.view.con
     }
   }
 
+  /// A record among the news does not verify, and those behind it say that it was durable. At its second look it does
+  /// verify: it was being written. If it never does, it is damage, in the words of opening for writing.
+  @Test(arguments: [true, false])
+  func aRecordThatWasDurable(isWrittenMeanwhile: Bool) throws {
+    let bench = Bench()
+    try filled(bench)
+    let path = "shop/log/" + (try #require(try bench.disk.list("shop/log").last))
+    let disk = bench.disk.crashImage(.keepAll)
+    let looks = Monitor<(count: Int, whole: [UInt8])>((0, []))
+    var options = StoreOptions()
+    options.fileSystem = HookedFileSystem(
+      disk,
+      looking: { (call) throws(SystemError) in
+        guard call == "open " + path else { return }
+        let whole = looks.withLock { looks -> [UInt8]? in
+          looks.count += 1
+          return looks.count == 3 && !looks.whole.isEmpty ? looks.whole : nil
+        }
+        if let whole, isWrittenMeanwhile { try disk.setContent(path, whole) }
+      },
+      hook: { Issue.record("\($0)") })
+    let reader = try StoreReader.open(path: "shop", options: options)
+    let old = try #require(disk.content(path))
+    let store = try Bench(disk: disk).open()
+    let session = try store.makeSession()
+    for id in 61...66 {
+      try session.run("INSERT INTO t VALUES(\(id), 'more')")
+      try session.settle()
+    }
+    let expected = try store.liveContents()
+    try store.close(drain: false)
+    let whole = try #require(disk.content(path))
+    var bad = whole
+    let first = try #require(old.indices.first { old[$0] != whole[$0] }) & ~7
+    for index in (first + 64)..<(first + 80) { bad[index] = 0 }
+    try disk.setContent(path, bad)
+    looks.withLock { $0 = (0, whole) }
+    if isWrittenMeanwhile {
+      try reader.refresh()
+      #expect(looks.withLock { $0.count } == 5, "looked at, scanned twice, read, looked at again")
+      #expect(difference(try reader.view.contents(), expected) == nil)
+    } else {
+      let before = reader.position
+      let reading = try #require(storeError { try reader.refresh() })
+      #expect(reading.kind == .corrupt && reading.message.contains("that was durable does not verify"), "\(reading)")
+      #expect(reader.position == before)
+      #expect(storeError { _ = try Bench(disk: disk).open() }?.message == reading.message)
+    }
+  }
+
   /// A table that the manifest names is gone each time it is to be opened, `times` times: the writer has merged it.
   @Test(arguments: [1, 5, 1_000])
   func aTableThatVanishes(times: Int) throws {
