@@ -53,8 +53,12 @@ struct KeyPlanner {
   /// Whether a constraint on some other column could have used an index.
   private(set) var isIndexable = false
 
-  init(_ table: SQLTable) {
+  /// Whether indexes of the table's mirror could serve a comparison with a literal.
+  private let hasIndexes: Bool
+
+  init(_ table: SQLTable, hasIndexes: Bool) {
     self.table = table
+    self.hasIndexes = hasIndexes
     keyColumns = table.isStream ? [-1] : table.definition.primaryKey
     placingColumns = table.placingColumns
   }
@@ -112,9 +116,10 @@ struct KeyPlanner {
     // SQLite's rowid and an INTEGER PRIMARY KEY are one.
     let column = constraint.column < 0 && table.definition.isRowidAlias ? keyColumns[0] : constraint.column
     guard let relation = constraint.relation else { return }
-    let isKey = keyColumns.contains(column)
-    if !isKey { isIndexable = true }
-    guard constraint.isUsable, isKey || placingColumns.contains(column),
+    let isPlace = keyColumns.contains(column) || placingColumns.contains(column)
+    // For a join SQLite makes an index of its own, but not on a virtual table.
+    if !isPlace { isIndexable = isIndexable || hasIndexes || access.value(of: index) == nil }
+    guard constraint.isUsable, isPlace,
       column < 0 || access.collation(of: index).uppercased() == "BINARY"
     else { return }
     switch relation {

@@ -81,6 +81,8 @@ final class LiveConnection {
       tables[name] = table
     }
     known.tables = catalog.tablesByID
+    let indexed = Set(catalog.objects.values.filter { $0.kind == .index }.map { folded($0.owner) })
+    for live in known.live.values { live.hasIndexes = indexed.contains(folded(live.table.name)) }
     for (name, sql) in wantedViews where views[name] == nil {
       try connection.execute(sql)
       views[name] = sql

@@ -10,6 +10,8 @@ final class LiveTable: WritableTable {
   let table: SQLTable
   let scope: LiveScope
   let decoder: RowDecoder
+  /// Whether the table's mirror has indexes.
+  var hasIndexes = false
   /// The plans chosen so far, with the numbers by which prepared statements name them.
   private var numbers: [KeyPlan: Int32] = [:]
   /// How rows are encoded, by what happens to those that are in the way.
@@ -33,7 +35,7 @@ final class LiveTable: WritableTable {
   }
 
   override func plan(_ plan: inout AccessPlan) throws(SQLiteError) {
-    var planner = KeyPlanner(table)
+    var planner = KeyPlanner(table, hasIndexes: hasIndexes)
     let chosen = planner.choose(&plan)
     if planner.isIndexable, !chosen.isPoint { scope.isIndexable = true }
     if let number = numbers[chosen] {

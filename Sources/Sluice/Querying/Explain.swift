@@ -92,7 +92,7 @@ extension Session {
 
   private func line(_ detail: String, isMirror: Bool) -> Line {
     let words = detail.split(separator: " ").map(String.init)
-    let isAccess = words.count >= 2 && (words[0] == "SCAN" || words[0] == "SEARCH")
+    let isAccess = words.count >= 2 && (words[0] == "SCAN" || words[0] == "SEARCH") && words[1] != "CONSTANT"
     guard isAccess else { return Line(table: "", source: "SQLite", shards: "", access: detail, lag: "") }
     if let place = words.firstIndex(of: "INDEX"), place >= 2, words[place - 1] == "TABLE",
       words.count > place + 1, let number = Int32(words[place + 1].prefix { $0 != ":" }),
@@ -103,11 +103,12 @@ extension Session {
       let shards = isOneShard ? "1 of \(store.identity.shardCount)" : allShards
       return Line(table: alias, source: "live", shards: shards, access: plan.words(table), lag: "0")
     }
+    let isProjection = isMirror || words[1].hasPrefix("projections.")
     let progress = store.pipeline.progress.withLock { $0 }
     let lag = progress.applied - min(progress.projected, progress.applied)
     return Line(
-      table: words[1], source: isMirror ? "mirror" : "SQLite", shards: "", access: detail,
-      lag: isMirror ? String(lag) : "")
+      table: words[1], source: isProjection ? "projections.db" : "SQLite", shards: "", access: detail,
+      lag: isProjection ? String(lag) : "")
   }
 }
 

@@ -165,6 +165,7 @@ public final class PreparedInsert {
 
   private func begin() {
     next = 0
+    do throws(StoreError) { _ = try renewed() } catch { failure = error }
     row.begin(plan.shape)
     if plan.shape.isIdentity { row.clear() }
   }
@@ -173,8 +174,10 @@ public final class PreparedInsert {
   /// comes by `takeRejections`. Throws what is wrong with the row, which is then left out. About 0.1 µs.
   public func run() throws(StoreError) {
     if next < 0 { begin() }
-    next = -1
-    defer { failure = nil }
+    defer {
+      next = -1
+      failure = nil
+    }
     if let failure { throw failure }
     try session.add(&row, renewed())
   }
@@ -196,7 +199,7 @@ public final class PreparedInsert {
     if session.catalog.tablesByID[plan.tableID] === plan.table { return plan }
     let shape = plan.shape
     plan = try Self.makePlan(tableName, columns, orAction, session)
-    guard plan.shape.columnCount == shape.columnCount, plan.shape.targets == shape.targets else {
+    guard next <= 0 || plan.shape.columnCount == shape.columnCount && plan.shape.targets == shape.targets else {
       throw StoreError(
         .conflict, "table \(tableName) has other columns now: the row that was bound does not fit it", sqliteCode: 17)
     }

@@ -2,7 +2,9 @@
 // `OpenWrites`, and send it as one batch whose commands say which versions they rest on.
 //
 // A transaction of plain INSERTs alone stays a stream of unread rows (staged when it is large) until the first
-// statement that needs more. A single changing statement outside a transaction is one of its own, and is evaluated again when
+// statement that needs more.
+//
+// A single changing statement outside a transaction is one of its own, and is evaluated again when
 // another session changed one of its rows meanwhile.
 import SluiceLSM
 import SluiceLog
