@@ -170,8 +170,9 @@ struct ScriptGenerator {
     case 0: return "\(column) IS \(pick(["NULL", "NOT NULL"]))"
     case 1:
       return
-        "\(column) \(pick(["", "NOT "]))IN (" + (0..<(1 + random.below(4))).map { _ in literal() }.joined(separator: ", ")
-          + ")"
+        "\(column) \(pick(["", "NOT "]))IN ("
+        + (0..<(1 + random.below(4))).map { _ in literal() }.joined(separator: ", ")
+        + ")"
     case 2: return "\(column) \(pick(["", "NOT "]))BETWEEN \(literal()) AND \(literal())"
     case 3: return "\(column) \(pick(["LIKE", "GLOB", "NOT LIKE"])) \(pick(["'a%'", "'%1%'", "'*b*'", "'_'"]))"
     case 4:

@@ -107,6 +107,7 @@ private func compare(_ found: [String: [String]], _ expected: [String: [String]]
       #expect(
         try reader.run("SELECT * FROM revenue ORDER BY 1") == oracle.prepare("SELECT * FROM revenue ORDER BY 1").rows(),
         state)
+      try reader.wait(for: .projected)
       try store.close(drain: !flushes)
       let mirror = try Connection(path: bench.projections, mode: .readOnly)
       compare(try contents(mirror), expected, state)
