@@ -67,6 +67,12 @@ final class KeyCounter: Sendable {
     if exchanged, key == Int64.min { loaded.store(false, ordering: .releasing) }
   }
 
+  /// The highest key is `key` now, or there is none (`Int64.min`): rows above are gone. Nothing when others have moved
+  /// on from `reached`.
+  func lower(to key: Int64, from reached: Int64) {
+    _ = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
+  }
+
   /// The next key, 1 when there is none yet and `least` or above; `stored` finds the highest stored one the first time.
   /// Nil when the last integer is taken.
   func next<E: Error>(least: Int64 = 1, stored: () throws(E) -> Int64?) throws(E) -> Int64? {

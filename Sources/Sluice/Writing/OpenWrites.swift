@@ -231,8 +231,10 @@ final class OpenWrites {
     builder.appendPositionKeyed(
       tableID: tableID, kind: .insert, slot: slot, startsStatement: builder.isEmpty, line: line, value: row,
       provisional: provisional)
-    var key = (tableID.bigEndian, UInt32(truncatingIfNeeded: provisional >> 32).bigEndian,
-      UInt32(truncatingIfNeeded: provisional).bigEndian)
+    var key = (
+      tableID.bigEndian, UInt32(truncatingIfNeeded: provisional >> 32).bigEndian,
+      UInt32(truncatingIfNeeded: provisional).bigEndian
+    )
     withUnsafeBytes(of: &key) { note($0, offset) }
     return provisional
   }

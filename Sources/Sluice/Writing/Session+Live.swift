@@ -40,6 +40,7 @@ extension Session: LiveSource {
         _ = try writes.row(of: key, shard: slot.map { router.shard(slot: $0) }) { returned.add($0, rowid: rowid) }
       }
       try writes.delete(key: key, slot: slot ?? 0, line: currentLine, over: state)
+      noteRemoval(from: table.table)
     }
   }
 
@@ -163,6 +164,7 @@ extension Session: LiveSource {
       try writes.delete(key: oldKey, slot: oldSlot ?? 0, line: currentLine, over: oldState)
       try writes.put(key: key.bytes, row: value, slot: newSlot, line: currentLine, over: state)
       if plan.rowidColumn >= 0 {
+        noteRemoval(from: table.table)
         rowid = row.cell(column: plan.rowidColumn).integer
         plan.table.highestKey.raise(to: rowid)
       }
@@ -187,7 +189,9 @@ extension Session: LiveSource {
     var key = KeyBytes()
     if table.table.isStream || table.table.definition.isRowidAlias {
       key.bytes.append(bigEndian: table.table.id)
-      if table.table.isStream { key.bytes.append(bigEndian: rowid) } else {
+      if table.table.isStream {
+        key.bytes.append(bigEndian: rowid)
+      } else {
         KeyFormat.append(integer: rowid, to: &key.bytes)
       }
       return key

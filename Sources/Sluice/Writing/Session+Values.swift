@@ -26,7 +26,11 @@ extension Session {
     switch affinity {
     case .text: try putConverted(.real(real), at: column, affinity)
     case .integer, .numeric:
-      if let whole = integralValue(real) { row.put(integer: whole, at: column) } else { row.put(real: real, at: column) }
+      if let whole = integralValue(real) {
+        row.put(integer: whole, at: column)
+      } else {
+        row.put(real: real, at: column)
+      }
     default: row.put(real: real, at: column)
     }
   }
