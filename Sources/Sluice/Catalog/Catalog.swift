@@ -67,10 +67,15 @@ final class KeyCounter: Sendable {
     if exchanged, key == Int64.min { loaded.store(false, ordering: .releasing) }
   }
 
-  /// The highest key is `key` now, or there is none (`Int64.min`): rows above are gone. Nothing when others have moved
-  /// on from `reached`.
-  func lower(to key: Int64, from reached: Int64) {
-    _ = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
+  /// What `current` is while the table is known to be empty; before anything is known it is `Int64.min`.
+  private static let empty = Int64.min + 1
+
+  /// The highest stored key is `key`, or there is none (nil): rows above are gone. Nothing when others have moved on
+  /// from `reached`.
+  func lower(to key: Int64?, from reached: Int64) {
+    let (exchanged, _) = highest.compareExchange(
+      expected: reached, desired: key ?? Self.empty, ordering: .relaxed)
+    if exchanged { loaded.store(true, ordering: .releasing) }
   }
 
   /// The next key, 1 when there is none yet and `least` or above; `stored` finds the highest stored one the first time.
@@ -83,7 +88,7 @@ final class KeyCounter: Sendable {
     var current = highest.load(ordering: .relaxed)
     while true {
       if current == Int64.max { return nil }
-      let following = current == Int64.min ? 1 : max(current + 1, least)
+      let following = current <= Self.empty ? 1 : max(current + 1, least)
       let (exchanged, original) = highest.compareExchange(
         expected: current, desired: following, ordering: .relaxed)
       if exchanged { return following }

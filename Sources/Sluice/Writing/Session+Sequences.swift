@@ -29,7 +29,7 @@ extension Session {
     let view = try makeView()
     for table in tables {
       let reached = table.highestKey.current
-      table.highestKey.lower(to: try highestKey(of: table, in: view) ?? .min, from: reached)
+      table.highestKey.lower(to: try highestKey(of: table, in: view), from: reached)
     }
   }
 
