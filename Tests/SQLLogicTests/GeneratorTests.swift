@@ -30,6 +30,8 @@ import Testing
   private func isSame(_ record: LogicRecord, _ ours: LogicOutcome, _ stock: LogicOutcome) -> Bool {
     // Of a table's two definitions each engine has one.
     guard record.isFor(LogicEngine.sluice.names), record.isFor(LogicEngine.stock.names) else { return true }
+    // Of several errors in several rows each engine meets another one first.
+    if record.sql.contains("VALUES"), ours.error != nil, stock.error != nil { return true }
     return shown(record, ours) == shown(record, stock)
   }
 

@@ -67,6 +67,17 @@ final class KeyCounter: Sendable {
     if exchanged, key == Int64.min { loaded.store(false, ordering: .releasing) }
   }
 
+  /// What `current` is while the table is known to be empty; before anything is known it is `Int64.min`.
+  private static let empty = Int64.min + 1
+
+  /// The highest stored key is `key`, or there is none (nil): rows above are gone. Nothing when others have moved on
+  /// from `reached`.
+  func lower(to key: Int64?, from reached: Int64) {
+    let (exchanged, _) = highest.compareExchange(
+      expected: reached, desired: key ?? Self.empty, ordering: .relaxed)
+    if exchanged { loaded.store(true, ordering: .releasing) }
+  }
+
   /// The next key, 1 when there is none yet and `least` or above; `stored` finds the highest stored one the first time.
   /// Nil when the last integer is taken.
   func next<E: Error>(least: Int64 = 1, stored: () throws(E) -> Int64?) throws(E) -> Int64? {
@@ -77,7 +88,7 @@ final class KeyCounter: Sendable {
     var current = highest.load(ordering: .relaxed)
     while true {
       if current == Int64.max { return nil }
-      let following = current == Int64.min ? 1 : max(current + 1, least)
+      let following = current <= Self.empty ? 1 : max(current + 1, least)
       let (exchanged, original) = highest.compareExchange(
         expected: current, desired: following, ordering: .relaxed)
       if exchanged { return following }

@@ -47,6 +47,14 @@ final class LiveScope {
     return try body()
   }
 
+  /// Runs `body` within `holding`: its reads see the rows as they are by now.
+  func apart<R>(_ body: () throws(SQLiteError) -> R) throws(SQLiteError) -> R {
+    let held = view
+    view = nil
+    defer { view = held }
+    return try body()
+  }
+
   /// The rows of the running statements: of one moment, as long as a table is open.
   func currentView() throws(StoreError) -> LiveView {
     if let view { return view }

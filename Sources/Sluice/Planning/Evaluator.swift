@@ -70,6 +70,14 @@ final class Evaluator: ValueEvaluator {
     return try select.rows().first?.first ?? .null
   }
 
+  /// A real as SQLite's text of it.
+  func realText(_ real: Double) -> [UInt8] {
+    do {
+      if case .text(let bytes) = try convert(.real(real), .text) { return bytes }
+    } catch {}
+    return Array(String(real).utf8)
+  }
+
   /// The value of a column's default, with the column's affinity.
   func defaultValue(_ column: Column) throws(SQLError) -> Value {
     guard var text = column.defaultValue?.text else { return .null }

@@ -21,15 +21,21 @@ public final class Rows {
   private var index = -1
   private var isEnded = false
   private var scratch = ByteBuffer()
+  /// How SQLite writes a real.
+  private let realText: (Double) -> [UInt8]
   /// Names of the result columns.
   public let columnNames: [String]
 
   init(_ statement: SluiceSQLite.Statement) {
     source = .statement(statement)
     columnNames = statement.columnNames
+    realText = { Array(String($0).utf8) }
   }
 
-  init(columns: [String], values: [[Value]]) {
+  init(
+    columns: [String], values: [[Value]], realText: @escaping (Double) -> [UInt8] = { Array(String($0).utf8) }
+  ) {
+    self.realText = realText
     source = .values(values)
     columnNames = columns
   }
@@ -81,7 +87,7 @@ public final class Rows {
       switch rows[index][column] {
       case .null: break
       case .integer(let number): scratch.append(Array(String(number).utf8))
-      case .real(let number): scratch.append(Array(String(number).utf8))
+      case .real(let number): scratch.append(realText(number))
       case .text(let bytes), .blob(let bytes): scratch.append(bytes)
       }
       return scratch.bytes

@@ -25,9 +25,10 @@ extension Session {
       changeCount = count
       totalChangeCount += count
       guard let returning else { return .done }
-      do { return .rows(Rows(columns: returning.columnNames, values: try returning.rows())) } catch {
-        throw StoreError(converting: error)
-      }
+      do {
+        return .rows(
+          Rows(columns: returning.columnNames, values: try returning.rows(), realText: evaluator.realText))
+      } catch { throw StoreError(converting: error) }
     }
   }
 
@@ -107,12 +108,8 @@ extension Session {
         sqliteCode: 1)
     }
     defer { source.reset() }
-    // ON CONFLICT may ask for rows that the statement itself has inserted; its source must not see any.
-    if upsert != nil {
-      try insertRows(of: source, plan, upsert)
-    } else {
-      try live.scope.holding { () throws(StoreError) in try insertRows(of: source, plan, nil) }
-    }
+    // The source must not see rows that the statement itself has inserted.
+    try live.scope.holding { () throws(StoreError) in try insertRows(of: source, plan, upsert) }
     return changeCount
   }
 

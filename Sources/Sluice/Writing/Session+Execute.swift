@@ -98,9 +98,12 @@ extension Session {
     let isPlain: Bool
     do throws(StoreError) { isPlain = try insertPlain(header, text, line: line) } catch {
       // The row path has met something that SQLite evaluates, and has undone its rows.
-      guard error.isEvaluated else { throw error }
+      let isDuplicate = writes != nil && error.kind == .conflict
+      guard error.isEvaluated || isDuplicate else { throw error }
       let change: ChangeStatement
       do { change = try parseInsertChange(text) } catch { throw StoreError(error) }
+      // In a transaction that reads, a row's key is looked for before ON CONFLICT is seen behind it.
+      if isDuplicate, change.conflict == nil { throw error }
       return try self.change(change, text)
     }
     invariant(isPlain, "an INSERT that is neither whole nor wrong")

@@ -46,6 +46,7 @@ extension Session: LiveSource {
         _ = try writes.row(of: key, shard: slot.map { router.shard(slot: $0) }) { returned.add($0, rowid: rowid) }
       }
       try writes.delete(key: key, slot: slot ?? 0, line: currentLine, over: state)
+      noteRemoval(from: table.table)
     }
   }
 
@@ -171,6 +172,7 @@ extension Session: LiveSource {
       try writes.delete(key: oldKey, slot: oldSlot ?? 0, line: currentLine, over: oldState)
       try writes.put(key: key.bytes, row: value, slot: newSlot, line: currentLine, over: state)
       if plan.rowidColumn >= 0 {
+        noteRemoval(from: table.table)
         rowid = row.cell(column: plan.rowidColumn).integer
         plan.table.highestKey.raise(to: rowid)
       }

@@ -30,10 +30,14 @@ extension Session {
       let result: R
       do { result = try body() } catch {
         // OR FAIL keeps the rows before the one that failed.
+        lowered = []
         if action == .fail { _ = try sendWrites() } else { endWrites(before) }
         throw error
       }
-      guard let rejection = try sendWrites() else { return result }
+      guard let rejection = try sendWrites() else {
+        try lowerCounters()
+        return result
+      }
       guard rejection.sqliteCode == 5 || rejection.sqliteCode == 19 else { throw rejection }
     }
     throw StoreError(
@@ -47,7 +51,12 @@ extension Session {
     let writes = try openTransaction()
     let mark = writes.mark()
     let before = takeCounters()
-    do { return try body() } catch {
+    do {
+      let result = try body()
+      try lowerCounters()
+      return result
+    } catch {
+      lowered = []
       switch action {
       case .fail: break
       case .rollback: try abandonTransaction()
@@ -216,7 +225,8 @@ extension Session {
     }
     let writes = try openTransaction()
     let savepoint = Savepoint(
-      name: name, mark: writes.mark(), catalog: catalog, hasCatalogChanges: transaction?.hasCatalogChanges ?? false)
+      name: name, mark: writes.mark(), catalog: catalog, hasCatalogChanges: transaction?.hasCatalogChanges ?? false,
+      highestKeys: takeCounters())
     transaction?.savepoints.append(savepoint)
   }
 
@@ -230,6 +240,7 @@ extension Session {
     let place = try place(of: name)
     guard let savepoint = transaction?.savepoints[place] else { return }
     writes?.rollback(to: savepoint.mark)
+    restore(savepoint.highestKeys)
     cutSavepoints(to: place + 1)
     if transaction?.hasCatalogChanges == true {
       catalog = savepoint.catalog

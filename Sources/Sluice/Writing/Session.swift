@@ -36,6 +36,8 @@ public final class Session {
   var spareWrites: OpenWrites?
   /// Where the rows of a statement with RETURNING are collected.
   var returned: ReturnedRows?
+  /// Tables with INTEGER PRIMARY KEY from which the statement has removed rows.
+  var lowered: [SQLTable] = []
   /// Line of the statement that is being run.
   var currentLine = 1
   /// Rows of the last result, while their statement may still run.
@@ -77,6 +79,8 @@ public final class Session {
     let mark: OpenWrites.Mark
     let catalog: Catalog
     let hasCatalogChanges: Bool
+    /// Highest keys at this place, by table.
+    let highestKeys: [(counter: KeyCounter, key: Int64)]
   }
 
   init(store: StoreCore) throws(StoreError) {

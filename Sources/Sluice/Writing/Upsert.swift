@@ -111,7 +111,8 @@ final class Upsert {
       }
       let before = live.connection.totalChanges
       for (index, value) in new.enumerated() { try insert.bind(Self.firstParameter + index, value) }
-      try insert.run()
+      // Its clauses may ask for rows that the statement has changed already.
+      try live.scope.apart { () throws(SQLiteError) in try insert.run() }
       guard live.connection.totalChanges > before else { return nil }
       return try select.rows().first
     } catch { throw Self.aboutTable(error, table, name) }
@@ -139,6 +140,7 @@ extension Session {
       state = try writes.state(of: key.bytes, shard: router.shard(slot: slot))
       if state.isAlive { throw StoreError(.conflict, plan.table.duplicateMessage, sqliteCode: 19) }
       if oldState.isAlive { try writes.delete(key: oldKey, slot: oldSlot, line: currentLine, over: oldState) }
+      noteNewKey(of: plan)
     }
     try writes.put(key: key.bytes, row: value, slot: slot, line: currentLine, over: state)
     returned?.add(value, rowid: plan.rowidColumn >= 0 ? row.cell(column: plan.rowidColumn).integer : 0)
