@@ -57,6 +57,11 @@ final class LiveConnection {
     return try connection.prepare(text, persistent: persistent)
   }
 
+  /// Takes in what has changed in the schema of projections.db.
+  func refreshProjections() throws(SQLiteError) {
+    try connection.execute("SELECT 1 FROM projections.sqlite_schema LIMIT 0")
+  }
+
   /// Takes nothing for granted at the next `follow`: a transaction's own catalog is gone.
   func forget() { version = nil }
 

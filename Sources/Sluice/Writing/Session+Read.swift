@@ -19,8 +19,13 @@ extension Session {
   func prepareQuery(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement {
     if transaction == nil { try waitApplied() } else { try openTransaction() }
     let live = try live()
-    let statement = try prepareReading(sql, live)
-    if live.readsProjections { try waitProjected() }
+    var statement = try prepareReading(sql, live)
+    if live.readsProjections {
+      // Tables that are gone may have been found there: with the newest schema they are not.
+      try waitProjected()
+      do { try live.refreshProjections() } catch { throw StoreError(error) }
+      statement = try prepareReading(sql, live)
+    }
     if live.scope.isIndexable, let mirrored = try prepareOnMirrors(sql) { return mirrored }
     return statement
   }
