@@ -39,6 +39,9 @@ final class LiveScope {
 
   func cursorClosed() { openCursors -= 1 }
 
+  /// Whether no table is open: the next one opened is a new statement's.
+  var isIdle: Bool { openCursors == 0 }
+
   /// The rows of the running statements: of one moment, as long as a table is open.
   func currentView() throws(StoreError) -> LiveView {
     if let view { return view }
