@@ -58,7 +58,8 @@ let package = Package(
     .executableTarget(
       name: "SluiceBench",
       dependencies: [
-        "Sluice", "SluiceSystem", "CSQLiteHost", .target(name: "CRocksDB", condition: .when(traits: ["RocksDB"])),
+        "Sluice", "SluiceSQLite", "SluiceSystem", "CSQLiteHost",
+        .target(name: "CRocksDB", condition: .when(traits: ["RocksDB"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: hot),

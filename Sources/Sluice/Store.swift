@@ -5,6 +5,7 @@ import SluiceSQLite
 import SluiceSystem
 
 public typealias StatementSplitter = SluiceSQL.StatementSplitter
+public typealias OrAction = SluiceSQL.OrAction
 
 /// A write-scaling store in a directory.
 ///

@@ -29,11 +29,16 @@ enum StoreOpening {
   private static func prepareDirectory(_ path: String, _ options: StoreOptions) throws {
     let files = options.fileSystem
     if try !files.exists(path) {
-      guard options.createIfMissing else { throw StoreError(.invalid, "there is no store at \(path)") }
+      guard options.createIfMissing else { throw missing(path) }
       try files.createDirectory(path)
       try files.syncDirectory(parent(path))
       return
     }
+    _ = try names(path, files)
+  }
+
+  /// The names in a store's directory. Throws `invalid` when it is something else.
+  static func names(_ path: String, _ files: any FileSystem) throws -> [String] {
     let names: [String]
     do { names = try files.list(path) } catch {
       guard error.reason == .notDirectory else { throw error }
@@ -42,7 +47,10 @@ enum StoreOpening {
     if !names.contains("store"), !Set(names).isSubset(of: unfinished) {
       throw StoreError(.invalid, "\(path) is not a Sluice store: the directory holds other files and no file `store`")
     }
+    return names
   }
+
+  static func missing(_ path: String) -> StoreError { StoreError(.invalid, "there is no store at \(path)") }
 
   private static func takeLock(_ path: String, _ options: StoreOptions) throws -> any FileLock {
     do { return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())") } catch {
@@ -135,7 +143,7 @@ enum StoreOpening {
   }
 
   /// The catalog as of the flushed position: shard 0 keeps it under table id 0.
-  private static func loadCatalog(_ engine: Engine) throws -> Catalog {
+  static func loadCatalog(_ engine: Engine) throws -> Catalog {
     var catalog = Catalog()
     var tables: [(change: CatalogChange, position: UInt64)] = []
     var others: [(change: CatalogChange, position: UInt64)] = []
@@ -144,9 +152,17 @@ enum StoreOpening {
       guard let change = CatalogChange.decode(iterator.current.value) else {
         throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")
       }
+      let position = iterator.current.position
       switch change.operation {
-      case .create where change.object == .table: tables.append((change, iterator.current.position))
-      case .create, .setSequence: others.append((change, iterator.current.position))
+      // It has another name since, and stands there.
+      case .alter where change.object == .table && !change.owner.isEmpty: catalog.noteTableID(change)
+      case .create, .alter:
+        if change.object == .table {
+          tables.append((change.asCreation, position))
+        } else {
+          others.append((change.asCreation, position))
+        }
+      case .setSequence: others.append((change, position))
       case .drop: catalog.noteTableID(change)
       }
     }
@@ -156,8 +172,13 @@ enum StoreOpening {
       created[folded(change.name)] = position
     }
     // An index or a sequence belongs to the table that stood under its name then. When that was dropped, and perhaps
-    // another one created, it went with it, although nothing was written about itself.
+    // another one created, it went with it, although nothing was written about itself. When that was altered, its
+    // indexes were written again behind it. A sequence that tells the table's id needs no such guess.
     for (change, position) in others {
+      if change.operation == .setSequence, change.tableID != 0 {
+        if catalog.tablesByID[change.tableID] != nil { _ = try catalog.apply(change) }
+        continue
+      }
       let owner = change.operation == .setSequence ? change.name : change.object == .index ? change.owner : nil
       if let owner, created[folded(owner)].map({ $0 > position }) ?? true { continue }
       _ = try catalog.apply(change)

@@ -5,6 +5,8 @@
 // touched by the applier only, the compactor's by the compactor only; so `@unchecked Sendable` is safe as long as the
 // callers keep to their threads.
 //
+// An engine that was opened for reading (EngineReading.swift) has no manifest and no compactor.
+//
 // The engine has no log of its own. A crash loses the memtables; the log is replayed from behind `flushedPosition`.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -37,7 +39,7 @@ public final class Engine: @unchecked Sendable {
 
   init(
     fileSystem: any FileSystem, directory: String, shard: Int, resources: EngineResources,
-    readCounters: ReadCounters, version: Version, tables: [UInt64: Table], manifest: Manifest
+    readCounters: ReadCounters, version: Version, tables: [UInt64: Table], manifest: Manifest?
   ) {
     self.fileSystem = fileSystem
     self.directory = directory

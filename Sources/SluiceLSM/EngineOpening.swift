@@ -8,17 +8,9 @@ extension Engine {
     fileSystem: any FileSystem, directory: String, shard: Int, resources: EngineResources
   ) throws(EngineError) -> Engine {
     let names = try listDirectory(fileSystem, directory, shard: shard)
-    let manifests = names.compactMap { fileNumber($0, prefix: ManifestFormat.prefix, suffix: "") }.sorted(by: >)
+    let manifests = manifestNumbers(names)
     let files = names.compactMap { fileNumber($0, prefix: "", suffix: ".table") }
-    var found: FoundManifest?
-    for number in manifests where found == nil {
-      let path = directory + "/" + ManifestFormat.fileName(number)
-      found = try readManifest(path, number: number, fileSystem: fileSystem, shard: shard)
-    }
-    if found == nil && !files.isEmpty {
-      throw EngineError(
-        .corrupt, "\(files.count) tables but no complete manifest", shard: shard, file: directory)
-    }
+    let found = try newestManifest(fileSystem, directory, names, shard: shard)
     var version = found?.version ?? Version()
     let highest = max(manifests.first ?? 0, files.max() ?? 0)
     version.nextNumber = max(version.nextNumber, highest + 1)
@@ -51,6 +43,24 @@ extension Engine {
     return Engine(
       fileSystem: fileSystem, directory: directory, shard: shard, resources: resources, readCounters: readCounters,
       version: version, tables: tables, manifest: manifest)
+  }
+
+  private static func manifestNumbers(_ names: [String]) -> [UInt64] {
+    names.compactMap { fileNumber($0, prefix: ManifestFormat.prefix, suffix: "") }.sorted(by: >)
+  }
+
+  /// The manifest in force; nil in an engine that never flushed.
+  static func newestManifest(
+    _ fileSystem: any FileSystem, _ directory: String, _ names: [String], shard: Int
+  ) throws(EngineError) -> FoundManifest? {
+    for number in manifestNumbers(names) {
+      let path = directory + "/" + ManifestFormat.fileName(number)
+      let found = try readManifest(path, number: number, fileSystem: fileSystem, shard: shard)
+      if let found { return found }
+    }
+    let tableCount = names.count { fileNumber($0, prefix: "", suffix: ".table") != nil }
+    if tableCount == 0 { return nil }
+    throw EngineError(.corrupt, "\(tableCount) tables but no complete manifest", shard: shard, file: directory)
   }
 
   /// Names in the directory, which is made, durably, when it is not there.

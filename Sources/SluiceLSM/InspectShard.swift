@@ -62,9 +62,6 @@ func inspectShardManifests(_ directory: String, fileSystem: any FileSystem, repo
   look.tellStrays(report, indent: "")
 }
 
-// ENOENT of Linux: its number is part of its binary interface.
-private let noSuchFile: Int32 = 2
-
 /// The directory of a shard at one moment.
 private struct ShardLook {
   private static let attempts = 20

@@ -83,7 +83,8 @@ final class Table: @unchecked Sendable {
       }
     } catch {
       throw EngineError(
-        error.code == 2 ? .corrupt : .io, "table \(info.number) of the manifest cannot be opened", shard: shard,
+        error.code == noSuchFile ? .corrupt : .io, "table \(info.number) of the manifest cannot be opened",
+        shard: shard,
         file: file.path, keyRange: info.keyRange, cause: error)
     }
     if case .failure = opened { resources.files.close(file) }
@@ -277,13 +278,28 @@ final class Table: @unchecked Sendable {
         try handle.read(at: offset, into: buffer)
       }
     } catch {
+      // Its process removed it: the mapping still has it.
+      if error.code == noSuchFile, let mapping { return try copy(mapping, into: buffer, at: offset) }
       throw EngineError(error, doing: "reading \(buffer.count) bytes at \(offset)", shard: shard)
     }
     if count < buffer.count {
       throw corrupt("file ends \(buffer.count - count) bytes early", offset: offset)
     }
   }
+
+  private func copy(
+    _ mapping: FileMapping, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+  ) throws(EngineError) {
+    guard offset <= UInt64(mapping.bytes.count), buffer.count <= mapping.bytes.count - Int(offset) else {
+      throw corrupt("reading \(buffer.count) bytes behind the end of the table", offset: offset)
+    }
+    buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: mapping.bytes[Int(offset)...].prefix(buffer.count)))
+    try checkMapping()
+  }
 }
+
+// ENOENT of Linux: its number is part of its binary interface.
+let noSuchFile: Int32 = 2
 
 /// Reads all of `buffer`; a file that ends before is corrupt.
 func readFully(

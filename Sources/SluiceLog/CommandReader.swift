@@ -9,8 +9,6 @@ public struct Command {
   public let index: Int
   let tag: UInt8
   public let kind: CommandKind
-  /// Whether it removes a key.
-  public var isDeletion: Bool { kind == .delete || kind == .deleteIf }
   /// Whether its key ends with its own position, which it gets when the batch does.
   public var isPositionKeyed: Bool { tag & CommandTag.positionKey != 0 }
   /// Whether its slot follows from its position.

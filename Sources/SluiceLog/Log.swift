@@ -18,6 +18,19 @@ public final class Log: @unchecked Sendable {
   struct Shared {
     var segments: [Segment]
     var durablePosition: UInt64
+
+    func reader(
+      _ fileSystem: any FileSystem, storeID: UInt64, after position: UInt64, upTo last: UInt64
+    ) throws(LogError) -> LogReader {
+      if last > durablePosition || position > last {
+        throw LogError(
+          kind: .invalid, message: "positions \(position) to \(last) of a log that ends at \(durablePosition)")
+      }
+      if let first = segments.first?.firstPosition, position + 1 < first {
+        throw LogError(kind: .invalid, message: "position \(position + 1) is gone: the log begins at \(first)")
+      }
+      return LogReader(fileSystem, segments, storeID: storeID, after: position, upTo: last)
+    }
   }
 
   let fileSystem: any FileSystem
@@ -66,14 +79,7 @@ public final class Log: @unchecked Sendable {
   /// them. A batch that reaches above `position` is returned whole. Any thread. Throws `invalid` when the range is
   /// not durable or no longer kept.
   public func reader(after position: UInt64, upTo last: UInt64) throws(LogError) -> LogReader {
-    let (segments, durable) = shared.withLock { ($0.segments, $0.durablePosition) }
-    if last > durable || position > last {
-      throw LogError(kind: .invalid, message: "positions \(position) to \(last) of a log that ends at \(durable)")
-    }
-    if let first = segments.first?.firstPosition, position + 1 < first {
-      throw LogError(kind: .invalid, message: "position \(position + 1) is gone: the log begins at \(first)")
-    }
-    return LogReader(fileSystem, segments, storeID: storeID, after: position, upTo: last)
+    try shared.withLock { $0 }.reader(fileSystem, storeID: storeID, after: position, upTo: last)
   }
 
   /// A new staged segment for a large transaction. Any thread.

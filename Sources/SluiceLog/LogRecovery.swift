@@ -68,11 +68,29 @@ struct LogRecovery {
     }
     do throws(LogError) {
       var scan = try TailScan(file, segment, storeID: storeID)
-      return try scan.run(adopted: index + 1 < segments.count ? segments[index + 1].path : nil)
+      try scan.takeRecords()
+      if index + 1 < segments.count { try scan.checkAdoption(of: segments[index + 1].path) }
+      if let damage = try scan.damageBehind() { throw damage }
+      return try cut(scan, file)
     } catch {
       file.close()
       throw error
     }
+  }
+
+  /// Cuts off what stands behind the records, and makes the rest durable.
+  private func cut(_ scan: TailScan, _ file: any File) throws(LogError) -> Tail {
+    let end = scan.end
+    let isClean = try scan.scanner.isZero(from: end)
+    do {
+      if !isClean { try file.truncate(to: end) }
+      try file.sync()
+    } catch { throw LogError("cut the torn tail of \(file.path) at \(end)", error) }
+    return Tail(
+      writer: SegmentWriter(
+        file: file, path: file.path, header: scan.scanner.header, end: end,
+        size: isClean ? scan.scanner.limit : end),
+      end: end, nextPosition: scan.nextPosition, adoption: scan.adoption)
   }
 
   private mutating func listFiles() throws(SystemError) {
@@ -127,116 +145,4 @@ private struct Tail {
   let end: UInt64
   let nextPosition: UInt64
   let adoption: Adoption?
-}
-
-/// Finds the end of a segment.
-private struct TailScan {
-  private let segment: Segment
-  private let file: any File
-  private let scanner: SegmentScanner
-  private var nextPosition: UInt64
-  private var adoption: Adoption?
-
-  init(_ file: any File, _ segment: Segment, storeID: UInt64) throws(LogError) {
-    self.file = file
-    self.segment = segment
-    nextPosition = segment.firstPosition
-    scanner = try SegmentScanner(file, path: segment.path, limit: nil)
-    if scanner.header.storeID != storeID {
-      throw .corrupt(segment.path, 0, "it belongs to store \(scanner.header.storeID), not to \(storeID)")
-    }
-    guard scanner.header.kind == .normal, scanner.header.firstPosition == segment.firstPosition,
-      segment.firstPosition > 0, segment.firstPosition <= UInt64.max / 2
-    else { throw .corrupt(segment.path, 0, "the header disagrees with the file's name") }
-  }
-
-  /// `adopted`: the segment that follows, to which the last record must lead.
-  mutating func run(adopted: String?) throws(LogError) -> Tail {
-    while try takeRecord() {}
-    let end = scanner.offset
-    if let adopted, adoption == nil {
-      throw .corrupt(segment.path, end, "here should stand, at the latest, the record that adopted \(adopted)")
-    }
-    var search = end
-    while let later = try scanner.nextHeader(from: search) {
-      if later.header.durableOffset > end {
-        throw .corrupt(
-          segment.path, end,
-          "a record that was durable does not verify: the one at \(later.offset) was written after it")
-      }
-      search = later.offset + 8
-    }
-    let isClean = try scanner.isZero(from: end)
-    do {
-      if !isClean { try file.truncate(to: end) }
-      try file.sync()
-    } catch { throw LogError("cut the torn tail of \(segment.path) at \(end)", error) }
-    return Tail(
-      writer: SegmentWriter(
-        file: file, path: segment.path, header: scanner.header, end: end, size: isClean ? scanner.limit : end),
-      end: end, nextPosition: nextPosition, adoption: adoption)
-  }
-
-  /// Takes in the record at the scanner's place; false when the records end there.
-  private mutating func takeRecord() throws(LogError) -> Bool {
-    switch try scanner.look() {
-    case .end, .unverified: return false
-    case .senseless(let reason): throw .corrupt(segment.path, scanner.offset, reason)
-    case .record(let header):
-      guard let body = try scanner.body(of: header) else { return false }
-      if adoption != nil { throw .corrupt(segment.path, scanner.offset, "a record behind an adoption record") }
-      if header.kind == RecordKind.commands {
-        guard header.firstPosition == nextPosition else {
-          throw .corrupt(
-            segment.path, scanner.offset, "position \(header.firstPosition) where \(nextPosition) should follow")
-        }
-        nextPosition += UInt64(header.commandCount)
-      } else if header.kind == RecordKind.adoption {
-        guard let adoption = Adoption.decode(body), adoption.firstPosition == nextPosition,
-          adoption.commandCount <= UInt64.max / 4
-        else { throw .corrupt(segment.path, scanner.offset, "malformed adoption record") }
-        self.adoption = adoption
-      }
-      scanner.advance(past: header)
-      return true
-    }
-  }
-}
-
-/// Compares an adopted file with its adoption record.
-private struct AdoptedCheck {
-  private let scanner: SegmentScanner
-  private let path: String
-
-  init(_ fileSystem: any FileSystem, path: String, storeID: UInt64) throws(LogError) {
-    self.path = path
-    scanner = try SegmentScanner.open(fileSystem, path: path, limit: nil)
-    guard scanner.header.storeID == storeID, scanner.header.kind == .staged else {
-      scanner.close()
-      throw .corrupt(path, 0, "it is no staged segment of store \(storeID)")
-    }
-  }
-
-  /// Compares header and size, and all records if `whole`.
-  func run(_ adoption: Adoption, whole: Bool) throws(LogError) {
-    defer { scanner.close() }
-    guard scanner.header.serial == adoption.serial, scanner.limit == adoption.size else {
-      throw .corrupt(path, 0, "it is not the segment that was adopted at position \(adoption.firstPosition)")
-    }
-    guard whole else { return }
-    var count: UInt64 = 0
-    var sums: UInt32 = 0
-    while scanner.offset < scanner.limit {
-      guard case .record(let header) = try scanner.look(), header.kind == RecordKind.commands,
-        header.firstPosition == count, try scanner.body(of: header) != nil
-      else { throw .corrupt(path, scanner.offset, "a record of an adopted segment does not verify") }
-      var sum = header.checksum.littleEndian
-      sums = withUnsafeBytes(of: &sum) { checksum($0, seed: sums) }
-      count += UInt64(header.commandCount)
-      scanner.advance(past: header)
-    }
-    guard count == adoption.commandCount, sums == adoption.checksum else {
-      throw .corrupt(path, 0, "\(count) commands are not the \(adoption.commandCount) that were adopted")
-    }
-  }
 }

@@ -72,6 +72,18 @@ struct RecordHeader: Equatable {
     return sum
   }
 
+  /// Reads the 64 bytes at `offset` without judging them; nil when the file ends before.
+  static func read(_ file: any File, at offset: UInt64) throws(LogError) -> RecordHeader? {
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
+    defer { bytes.deallocate() }
+    let count: Int
+    do { count = try file.read(at: offset, into: bytes) } catch { throw LogError("read \(file.path)", error) }
+    return count == size ? bytes.baseAddress.map { RecordHeader($0) } : nil
+  }
+
+  /// Whether nothing was written in its place yet.
+  var isZero: Bool { self == RecordHeader(kind: 0) }
+
   /// Size in the log: header, body and padding.
   var recordSize: Int { Self.size + (Int(bodySize) + 7) & ~7 }
 

@@ -19,6 +19,7 @@ public func applyAffinity(_ affinity: Affinity, to value: Value) -> Value? {
   case (.text, .integer(let number)): return .text(Array(String(number).utf8))
   case (.text, .real): return nil
   case (.real, .integer(let number)): return .real(Double(number))
+  case (.real, .real(let number)): return .real(storedReal(number))
   case (.integer, .real(let number)), (.numeric, .real(let number)):
     return integralValue(number).map(Value.integer) ?? value
   case (.integer, .text(let text)), (.numeric, .text(let text)), (.real, .text(let text)):
@@ -26,6 +27,10 @@ public func applyAffinity(_ affinity: Affinity, to value: Value) -> Value? {
   default: return value
   }
 }
+
+/// A real as a REAL column keeps it: SQLite stores whole numbers there as integers, so that -0.0 becomes 0.0.
+@inlinable @inline(__always)
+public func storedReal(_ number: Double) -> Double { number + 0.0 }
 
 /// The integer that a real equals, for |real| < 2^63; nil where there is none.
 @inlinable @inline(__always)

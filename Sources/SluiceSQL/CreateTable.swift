@@ -54,7 +54,10 @@ public struct Column: Equatable, Sendable {
   /// What rows that were written before the column was added have in it: its default, which ALTER TABLE lets be a
   /// constant only, and writes as what SQLite stores.
   public var valueOfEarlierRows: Value {
-    defaultValue?.value.map { applyAffinity(affinity, to: $0) ?? $0 } ?? .null
+    guard let defaultValue else { return .null }
+    if let value = defaultValue.value { return applyAffinity(affinity, to: value) ?? value }
+    // A number at the ends of what there is.
+    return Int64(defaultValue.text).map(Value.integer) ?? Double(defaultValue.text).map(Value.real) ?? .null
   }
 }
 

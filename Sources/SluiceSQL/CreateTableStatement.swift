@@ -80,7 +80,8 @@ extension Parser {
 // MARK: Columns
 
 extension Parser {
-  private mutating func column(into draft: inout TableDraft) throws(SQLError) {
+  /// One column with its constraints, up to the comma, the parenthesis or the end of the statement behind it.
+  mutating func column(into draft: inout TableDraft) throws(SQLError) {
     let start = token
     let name = try self.name()
     guard draft.table.columnIndex(name) == nil else {
@@ -92,7 +93,7 @@ extension Parser {
     var column = Column(name: name)
     column.typeName = try typeName()
     column.affinity = affinity(ofType: column.typeName)
-    while !at(.comma), !at(.rightParen) {
+    while !at(.comma), !at(.rightParen), !at(.semicolon), !at(.end) {
       try columnConstraint(of: &column, in: &draft)
     }
     draft.table.columns.append(column)

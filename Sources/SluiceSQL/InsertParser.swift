@@ -138,6 +138,8 @@ extension InsertParser {
       if affinity == .text { return false }
       if affinity == .integer || affinity == .numeric, let whole = integralValue(value) {
         builder.put(integer: whole, at: column)
+      } else if affinity == .real {
+        builder.put(real: storedReal(value), at: column)
       } else {
         builder.put(real: value, at: column)
       }

@@ -1,8 +1,8 @@
 // INSERT up to its rows, and which forms of it the row path reads.
 
 extension Parser {
-  /// INSERT as a statement of its own: plain rows by their header, other forms taken apart, or one of the two statements
-  /// `.dump` writes about sqlite_sequence.
+  /// INSERT as a statement of its own: plain rows by their header, other forms taken apart, or one of the two
+  /// statements `.dump` writes about sqlite_sequence.
   mutating func insert() throws(SQLError) -> Statement {
     let start = self
     let target = try insertTarget()

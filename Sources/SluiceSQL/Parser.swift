@@ -198,6 +198,7 @@ extension Parser {
     if at("INSERT") || at("REPLACE") { return try insert() }
     if at("CREATE") { return try create() }
     if at("DROP") { return try drop() }
+    if at("ALTER") { return try alter() }
     if at("SELECT") || at("VALUES") { return .select }
     if at("WITH") { return try with() }
     if at("EXPLAIN") { return try explain() }
@@ -215,7 +216,6 @@ extension Parser {
 
   /// The sentence for a statement that Sluice refuses by its first word.
   private func refusal() -> String? {
-    if at("ALTER") { return "ALTER TABLE is not supported: create a new table and load it" }
     if at("ATTACH") || at("DETACH") {
       return "\(lexer.text(token).uppercased()) is not supported: a store is one database"
     }

@@ -24,6 +24,13 @@ public func print(_ table: CreateTable, shardKey: Bool, temporaryName: String? =
   return head + " (\n  " + parts.joined(separator: ",\n  ") + "\n)" + (isWithoutRowid ? " WITHOUT ROWID" : "")
 }
 
+/// One column of a table in canonical form.
+public func print(_ column: Column) -> String {
+  var table = CreateTable(name: "")
+  table.columns = [column]
+  return columnText(table, 0)
+}
+
 private func columnText(_ table: CreateTable, _ index: Int) -> String {
   let column = table.columns[index]
   var text = quotedName(column.name)

@@ -64,6 +64,14 @@ public struct RowBuilder: ~Copyable {
     isOrdered = true
   }
 
+  /// Makes all columns of a row that was just begun NULL, for one whose values may be left out.
+  public mutating func clear() {
+    (row + headerSize).initializeMemory(as: UInt8.self, repeating: RowFormat.null, count: columnCount)
+  }
+
+  /// Values do not come in column order: the row is put in order when it is finished.
+  public mutating func disorder() { isOrdered = false }
+
   /// The encoded row. Valid until the builder is used again. Cost: nothing, or one copy of a row out of order.
   public mutating func finish(_ shape: borrowing InsertShape) -> UnsafeRawBufferPointer {
     invariant(shape.columnCount == columnCount, "a row of \(columnCount) columns for \(shape.columnCount)")

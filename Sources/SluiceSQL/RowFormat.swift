@@ -133,24 +133,37 @@ public struct RowReader {
   /// room for `columnCount`. False: the row is corrupt. Cost: one step per column.
   @inlinable
   public func locate(into offsets: UnsafeMutablePointer<UInt32>) -> Bool {
-    guard columnCount > 0, let base = bytes.baseAddress, bytes.count <= RowFormat.maximumSize else { return false }
+    guard let end = locateEnd(into: offsets, count: columnCount) else { return false }
+    return end == bytes.count
+  }
+
+  /// The same for the first `count` columns, at most all: what stands behind them is not looked at.
+  @inlinable @inline(__always)
+  public func locate(into offsets: UnsafeMutablePointer<UInt32>, count: Int) -> Bool {
+    locateEnd(into: offsets, count: count) != nil
+  }
+
+  /// Where the body of column `count` would begin; nil: the row is corrupt.
+  @inlinable @inline(__always)
+  func locateEnd(into offsets: UnsafeMutablePointer<UInt32>, count: Int) -> Int? {
+    guard columnCount > 0, let base = bytes.baseAddress, bytes.count <= RowFormat.maximumSize else { return nil }
     var body = codesOffset &+ columnCount
-    for column in 0..<columnCount {
+    for column in 0..<count {
       let code = base.load(fromByteOffset: codesOffset &+ column, as: UInt8.self)
       if code == RowFormat.longText || code == RowFormat.longBlob {
-        guard bytes.count &- body >= 4 else { return false }
+        guard bytes.count &- body >= 4 else { return nil }
         let size = Int(UInt32(littleEndian: base.loadUnaligned(fromByteOffset: body, as: UInt32.self)))
         body &+= 4
         offsets[column] = UInt32(truncatingIfNeeded: body)
         body &+= size
       } else {
-        guard let size = RowReader.fixedSize(code) else { return false }
+        guard let size = RowReader.fixedSize(code) else { return nil }
         offsets[column] = UInt32(truncatingIfNeeded: body)
         body &+= size
       }
-      guard body <= bytes.count else { return false }
+      guard body <= bytes.count else { return nil }
     }
-    return body == bytes.count
+    return body
   }
 
   /// Whether the row is whole, for readers that need no column.

@@ -4,6 +4,7 @@
 public indirect enum Statement: Equatable, Sendable {
   case createTable(CreateTable)
   case dropTable(Drop)
+  case alterTable(AlterTable)
   case begin(BeginMode)
   case commit
   case rollback

@@ -10,6 +10,8 @@ public struct AccessPlan {
     public let column: Int
     /// One of SQLITE_INDEX_CONSTRAINT_….
     public let `operator`: Int32
+    /// The relation that it states; nil for all others, such as LIKE or IS NULL.
+    public var relation: Relation? { Relation(rawValue: self.operator) }
     /// Whether its value is known in this place of a join. If not, it cannot be taken.
     public let isUsable: Bool
 
@@ -20,6 +22,15 @@ public struct AccessPlan {
     public var isLimit: Bool { self.operator == SQLITE_INDEX_CONSTRAINT_LIMIT }
     /// Whether it is the statement's OFFSET. Taken as exact, the table itself skips so many rows; else SQLite does.
     public var isOffset: Bool { self.operator == SQLITE_INDEX_CONSTRAINT_OFFSET }
+  }
+
+  /// `column relation value`. Raw values are SQLite's.
+  public enum Relation: Int32, Sendable {
+    case equal = 2
+    case greater = 4
+    case lessOrEqual = 8
+    case less = 16
+    case greaterOrEqual = 32
   }
 
   /// How much of ORDER BY is needed when `isOrdered` is set (https://sqlite.org/c3ref/vtab_distinct.html). Raw values

@@ -203,6 +203,10 @@ public final class Connection {
   /// Byte offset, in the statement last prepared, of the last error; -1 when there is none.
   public var lastErrorOffset: Int { handle.map { Int(sx_error_offset($0)) } ?? -1 }
 
+  /// Takes in what others changed of the schema. SQLite notices that when a statement runs, not when it is prepared:
+  /// one that was prepared for an older schema tells the columns of that one. Cost: a look at the file's header.
+  public func refreshSchema() throws(SQLiteError) { try execute("SELECT 1 FROM sqlite_schema LIMIT 0") }
+
   /// Whether a statement leaves the database file as it is.
   public func isReadOnly(_ statement: Statement) -> Bool { statement.isReadOnly }
 

@@ -9,8 +9,8 @@ final class ReadWatch {
 }
 
 extension Connection {
-  /// Has `note` called with the name of the schema (`main`, `temp`, or that of an attached database) of each column that
-  /// a statement reads, while it is prepared. It must not use the connection.
+  /// Has `note` called with the name of the schema (`main`, `temp`, or that of an attached database) of each column
+  /// that a statement reads, while it is prepared. It must not use the connection.
   public func watchReads(_ note: @escaping (String) -> Void) throws(SQLiteError) {
     let db = try opened()
     let watch = ReadWatch(note)

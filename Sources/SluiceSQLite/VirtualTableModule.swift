@@ -137,10 +137,8 @@ private func sqliteString(_ text: String) -> UnsafeMutablePointer<CChar>? {
 /// The code for SQLite; the message goes to the table, from where SQLite takes it after most callbacks.
 @inline(never)
 func report(_ error: SQLiteError, to table: TablePointer?) -> Int32 {
-  if let table, !error.message.isEmpty {
-    sx_free(table.pointee.zErrMsg)
-    table.pointee.zErrMsg = sqliteString(error.message)
-  }
+  forgetMessage(table)
+  if let table, !error.message.isEmpty { table.pointee.zErrMsg = sqliteString(error.message) }
   return resultCode(error)
 }
 
@@ -235,6 +233,7 @@ private func bestIndex(_ table: TablePointer?, _ info: UnsafeMutablePointer<sqli
 }
 
 private func openCursor(_ table: TablePointer?, _ result: UnsafeMutablePointer<CursorPointer?>?) -> Int32 {
+  forgetMessage(table)
   do throws(SQLiteError) {
     let cursor = try object(table).takeUnretainedValue().makeCursor()
     guard let memory = sx_malloc(UInt64(MemoryLayout<sx_cursor>.size)) else { return SQLITE_NOMEM }

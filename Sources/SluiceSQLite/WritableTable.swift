@@ -4,8 +4,8 @@
 //
 //   statement alone       begin, update…, sync, commit; if it fails: begin, update…, rollback
 //   BEGIN                 nothing. A table takes part from the first statement on that may write it: begin
-//   statement in BEGIN    savepoint n, update…, release n; if it fails, rollback(to: n) before release. For an INSERT of
-//                         one row update alone, so `update` does all of its row or nothing
+//   statement in BEGIN    savepoint n, update…, release n; if it fails, rollback(to: n) before it. An INSERT of one
+//                         row is update alone, so `update` does all of its row or nothing
 //   SAVEPOINT             savepoint n on all tables that take part; n counts those open, a statement's own included
 //   first write in one    begin, then savepoint for the innermost open number alone. Those below are never called, but
 //                         rollback(to:) may name them: they stand for the state at begin
@@ -82,7 +82,8 @@ open class WritableTable: VirtualTable {
   /// Undoes everything since `begin`.
   open func rollback() {}
 
-  /// Notes the present state as number `number`.
+  /// Notes the present state as number `number`. After an error the savepoint is not open: SQLite's undoing of it is
+  /// not passed on.
   open func savepoint(_ number: Int) throws(SQLiteError) {}
   /// Forgets the states from `number` on; nothing is undone.
   open func release(_ number: Int) throws(SQLiteError) {}

@@ -178,7 +178,9 @@ struct ScriptGenerator {
     case 0: return "\(column) IS \(pick(["NULL", "NOT NULL"]))"
     case 1:
       return
-        "\(column) \(pick(["", "NOT "]))IN (\((0..<(1 + random.below(4))).map { _ in literal() }.joined(separator: ", ")))"
+        "\(column) \(pick(["", "NOT "]))IN ("
+        + (0..<(1 + random.below(4))).map { _ in literal() }.joined(separator: ", ")
+        + ")"
     case 2: return "\(column) \(pick(["", "NOT "]))BETWEEN \(literal()) AND \(literal())"
     case 3: return "\(column) \(pick(["LIKE", "GLOB", "NOT LIKE"])) \(pick(["'a%'", "'%1%'", "'*b*'", "'_'"]))"
     case 4:
@@ -415,7 +417,8 @@ extension ScriptGenerator {
     case 3: addQuery("SELECT CAST(max(\(group)) AS REAL) FROM \(table.name) WHERE \(condition(columns, depth: 0))")
     default:
       addQuery(
-        "SELECT quote(\(group)), \(values) FROM \(table.name) GROUP BY quote(\(group)) HAVING \(condition(["count(*)"], depth: 0))"
+        "SELECT quote(\(group)), \(values) FROM \(table.name) GROUP BY quote(\(group)) "
+          + "HAVING \(condition(["count(*)"], depth: 0))"
       )
     }
   }

@@ -150,3 +150,50 @@ private func check(_ image: SimulatedFileSystem, _ progress: Progress, _ what: S
     }
   }
 }
+
+/// A log of version 1 whose last segment holds commands, or, as after an adoption, only a resolution.
+private func earlierLog(hasCommands: Bool) throws -> (disk: SimulatedFileSystem, words: [String]) {
+  let disk = SimulatedFileSystem()
+  let log = try openLog(disk)
+  try log.commit("a")
+  let staged = try log.stage()
+  try staged.append(makeBatch("b", count: 2))
+  try staged.finish()
+  _ = try log.adopt(staged)
+  try log.append(hasCommands ? [makeBatch("c")] : [], [Resolution(batchFirstPosition: 2, rejected: [(1, 1)])])
+  try log.sync()
+  let words = try words(log)
+  log.close()
+  for name in try disk.list("log") { try setVersion(1, of: "log/" + name, disk) }
+  return (disk, words)
+}
+
+/// The first write to it changes its last segment's format, or seals it: whenever that is cut short, nothing is lost.
+@Test(arguments: [true, false], [CrashMode.keepNothing, .keepAll, .seeded(7)])
+func anEarlierLogSurvivesACrashAtEachFileCall(_ hasCommands: Bool, _ mode: CrashMode) throws {
+  var acknowledgedCount = 0
+  for call in 1...200 {
+    let (disk, expected) = try earlierLog(hasCommands: hasCommands)
+    let clock = CountingClock()
+    for _ in 0..<10 { _ = clock.random() }
+    disk.crash(at: disk.callCount + call, seed: UInt64(call))
+    var isAcknowledged = false
+    do {
+      let log = try openLog(disk, clock)
+      try log.commit("d")
+      isAcknowledged = true
+      log.close()
+    } catch { #expect(error.cause?.detail == "crashed", "\(error)") }
+    let image = disk.crashImage(mode)
+    let found = try reopenedWords(image)
+    let more = "d@\(hasCommands ? 5 : 4)-\(hasCommands ? 5 : 4)"
+    #expect(found == expected + [more] || (found == expected && !isAcknowledged), "call \(call): \(found)")
+    let again = try openLog(image, clock)
+    try again.commit("e")
+    again.close()
+    #expect(try reopenedWords(image).count == found.count + 1, "call \(call)")
+    if isAcknowledged { acknowledgedCount += 1 }
+    if isAcknowledged, acknowledgedCount > 2 { return }
+  }
+  Issue.record("the log was never written")
+}

@@ -131,6 +131,23 @@ private func damage(_ disk: SimulatedFileSystem, _ depth: LogDepth = .records, s
   #expect(try reopenedWords(disk) == ["a@1-1"], "opening cuts there too")
 }
 
+@Test func conditionsAreShownBesideTheRow() throws {
+  let disk = SimulatedFileSystem()
+  let log = try openLog(disk)
+  var builder = BatchBuilder()
+  builder.append(.putIf, slot: 5, line: 7, key: [1, 2], value: Array("ab".utf8) + bytes("09 00 00 00 00 00 00 00"))
+  builder.append(.deleteIf, startsStatement: false, key: [3], value: bytes("00 00 00 00 00 00 00 00"))
+  try log.append([builder.seal(timeMicroseconds: 1)], [])
+  try log.sync()
+  log.close()
+  let lines = describeSegment(fileSystem: disk, path: firstSegment, commands: true).filter { $0.hasPrefix("  ") }
+  #expect(
+    lines == [
+      "  command position=1 kind=putIf slot=5 line=7 key=0102 value_bytes=2 expected_position=9 starts_statement=yes",
+      "  command position=2 kind=deleteIf slot=0 line=7 key=03 value_bytes=0 expected_position=0",
+    ])
+}
+
 @Test func timesAreDates() throws {
   for (microseconds, text) in [
     (0, "1970-01-01T00:00:00.000000Z"), (951_782_399_999_999, "2000-02-28T23:59:59.999999Z"),

@@ -1,6 +1,7 @@
 // What the log's tests share: small batches that say which they are, and whole logs read back as text.
 import SluiceSystem
 import SluiceTesting
+import Testing
 
 @testable import SluiceLog
 
@@ -95,3 +96,14 @@ extension Log {
 }
 
 let firstSegment = "log/00000000000000000001.log"
+
+/// Makes a segment one of an earlier version, which has that version in its header.
+func setVersion(_ version: UInt16, of path: String, _ disk: SimulatedFileSystem) throws {
+  var content = try #require(disk.content(path))
+  var header = try content[..<512].withUnsafeBytes { try SegmentHeader.decode($0, path: path) }
+  header.version = version
+  var sector = ByteBuffer()
+  header.encode(into: &sector)
+  content.replaceSubrange(..<512, with: Array(sector.bytes))
+  try disk.setContent(path, content)
+}

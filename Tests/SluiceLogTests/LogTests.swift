@@ -249,17 +249,6 @@ private func removeAll(_ disk: RealFileSystem, _ path: String) {
   for name in (try? disk.list(path)) ?? [] { try? disk.remove(path + "/" + name) }
 }
 
-/// The log of an earlier version: its segments have that version in their headers.
-private func setVersion(_ version: UInt16, of path: String, _ disk: SimulatedFileSystem) throws {
-  var content = try #require(disk.content(path))
-  var header = try content[..<512].withUnsafeBytes { try SegmentHeader.decode($0, path: path) }
-  header.version = version
-  var sector = ByteBuffer()
-  header.encode(into: &sector)
-  content.replaceSubrange(..<512, with: Array(sector.bytes))
-  try disk.setContent(path, content)
-}
-
 private func version(of path: String, _ disk: SimulatedFileSystem) throws -> UInt16 {
   let content = try #require(disk.content(path))
   return try content[..<512].withUnsafeBytes { try SegmentHeader.decode($0, path: path).version }

@@ -23,6 +23,26 @@ func aPrintedTableIsTheSameTable(_ name: String) throws {
 }
 
 @Test(arguments: scriptNames)
+func aPrintedAlterTableIsTheSame(_ name: String) throws {
+  for statement in statements(try sqlFile(name)) {
+    guard case .alterTable(let alter) = try parseStatement(statement) else { continue }
+    #expect(try parseStatement(print(alter)) == .alterTable(alter), "\(print(alter))")
+  }
+}
+
+/// What ALTER TABLE adds to a definition comes out again as the statements that lead there.
+@Test func alterationsLeadFromOneDefinitionToAnother() throws {
+  let old = try table("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
+  let new = try table("CREATE TABLE u (a INTEGER PRIMARY KEY, \"b c\" TEXT, d REAL DEFAULT 2 CHECK (d > 1), e)")
+  #expect(
+    new.alterations(from: old).map(print) == [
+      "ALTER TABLE t RENAME TO u", "ALTER TABLE u RENAME COLUMN b TO \"b c\"",
+      "ALTER TABLE u ADD COLUMN d REAL DEFAULT 2 CHECK (d > 1)", "ALTER TABLE u ADD COLUMN e",
+    ])
+  #expect(new.alterations(from: new).isEmpty)
+}
+
+@Test(arguments: scriptNames)
 func theMirrorsTableKeepsColumnsAndKey(_ name: String) throws {
   for statement in statements(try sqlFile(name)) {
     guard case .createTable(let table) = try parseStatement(statement) else { continue }

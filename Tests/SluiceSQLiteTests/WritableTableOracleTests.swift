@@ -41,7 +41,10 @@ private struct Statements {
     case 7: return "INSERT \(action(all)) INTO t(a, b) SELECT b, a FROM t WHERE k < \(number(1...12)) ORDER BY k"
     case 8: return "INSERT \(action(all)) INTO t(rowid, a) VALUES(\(number(1...12)), \(literal()))"
     case 9: return "UPDATE \(action(all)) t SET a = \(literal()), b = a WHERE k = \(number(1...12))"
-    case 10: return "UPDATE \(action(all)) t SET k = \(key()) WHERE k = \(number(1...12))"
+    case 10:
+      if number(0...1) == 0 { return "UPDATE \(action(all)) t SET k = \(key()) WHERE k = \(number(1...12))" }
+      let rowid = [key(), "'\(number(1...12))'", "\(number(1...12)).0", "\(number(1...12)).5"][number(0...3)]
+      return "UPDATE \(action(all)) t SET rowid = \(rowid) WHERE k = \(number(1...12))"
     case 11: return "UPDATE \(action(all.dropLast())) t SET k = k + 1, a = b WHERE k > \(number(1...12))"
     case 12: return "UPDATE \(action(all.dropLast())) t SET a = k WHERE b > \(number(0...9))"
     case 13, 14: return "DELETE FROM t WHERE k BETWEEN \(number(1...12)) AND \(number(1...12))"

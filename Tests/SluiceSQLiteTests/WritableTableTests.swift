@@ -130,6 +130,19 @@ private struct Fixture {
     #expect(fixture.store.keys == [5])
   }
 
+  @Test func anObjectMadeWithinASavepointDoesNotMoveIt() throws {
+    let fixture = try Fixture()
+    try fixture.connection.execute(
+      """
+      BEGIN; INSERT INTO t VALUES(1, 1, 1); SAVEPOINT a; INSERT INTO t VALUES(2, 2, 2);
+      SAVEPOINT b; CREATE TABLE x(y); ROLLBACK TO b; RELEASE b
+      """)
+    _ = fixture.store.takeCalls()
+    #expect(try fixture.calls("INSERT INTO t VALUES(3, 3, 3)") == ["begin", "savepoint 0", "insert"])
+    try fixture.connection.execute("ROLLBACK TO a")
+    #expect(fixture.store.keys == [1])
+  }
+
   @Test func twoTablesCommitTogether() throws {
     let fixture = try Fixture()
     try fixture.connection.execute("BEGIN; INSERT INTO t VALUES(1, 1, 1); INSERT INTO e VALUES(1, 1, 1)")
@@ -212,7 +225,14 @@ private struct Fixture {
   @Test func errorsOfSavepointsAreTheStatements() throws {
     let fixture = try Fixture()
     fixture.store.failure = SQLiteError(code: SQLITE_AUTH, message: "refused: é")
-    try fixture.connection.execute("BEGIN; INSERT INTO t VALUES(1, 1, 1)")
+    try fixture.connection.register(function: "stop", argumentCount: 0, deterministic: false) {
+      [interrupter = fixture.connection.interrupter] _ in
+      interrupter.interrupt()
+      return .null
+    }
+    try fixture.connection.execute("BEGIN; INSERT INTO t VALUES(1, 1, 1), (2, 2, 2)")
+    // Prepared before: planning alone drops a message.
+    let select = try fixture.connection.prepare("SELECT stop() FROM t")
     for (call, sql) in [
       ("savepoint 0", "SAVEPOINT a"), ("savepoint 0", "UPDATE t SET b = 2"), ("release 0", "RELEASE a"),
       ("rollback to 0", "ROLLBACK TO a"),
@@ -223,9 +243,10 @@ private struct Fixture {
       // Here SQLite passes on the code alone.
       #expect(error?.code == SQLITE_AUTH && error?.message == "authorization denied", "\(sql)")
       fixture.store.failing = nil
-      // The message that SQLite left lying is not taken for that of the next error.
-      #expect(fixture.error("INSERT INTO t VALUES('x', 1, 1)")?.message == "datatype mismatch", "\(sql)")
-      try fixture.connection.execute("ROLLBACK; BEGIN; INSERT INTO t VALUES(1, 1, 1)")
+      // The message that SQLite left lying is not taken for that of an error without one.
+      #expect(sqliteError { try select.run() }?.message == "interrupted", "\(sql)")
+      #expect(fixture.store.keys == [1, 2] && fixture.connection.isInTransaction, "\(sql)")
+      try fixture.connection.execute("ROLLBACK; BEGIN; INSERT INTO t VALUES(1, 1, 1), (2, 2, 2)")
     }
   }
 
@@ -241,6 +262,18 @@ private struct Fixture {
   }
 
   // MARK: What a statement brings
+
+  @Test func aNewRowidIsAnInteger() throws {
+    let fixture = try Fixture()
+    try fixture.connection.execute("INSERT INTO t VALUES(1, 1, 1); UPDATE t SET rowid = '5'; UPDATE t SET rowid = 6.0")
+    #expect(fixture.store.keys == [6])
+    for wrong in ["'x'", "NULL", "6.5", "x'35'", "1e30"] {
+      let error = fixture.error("UPDATE t SET rowid = \(wrong)")
+      #expect(error?.code == SQLITE_MISMATCH && error?.message == "datatype mismatch", "\(wrong)")
+      #expect(fixture.error("INSERT INTO t(rowid) VALUES(\(wrong == "NULL" ? "'y'" : wrong))")?.code == SQLITE_MISMATCH)
+    }
+    #expect(fixture.store.keys == [6])
+  }
 
   @Test func updateReadsAllColumns() throws {
     let connection = try Connection.memory()

@@ -19,7 +19,8 @@ private struct Unit {
   var settles = false
 }
 
-/// Rows of each table as literals; of a table without a key in order of arrival, else sorted.
+/// Column names and rows of each table as literals, rows of a table without a key in order of arrival, else sorted;
+/// and the names of all indexes and views.
 private typealias Tables = [String: [String]]
 
 private func row(_ values: [Value]) -> String { values.map(literal).joined(separator: ", ") }
@@ -36,23 +37,45 @@ private func makeUnits(_ seed: UInt64) -> [Unit] {
       ], settles: true),
     Unit(statements: ["CREATE TABLE events(kind TEXT, amount REAL, SHARD KEY (kind))"]),
     Unit(statements: ["CREATE TABLE counted(id INTEGER PRIMARY KEY, note TEXT NOT NULL)"]),
+    Unit(statements: ["CREATE INDEX by_note ON counted(note)"]),
+    Unit(statements: ["CREATE VIEW noted AS SELECT note FROM counted"]),
   ]
+  // The names as ALTER TABLE has left them.
+  var counted = "counted", column = "note"
   func insert() -> String {
     let verb = ["INSERT", "INSERT", "INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE"][number(5)]
     switch number(4) {
-    case 0: return "INSERT INTO events VALUES('k\(number(9))', \(number(1_000)).25)"
-    case 1: return "\(verb) INTO counted(note) VALUES('\(note())')"
+    case 0: return "INSERT INTO events(kind, amount) VALUES('k\(number(9))', \(number(1_000)).25)"
+    case 1: return "\(verb) INTO \(counted)(\(column)) VALUES('\(note())')"
     case 2:
       // Several shards, and now and then a key that is taken: all rows or none.
       let rows = (0..<(2 + number(4))).map { _ in "(\(number(12)), \(number(12)), '\(note())')" }
-      return "\(verb) INTO orders VALUES " + rows.joined(separator: ", ")
-    default: return "\(verb) INTO orders VALUES(\(number(12)), \(number(12)), '\(note())')"
+      return "\(verb) INTO orders(user_id, id, note) VALUES " + rows.joined(separator: ", ")
+    default: return "\(verb) INTO orders(user_id, id, note) VALUES(\(number(12)), \(number(12)), '\(note())')"
     }
   }
   for index in 0..<46 {
     switch index {
     case 12: units.append(Unit(statements: ["BEGIN", insert(), insert(), insert(), "ROLLBACK"]))
+    case 5: units.append(Unit(statements: ["ALTER TABLE orders ADD COLUMN extra TEXT NOT NULL DEFAULT 'old'"]))
+    case 17:
+      units.append(Unit(statements: ["ALTER TABLE counted RENAME COLUMN note TO remark"]))
+      column = "remark"
     case 20: units.append(Unit(statements: ["DROP TABLE events"]))
+    case 28:
+      units.append(Unit(statements: ["ALTER TABLE counted RENAME TO numbered"]))
+      counted = "numbered"
+    case 33:
+      units.append(Unit(statements: ["CREATE TABLE counted(id INTEGER PRIMARY KEY, note TEXT)"]))
+      units.append(Unit(statements: ["INSERT INTO counted VALUES(1, 'of another')"]))
+    case 35:
+      units.append(
+        Unit(statements: [
+          "BEGIN", insert(), "ALTER TABLE orders ADD weight DEFAULT 1.5", insert(),
+          "ALTER TABLE orders RENAME weight TO kilograms",
+          "ALTER TABLE events ADD seen INTEGER REFERENCES numbered(id)",
+          "COMMIT",
+        ]))
     case 22:
       units.append(Unit(statements: ["CREATE TABLE events(kind TEXT, amount REAL, SHARD KEY (kind))"]))
     case 15, 30:
@@ -69,7 +92,7 @@ private func makeUnits(_ seed: UInt64) -> [Unit] {
 /// Contents after 0, 1, 2 … units, by SQLite. A statement that it rejects changes nothing.
 private func modelStates(_ units: [Unit]) throws -> [Tables] {
   let connection = try Connection(path: ":memory:", mode: .readWriteCreate)
-  var states: [Tables] = [[:]]
+  var states: [Tables] = [[objectsKey: []]]
   for unit in units {
     for statement in unit.statements {
       let plain = statement.replacing(/, SHARD KEY \(\w+\)/, with: "")
@@ -91,10 +114,17 @@ private func tables(_ connection: Connection) throws -> Tables {
     let name = String(decoding: bytes, as: UTF8.self)
     let order = name == "events" ? " ORDER BY rowid" : ""
     let rows = try connection.prepare("SELECT * FROM \(name)\(order)").rows().map(row)
-    result[name] = order.isEmpty ? rows.sorted() : rows
+    let columns = try connection.prepare("SELECT name FROM pragma_table_info('\(name)')").rows().map(row)
+    result[name] = [columns.joined(separator: ", ")] + (order.isEmpty ? rows.sorted() : rows)
   }
+  let objects = try connection.prepare(
+    "SELECT name FROM sqlite_schema WHERE type IN ('index', 'view') AND sql IS NOT NULL ORDER BY name"
+  ).rows()
+  result[objectsKey] = objects.map(row)
   return result
 }
+
+private let objectsKey = "indexes and views"
 
 /// What is in one and not in the other.
 private func difference(_ found: Tables, _ expected: Tables) -> String {
@@ -107,10 +137,14 @@ private func difference(_ found: Tables, _ expected: Tables) -> String {
 
 /// What the shards hold.
 private func liveTables(_ store: Store) throws -> Tables {
-  try store.liveContents().reduce(into: [:]) { result, table in
-    let rows = table.value.values.sorted { $0.position < $1.position }.map { row($0.values) }
-    result[table.key] = table.key == "events" ? rows : rows.sorted()
+  let catalog = store.core.pipeline.catalog.withLock { $0 }
+  var result: Tables = [objectsKey: catalog.objects.keys.sorted().map { literal(text($0)) }]
+  for (name, contents) in try store.liveContents() {
+    let rows = contents.values.sorted { $0.position < $1.position }.map { row($0.values) }
+    let columns = catalog.table(name)?.definition.columns.map { literal(text($0.name)) } ?? []
+    result[name] = [columns.joined(separator: ", ")] + (name == "events" ? rows : rows.sorted())
   }
+  return result
 }
 
 /// How far a run came.

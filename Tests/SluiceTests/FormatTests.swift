@@ -25,4 +25,26 @@ private func hex(_ bytes: some Sequence<UInt8>) -> String {
     #expect(hex(bytes) == "02 01 01 00 03 00 00 00 00 00 00 00 00 00 00 00 01 74 00 00")
     #expect(bytes.withUnsafeBytes { CatalogChange.decode($0) } == change)
   }
+
+  @Test func anAlterIsAsItsHeadShows() {
+    let change = CatalogChange(
+      operation: .alter, object: .table, tableID: 3, name: "t", owner: "u", definition: "CREATE TABLE u (\n  a\n)")
+    let bytes = change.encoded()
+    #expect(
+      hex(bytes) == "04 01 00 00 03 00 00 00 00 00 00 00 00 00 00 00 01 74 01 75 16 "
+        + "43 52 45 41 54 45 20 54 41 42 4c 45 20 75 20 28 0a 20 20 61 0a 29")
+    #expect(bytes.withUnsafeBytes { CatalogChange.decode($0) } == change)
+  }
+
+  /// It stands in the log: another value would refuse what was accepted.
+  @Test func theMarkOfACatalogStays() throws {
+    var catalog = Catalog()
+    let empty = catalog.mark
+    _ = try catalog.apply(
+      CatalogChange(operation: .create, object: .table, tableID: 3, name: "T", definition: "CREATE TABLE T (a, b)"))
+    _ = try catalog.apply(
+      CatalogChange(operation: .create, object: .index, name: "i", owner: "T", definition: "CREATE INDEX i ON T (a)"))
+    #expect(empty == 0x1_0000_0000)
+    #expect(catalog.mark == 5_970_518_545)
+  }
 }

@@ -117,27 +117,42 @@ extension Store {
 
   /// Rows of all SQL tables as the shards hold them, by table and key. A key on two shards is recorded as an issue.
   func liveContents(_ comment: Comment? = nil) throws -> Contents {
-    var contents = Contents()
-    for table in core.pipeline.catalog.withLock({ $0 }).tables.values {
-      var rows: [String: ContentRow] = [:]
-      let lower = keyPrefix(ofTable: table.id), upper = keyPrefix(ofTable: table.id + 1)
-      for engine in core.pipeline.engines {
-        let iterator = engine.snapshot(at: EngineLimits.position).iterator(lower: lower, upper: upper)
-        while try iterator.next() {
-          let entry = iterator.current
-          let values = try #require(RowReader(entry.value).values(), comment)
-          let isStream = table.definition.primaryKey.isEmpty
-          let first = isStream ? entry.key.dropFirst(4).reduce(0) { $0 << 8 | UInt64($1) } : 0
-          let row = ContentRow(position: entry.position, values: values, firstPosition: first)
-          let key = contentKey(table.definition.primaryKey, row)
-          #expect(rows[key] == nil, "\(table.name): \(key) lies on two shards; \(comment.map { "\($0)" } ?? "")")
-          rows[key] = row
-        }
-      }
-      contents[table.name] = rows
-    }
-    return contents
+    let catalog = core.pipeline.catalog.withLock { $0 }
+    let snapshots = core.pipeline.engines.map { $0.snapshot(at: EngineLimits.position) }
+    return try SluiceTests.contents(catalog, snapshots, comment)
   }
+}
+
+extension StoreView {
+  /// Rows of all SQL tables, by table and key.
+  func contents(_ comment: Comment? = nil) throws -> Contents {
+    try SluiceTests.contents(catalog, snapshots, comment)
+  }
+}
+
+private func contents(_ catalog: Catalog, _ snapshots: [Snapshot], _ comment: Comment?) throws -> Contents {
+  var contents = Contents()
+  for table in catalog.tables.values {
+    var rows: [String: ContentRow] = [:]
+    let lower = keyPrefix(ofTable: table.id), upper = keyPrefix(ofTable: table.id + 1)
+    for snapshot in snapshots {
+      let iterator = snapshot.iterator(lower: lower, upper: upper)
+      while try iterator.next() {
+        let entry = iterator.current
+        let stored = try #require(RowReader(entry.value).values(), comment)
+        let values = stored + table.definition.columns.dropFirst(stored.count).map(\.valueOfEarlierRows)
+        let isStream = table.definition.primaryKey.isEmpty
+        let first = isStream ? entry.key.dropFirst(4).reduce(0) { $0 << 8 | UInt64($1) } : 0
+        let row = ContentRow(position: entry.position, values: values, firstPosition: first)
+        let key = contentKey(table.definition.primaryKey, row)
+        let story = comment.map { "\($0)" } ?? ""
+        #expect(rows[key] == nil, "\(table.name): \(key) lies on two shards; \(story)")
+        rows[key] = row
+      }
+    }
+    contents[table.name] = rows
+  }
+  return contents
 }
 
 /// A row with the position that wrote it, and, of a table without a key, the one that it is keyed by.

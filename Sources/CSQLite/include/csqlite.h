@@ -128,6 +128,7 @@ SX int sx_column_bytes(sqlite3_stmt *statement, int index) { return sx_api->colu
 
 /* Arguments of functions and of virtual-table constraints */
 SX int sx_value_type(sqlite3_value *value) { return sx_api->value_type(value); }
+/* Makes a text that is a number one, then as sx_value_type. */
 SX int sx_value_numeric_type(sqlite3_value *value) { return sx_api->value_numeric_type(value); }
 SX int64_t sx_value_int64(sqlite3_value *value) { return sx_api->value_int64(value); }
 SX double sx_value_double(sqlite3_value *value) { return sx_api->value_double(value); }
@@ -187,6 +188,7 @@ typedef struct sx_table {
   sqlite3_vtab base;
   void *object;       /* the VirtualTable, retained */
   sqlite3 *db;        /* whose table it is */
+  int refused;        /* 1 + number of the savepoint that the object refused; 0: none */
   uint8_t isWritable; /* 1: the object is a WritableTable */
   uint8_t hasRowid;   /* 0: declared WITHOUT ROWID */
 } sx_table;

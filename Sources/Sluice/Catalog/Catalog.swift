@@ -168,11 +168,56 @@ struct Catalog: Sendable {
         objects[key] = nil
       }
     case .setSequence:
-      guard let table = tables[key] else { return .refused(missing(.table, change.name)) }
+      // A table keeps its id whatever its name becomes; early stores did not note it.
+      guard let table = change.tableID == 0 ? tables[key] : tablesByID[change.tableID] else {
+        return .refused(missing(.table, change.name))
+      }
       table.highestKey.raise(to: change.sequence)
+    case .alter:
+      if let refusal = try alter(change, key) { return .refused(refusal) }
     }
     version += 1
     return .changed
+  }
+
+  /// Replaces a definition; why it cannot be, or nil.
+  private mutating func alter(_ change: CatalogChange, _ key: String) throws(SQLError) -> String? {
+    if change.sequence != 0, change.sequence != mark { return "database schema has changed" }
+    guard exists(change.object, key) else { return missing(change.object, change.name) }
+    guard change.object == .table, let table = tables[key] else {
+      objects[key] = ReadObject(
+        kind: change.object, name: change.name, owner: change.owner, sql: change.definition)
+      return nil
+    }
+    guard table.id == change.tableID else { return missing(.table, change.name) }
+    let name = change.owner.isEmpty ? change.name : change.owner
+    let newKey = folded(name)
+    if newKey != key, tables[newKey] != nil || objects[newKey] != nil {
+      return "there is already another table or index with this name: \(name)"
+    }
+    let altered = SQLTable(
+      id: table.id, definition: try parseDefinition(change.definition), highestKey: table.highestKey)
+    tables[key] = nil
+    tables[newKey] = altered
+    tablesByID[table.id] = altered
+    for (name, object) in objects where object.kind == .index && folded(object.owner) == key {
+      objects[name] = ReadObject(kind: .index, name: object.name, owner: altered.name, sql: object.sql)
+    }
+    return nil
+  }
+
+  /// Tells catalogs apart, for a change that was worked out for one of them: bit 32 and a CRC32C over the names of all
+  /// tables and columns and the texts of all indexes and views. Part of the log's format.
+  var mark: Int64 {
+    var bytes = ByteBuffer()
+    for (name, table) in tables.sorted(by: { $0.key < $1.key }) {
+      bytes.append(littleEndian: table.id)
+      for text in [name] + table.definition.columns.map(\.name) { bytes.append(Array(text.utf8) + [0]) }
+    }
+    for (name, object) in objects.sorted(by: { $0.key < $1.key }) {
+      for text in [name, object.owner, object.sql] { bytes.append(Array(text.utf8) + [0]) }
+    }
+    return 1 << 32 | Int64(checksum(bytes.bytes))
   }
 
   /// Takes note of the table ids that a change names, without applying it.

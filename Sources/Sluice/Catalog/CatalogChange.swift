@@ -4,25 +4,32 @@
 // name in ASCII lower case, UTF-8.
 // Value:
 //   offset size
-//        0    1  operation: 1 create, 2 drop, 3 set sequence
+//        0    1  operation: 1 create, 2 drop, 3 set sequence, 4 alter: replaces the definition of an object
 //        1    1  kind of object: 1 table, 2 index, 3 view
 //        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error)
 //        3    1  zero
-//        4    4  table id of a created table; for a drop the highest id given out so far, so that none is ever used
-//                again; else 0
-//        8    8  sequence: highest key ever given out, for operation 3
+//        4    4  table id of a created or altered table, and of the one that a sequence belongs to (0 in early
+//                stores); for a drop the highest id given out so far, so that none is ever used again; else 0
+//        8    8  sequence: highest key ever given out, for operation 3; for operation 4 the mark of the catalog that
+//                the change was made for (Catalog.swift), 0: of any
 //       16    -  name as written: varint size, UTF-8
-//        -    -  owner: name of the SQL table that an index belongs to: varint size, UTF-8
+//        -    -  owner: name of the SQL table that an index belongs to; the new name of an altered table, empty when it
+//                keeps its name: varint size, UTF-8
 //        -    -  definition: canonical SQL: varint size, UTF-8
+// A table gets another name by two changes in one statement: an alter under the old name, whose owner is the new one,
+// and an alter under the new name. So under each name shard 0 keeps what last became of it, as for a drop.
 // Limits: name 1,024 bytes, definition 1 MiB. A reader takes an unknown operation or kind for corruption.
 //
 // Worked example, DROP TABLE IF EXISTS t when ids up to 3 are given out:
 //   02 01 01 00  03 00 00 00  00 00 00 00 00 00 00 00  01 74  00  00
+// ALTER TABLE t RENAME TO u, the first of its two changes, for a table with the id 3 of the one column a:
+//   04 01 00 00  03 00 00 00  00 00 00 00 00 00 00 00  01 74  01 75  16
+//   43 52 45 41 54 45 20 54 41 42 4c 45 20 75 20 28 0a 20 20 61 0a 29
 import SluiceSystem
 
-/// One CREATE, DROP or sequence change.
+/// One CREATE, DROP, ALTER or sequence change.
 struct CatalogChange: Equatable, Sendable {
-  enum Operation: UInt8 { case create = 1, drop, setSequence }
+  enum Operation: UInt8 { case create = 1, drop, setSequence, alter }
   enum ObjectKind: UInt8, Sendable { case table = 1, index, view }
 
   var operation: Operation
@@ -36,6 +43,13 @@ struct CatalogChange: Equatable, Sendable {
 
   /// The reserved key under which shard 0 keeps what the change says.
   var key: [UInt8] { [0, 0, 0, 0, operation == .setSequence ? 1 : 0] + Array(folded(name).utf8) }
+
+  /// A change that creates what this one creates or makes of it.
+  var asCreation: CatalogChange {
+    CatalogChange(
+      operation: .create, object: object, tableID: tableID, name: name, owner: object == .table ? "" : owner,
+      definition: definition)
+  }
 
   func encoded() -> [UInt8] {
     var buffer = ByteBuffer(capacity: 64 + definition.utf8.count)

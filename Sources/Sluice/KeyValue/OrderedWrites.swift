@@ -26,7 +26,7 @@ struct OrderedWrites {
     var reader = CommandReader(body: body, offset: end)
     while let command = reader.next() {
       if command.kind == .catalog { continue }
-      entries.add(key: command.key, kind: command.isDeletion ? .tombstone : .put, value: command.row)
+      entries.add(key: command.key, kind: command.kind.removes ? .tombstone : .put, value: command.row)
     }
     end = body.count
   }

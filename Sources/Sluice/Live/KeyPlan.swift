@@ -3,7 +3,6 @@
 // A plan is chosen while a query is prepared and read when it runs, with the values that the constraints then have:
 // a prefix of the primary key that is fixed, a range of the key column behind it, and the shard key where it is fixed.
 // SQLite checks every constraint again, so a range may be too wide and never too narrow.
-import CSQLite
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -54,8 +53,12 @@ struct KeyPlanner {
   /// Whether a constraint on some other column could have used an index.
   private(set) var isIndexable = false
 
-  init(_ table: SQLTable) {
+  /// Whether indexes of the table's mirror could serve a comparison with a literal.
+  private let hasIndexes: Bool
+
+  init(_ table: SQLTable, hasIndexes: Bool) {
     self.table = table
+    self.hasIndexes = hasIndexes
     keyColumns = table.isStream ? [-1] : table.definition.primaryKey
     placingColumns = table.placingColumns
   }
@@ -112,24 +115,21 @@ struct KeyPlanner {
     let constraint = access.constraint(index)
     // SQLite's rowid and an INTEGER PRIMARY KEY are one.
     let column = constraint.column < 0 && table.definition.isRowidAlias ? keyColumns[0] : constraint.column
-    let isRelation = [
-      SQLITE_INDEX_CONSTRAINT_EQ, SQLITE_INDEX_CONSTRAINT_GT, SQLITE_INDEX_CONSTRAINT_GE, SQLITE_INDEX_CONSTRAINT_LT,
-      SQLITE_INDEX_CONSTRAINT_LE,
-    ].contains(constraint.operator)
-    guard isRelation else { return }
-    let isKey = keyColumns.contains(column)
-    if !isKey { isIndexable = true }
-    guard constraint.isUsable, isKey || placingColumns.contains(column),
+    guard let relation = constraint.relation else { return }
+    let isPlace = keyColumns.contains(column) || placingColumns.contains(column)
+    // For a join SQLite makes an index of its own, but not on a virtual table.
+    if !isPlace { isIndexable = isIndexable || hasIndexes || access.value(of: index) == nil }
+    guard constraint.isUsable, isPlace,
       column < 0 || access.collation(of: index).uppercased() == "BINARY"
     else { return }
-    switch constraint.operator {
-    case SQLITE_INDEX_CONSTRAINT_EQ where !isNumeric(column) && access.isList(index):
+    switch relation {
+    case .equal where !isNumeric(column) && access.isList(index):
       if lists[column] == nil { lists[column] = index }
-    case SQLITE_INDEX_CONSTRAINT_EQ: if equal[column] == nil { equal[column] = index }
-    case SQLITE_INDEX_CONSTRAINT_GT: if lower[column] == nil { lower[column] = (index, .exclusive) }
-    case SQLITE_INDEX_CONSTRAINT_GE: if lower[column] == nil { lower[column] = (index, .inclusive) }
-    case SQLITE_INDEX_CONSTRAINT_LT: if upper[column] == nil { upper[column] = (index, .exclusive) }
-    default: if upper[column] == nil { upper[column] = (index, .inclusive) }
+    case .equal: if equal[column] == nil { equal[column] = index }
+    case .greater: if lower[column] == nil { lower[column] = (index, .exclusive) }
+    case .greaterOrEqual: if lower[column] == nil { lower[column] = (index, .inclusive) }
+    case .less: if upper[column] == nil { upper[column] = (index, .exclusive) }
+    case .lessOrEqual: if upper[column] == nil { upper[column] = (index, .inclusive) }
     }
   }
 

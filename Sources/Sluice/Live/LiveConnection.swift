@@ -57,6 +57,11 @@ final class LiveConnection {
     return try connection.prepare(text, persistent: persistent)
   }
 
+  /// Takes in what has changed in the schema of projections.db.
+  func refreshProjections() throws(SQLiteError) {
+    try connection.execute("SELECT 1 FROM projections.sqlite_schema LIMIT 0")
+  }
+
   /// Takes nothing for granted at the next `follow`: a transaction's own catalog is gone.
   func forget() { version = nil }
 
@@ -81,6 +86,8 @@ final class LiveConnection {
       tables[name] = table
     }
     known.tables = catalog.tablesByID
+    let indexed = Set(catalog.objects.values.filter { $0.kind == .index }.map { folded($0.owner) })
+    for live in known.live.values { live.hasIndexes = indexed.contains(folded(live.table.name)) }
     for (name, sql) in wantedViews where views[name] == nil {
       try connection.execute(sql)
       views[name] = sql

@@ -33,7 +33,7 @@ final class LiveCursor: VirtualCursor {
   // MARK: Running
 
   override func start(_ scan: Scan) throws(SQLiteError) -> Bool {
-    let plan = table.plans[Int(scan.plan)]
+    let plan = table.scope.plan(scan.plan)
     needed = scan.neededColumns
     rows.close()
     isPoint = false
@@ -75,7 +75,10 @@ final class LiveCursor: VirtualCursor {
         return false
       }
     } catch { throw SQLiteError(StoreError(error)) }
-    if needed != 0 { try decode(rows.current.value, position: rows.current.position) }
+    if needed != 0 {
+      let row = rows.current
+      try decode(row.value, position: row.position)
+    }
     return true
   }
 

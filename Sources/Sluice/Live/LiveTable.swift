@@ -1,6 +1,5 @@
 // An SQL table of the store as a virtual table: SQLite's SELECT, UPDATE and DELETE run on the shards themselves. Rows
 // come from a merge of the shards and of what the session has written; changes go into its open transaction.
-import CSQLite
 import SluiceLog
 import SluiceSQL
 import SluiceSQLite
@@ -11,8 +10,9 @@ final class LiveTable: WritableTable {
   let table: SQLTable
   let scope: LiveScope
   let decoder: RowDecoder
-  /// Plans by number; a prepared statement names its own.
-  private(set) var plans: [KeyPlan] = []
+  /// Whether the table's mirror has indexes.
+  var hasIndexes = false
+  /// The plans chosen so far, with the numbers by which prepared statements name them.
   private var numbers: [KeyPlan: Int32] = [:]
   /// How rows are encoded, by what happens to those that are in the way.
   var insertPlans: [OrAction: InsertPlan] = [:]
@@ -35,15 +35,14 @@ final class LiveTable: WritableTable {
   }
 
   override func plan(_ plan: inout AccessPlan) throws(SQLiteError) {
-    var planner = KeyPlanner(table)
+    var planner = KeyPlanner(table, hasIndexes: hasIndexes)
     let chosen = planner.choose(&plan)
     if planner.isIndexable, !chosen.isPoint { scope.isIndexable = true }
     if let number = numbers[chosen] {
       plan.number = number
     } else {
-      plan.number = Int32(plans.count)
+      plan.number = scope.number(chosen, of: self)
       numbers[chosen] = plan.number
-      plans.append(chosen)
     }
   }
 
@@ -57,7 +56,7 @@ final class LiveTable: WritableTable {
 extension SQLiteError {
   /// An error of the store, as a host of its tables hears it.
   init(_ error: StoreError) {
-    self.init(code: error.sqliteCode ?? SQLITE_ERROR, message: error.message)
+    self.init(code: error.sqliteCode ?? 1, message: error.message)
   }
 }
 

@@ -71,6 +71,25 @@ final class LiveScope {
     handles.removeAll()
   }
 
+  // MARK: Plans
+
+  /// Plans of all tables by number: a prepared statement names its own.
+  private var plans: [(plan: KeyPlan, table: SQLTable)] = []
+
+  /// A number for a plan that has none yet.
+  func number(_ plan: KeyPlan, of table: LiveTable) -> Int32 {
+    plans.append((plan, table.table))
+    return Int32(plans.count - 1)
+  }
+
+  @inline(__always)
+  func plan(_ number: Int32) -> KeyPlan { plans[Int(number)].plan }
+
+  /// The plan with that number and its table, or nil when there is none.
+  func planOfTable(_ number: Int32) -> (plan: KeyPlan, table: SQLTable)? {
+    plans.indices.contains(Int(number)) ? plans[Int(number)] : nil
+  }
+
   /// The number under which SQLite knows the row of `key` at `position`.
   func handle(of key: UnsafeRawBufferPointer, position: UInt64) -> Int64 { handles.note(key, position: position) }
 }

@@ -12,7 +12,7 @@ final class Evaluator: ValueEvaluator {
   private let tables: Connection
   /// For each affinity, a one-row table that SQLite converts values for.
   private var conversions: [Affinity: (update: SluiceSQLite.Statement, select: SluiceSQLite.Statement)] = [:]
-  private var checks: [UInt32: (insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
+  private var checks: [UInt32: (table: SQLTable, insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
 
   /// `lastRowid` is what last_insert_rowid() gives.
   init(lastRowid: LastRowid) throws(StoreError) {
@@ -51,8 +51,8 @@ final class Evaluator: ValueEvaluator {
   /// Applies a column's affinity as SQLite does when it stores a value.
   func convert(_ value: Value, _ affinity: Affinity) throws(SQLiteError) -> Value {
     switch (value, affinity) {
-    case (.null, _), (.blob, _), (_, .blob), (.text, .text), (.integer, .integer), (.integer, .numeric), (.real, .real):
-      return value
+    case (.null, _), (.blob, _), (_, .blob), (.text, .text), (.integer, .integer), (.integer, .numeric): return value
+    case (.real(let number), .real): return .real(storedReal(number))
     default: break
     }
     if conversions[affinity] == nil {
@@ -91,15 +91,16 @@ final class Evaluator: ValueEvaluator {
 
   /// Checks a row against the table's CHECK constraints; SQLite's own error when one fails.
   func check(_ row: [Value], of table: SQLTable) throws(SQLiteError) {
-    if checks[table.id] == nil {
+    // An altered table has its id, and another definition.
+    if checks[table.id]?.table !== table {
       try ensure(table)
       let parameters = row.map { _ in "?" }.joined(separator: ", ")
       checks[table.id] = (
-        try tables.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
+        table, try tables.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
         try tables.prepare("DELETE FROM \(quoted(table.name))", persistent: true)
       )
     }
-    guard let (insert, delete) = checks[table.id] else { return }
+    guard let (_, insert, delete) = checks[table.id] else { return }
     try insert.bind(row)
     try insert.run()
     try delete.run()

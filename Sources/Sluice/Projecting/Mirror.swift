@@ -135,26 +135,11 @@ struct DeltaRow {
 final class RowDelta: DeltaTable {
   var rows: [DeltaRow] = []
   @exclusivity(unchecked) final var base: UnsafePointer<DeltaRow>?
-  private let offsets: UnsafeMutablePointer<UInt32>
-  /// What rows written before a column was added have in it, one encoded row of all columns.
-  private let missing: ByteBuffer
-  private let missingOffsets: UnsafeMutablePointer<UInt32>
+  private let decoder: RowDecoder
 
   init(_ table: SQLTable) {
-    let columns = table.definition.columns
-    offsets = .allocate(capacity: CreateTable.maximumColumns)
-    missingOffsets = .allocate(capacity: CreateTable.maximumColumns)
-    var builder = RowBuilder()
-    var missing = ByteBuffer()
-    missing.append(builder.encode(columns.map(\.valueOfEarlierRows)))
-    invariant(RowReader(missing.bytes).locate(into: missingOffsets), "defaults of \(table.name) cannot be read")
-    self.missing = missing
-    super.init(columns: ["key_position"] + columns.indices.map { "c\($0)" })
-  }
-
-  deinit {
-    offsets.deallocate()
-    missingOffsets.deallocate()
+    decoder = RowDecoder(table.definition)
+    super.init(columns: ["key_position"] + table.definition.columns.indices.map { "c\($0)" })
   }
 
   /// Runs a statement that reads the rows.
@@ -169,31 +154,13 @@ final class RowDelta: DeltaTable {
     try result.get()
   }
 
-  /// Columns that the row does not have were added after it was written: they hold their default.
   override func decode(
     _ index: Int, into cells: UnsafeMutablePointer<SluiceSQLite.Cell>, needed: UInt64
   ) throws(SQLiteError) {
     let row = base.unsafelyUnwrapped[index]
     cells[0] = .integer(row.keyPosition)
-    let reader = RowReader(row.row)
-    guard reader.locate(into: offsets) else {
+    guard decoder.decode(row.row, into: cells + 1, needed: needed >> 1 | needed & 1 << 63) else {
       throw SQLiteError(message: "position \(row.position): the row cannot be read")
-    }
-    let known = min(reader.columnCount, columnCount - 1)
-    for column in 0..<known { cells[column + 1] = convert(reader.cell(column, offsets)) }
-    if known == columnCount - 1 { return }
-    let defaults = RowReader(missing.bytes)
-    for column in known..<(columnCount - 1) { cells[column + 1] = convert(defaults.cell(column, missingOffsets)) }
-  }
-
-  @inline(__always)
-  private func convert(_ cell: SluiceSQL.Cell) -> SluiceSQLite.Cell {
-    switch cell.storageClass {
-    case .null: .null
-    case .integer: .integer(cell.integer)
-    case .real: .real(cell.real)
-    case .text: .text(cell.bytes)
-    case .blob: .blob(cell.bytes)
     }
   }
 }

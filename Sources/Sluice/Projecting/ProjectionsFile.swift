@@ -88,6 +88,10 @@ final class ProjectionsFile {
 
   /// Follows a change of the catalog: creates or drops the mirror, index or view.
   func apply(_ change: CatalogChange) throws(SQLiteError) {
+    var change = change
+    let before = catalog
+    // Whether it fits the catalog was settled when it was applied.
+    if change.operation == .alter { change.sequence = 0 }
     let effect: Catalog.Effect
     do { effect = try catalog.apply(change) } catch {
       throw SQLiteError(message: "the definition of \(change.name) cannot be read: \(error.message)")
@@ -96,21 +100,66 @@ final class ProjectionsFile {
     switch change.operation {
     case .create:
       try connection.execute(mirrorSQL(change))
-      let insert = try connection.prepare("INSERT INTO sluice_catalog VALUES(?, ?, ?)")
-      // Tables first, then what is made of them.
-      try insert.bind([
-        .text(Array(folded(change.name).utf8)), .integer(Int64(change.object.rawValue)), .blob(change.encoded()),
-      ])
-      try insert.run()
+      try note(change)
+    case .alter:
+      switch change.object {
+      case .table: try alterTable(change, before)
+      case .index: try alterIndex(change)
+      case .view:
+        try connection.execute("DROP VIEW \(quoted(change.name)); \(change.definition)")
+        try note(change)
+      }
     case .drop:
       let word = ["TABLE", "INDEX", "VIEW"][Int(change.object.rawValue) - 1]
       try connection.execute("DROP \(word) \(quoted(change.name))")
-      let delete = try connection.prepare("DELETE FROM sluice_catalog WHERE name = ?")
-      try delete.bind(1, folded(change.name))
-      try delete.run()
+      try forget(change.name)
       try forgetIndexesOfDropped()
     case .setSequence: break
     }
+  }
+
+  /// Notes what an object is now, for the next opening.
+  private func note(_ change: CatalogChange) throws(SQLiteError) {
+    let insert = try connection.prepare("INSERT OR REPLACE INTO sluice_catalog VALUES(?, ?, ?)")
+    // Tables first, then what is made of them.
+    try insert.bind([
+      .text(Array(folded(change.name).utf8)), .integer(Int64(change.object.rawValue)),
+      .blob(change.asCreation.encoded()),
+    ])
+    try insert.run()
+  }
+
+  private func forget(_ name: String) throws(SQLiteError) {
+    let delete = try connection.prepare("DELETE FROM sluice_catalog WHERE name = ?")
+    try delete.bind(1, folded(name))
+    try delete.run()
+  }
+
+  /// Brings the mirror's definition to the new one. SQLite rewrites indexes and references by itself. Views stand aside
+  /// meanwhile: those whose text changes follow as changes of their own, and SQLite refuses to rename anything while it
+  /// does not understand every view.
+  private func alterTable(_ change: CatalogChange, _ before: Catalog) throws(SQLiteError) {
+    guard let old = before.tablesByID[change.tableID], let new = catalog.tablesByID[change.tableID] else { return }
+    let statements = new.definition.alterations(from: old.definition)
+    if !statements.isEmpty {
+      let views = catalog.objects.values.filter { $0.kind == .view }
+      for view in views { try connection.execute("DROP VIEW \(quoted(view.name))") }
+      for statement in statements { try connection.execute(SluiceSQL.print(statement)) }
+      for view in views { try connection.execute(view.sql) }
+    }
+    try forget(old.name)
+    var noted = change
+    noted.name = new.name
+    try note(noted)
+  }
+
+  private func alterIndex(_ change: CatalogChange) throws(SQLiteError) {
+    let select = try connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?")
+    try select.bind(1, change.name)
+    if try select.rows() != [[.text(Array(change.definition.utf8))]] {
+      try connection.execute("DROP INDEX \(quoted(change.name)); \(change.definition)")
+    }
+    try note(change)
   }
 
   private func mirrorSQL(_ change: CatalogChange) -> String {

@@ -246,7 +246,9 @@ final class Projector: Role, @unchecked Sendable {
       throw StoreError(.corrupt, "a catalog change cannot be read")
     }
     try writeRows()
-    if change.operation == .drop, change.object == .table, let table = file.catalog.table(change.name) {
+    if change.operation == .drop || change.operation == .alter, change.object == .table,
+      let table = file.catalog.table(change.name)
+    {
       mirrors[table.id] = nil
     }
     try file.apply(change)

@@ -116,7 +116,7 @@ final class OpenWrites {
   /// The state of an engine key, which lies in `shard` (nil: in any of them). About 0.1 µs for a new key above all
   /// others of its table, else what a point read costs.
   func state(of key: UnsafeRawBufferPointer, shard: Int?) throws(StoreError) -> State {
-    if let command = own(key) { return .own(isAlive: !command.isDeletion) }
+    if let command = own(key) { return .own(isAlive: !command.kind.removes) }
     let position = try stored(key, shard) { $0.position }
     return position.map(State.stored) ?? .missing
   }
@@ -126,7 +126,7 @@ final class OpenWrites {
   func row<R>(
     of key: UnsafeRawBufferPointer, shard: Int?, _ body: (UnsafeRawBufferPointer) -> R
   ) throws(StoreError) -> R? {
-    if let command = own(key) { return command.isDeletion ? nil : body(command.row) }
+    if let command = own(key) { return command.kind.removes ? nil : body(command.row) }
     return try stored(key, shard) { body($0.value) }
   }
 
@@ -270,8 +270,8 @@ final class OpenWrites {
     }
     throw StoreError(
       .invalid,
-      "transaction too big: a statement that SQLite evaluates, or a transaction that reads what it wrote, holds at most "
-        + "\(Self.limitBytes >> 20) MiB of rows; insert by plain VALUES, or in parts", sqliteCode: 18)
+      "transaction too big: a statement that SQLite evaluates, or a transaction that reads what it wrote, holds at "
+        + "most \(Self.limitBytes >> 20) MiB of rows; insert by plain VALUES, or in parts", sqliteCode: 18)
   }
 
   // MARK: Provisional keys

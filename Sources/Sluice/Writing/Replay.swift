@@ -15,17 +15,13 @@ struct Replay {
     let flushed = pipeline.engines.map(\.flushedPosition)
     let lowest = flushed.min() ?? 0
     let highest = flushed.max() ?? 0
-    guard highest <= last else {
-      throw StoreError(
-        .corrupt,
-        "the shards hold position \(highest) but the log ends at \(last): log files are missing, or the last is damaged"
-      )
-    }
+    try ReplayedLog.check(flushed: highest, last: last)
     // Nobody reads before it is applied.
     pipeline.positions.raise(to: last)
     let projected = projectedPosition ?? last
     try convertingErrors {
-      let recorded = try collect(after: min(lowest, projected), upTo: last)
+      let from = min(lowest, projected)
+      let recorded = from < last ? try ReplayedLog.resolutions(pipeline.log.reader(after: from, upTo: last)) : [:]
       for (position, resolution) in recorded where position > projected {
         pipeline.projectorQueue.remember(position, resolution)
       }
@@ -39,57 +35,24 @@ struct Replay {
     }
   }
 
-  private typealias Recorded = [UInt64: [(index: UInt32, reason: UInt8)]]
-
-  /// All resolutions in a part of the log: each stands somewhere behind its batch.
-  private func collect(after position: UInt64, upTo last: UInt64) throws -> Recorded {
-    var recorded: Recorded = [:]
-    guard position < last else { return recorded }
-    let reader = try pipeline.log.reader(after: position, upTo: last)
-    while let record = try reader.next() {
-      if case .resolution(let resolution) = record {
-        recorded[resolution.batchFirstPosition] = resolution.rejected
-      }
-    }
-    return recorded
-  }
-
   private func apply(
-    after position: UInt64, upTo last: UInt64, flushed: UInt64, projected: UInt64, _ recorded: Recorded
+    after position: UInt64, upTo last: UInt64, flushed: UInt64, projected: UInt64, _ recorded: ReplayedLog.Resolutions
   ) throws {
     guard position < last else { return }
+    let replayed = ReplayedLog(resolver: resolver, flushed: flushed, recorded: recorded)
     let reader = try pipeline.log.reader(after: position, upTo: last)
     while let record = try reader.next() {
       guard case .commands(let batch, _) = record else { continue }
-      let known = recorded[batch.firstPosition]
-      if batch.lastPosition <= flushed {
-        // Some shard has it in tables already, so asking whether a key exists would find the row itself.
-        try resolver.replay(batch, noEffect: known ?? [])
-      } else {
-        try resolve(batch, known, projected: projected)
+      let unrecorded = try replayed.apply(batch)
+      if !unrecorded.isEmpty {
+        // The process ended between the batch and its resolution.
+        try pipeline.record(batch, unrecorded)
+        if batch.firstPosition > projected {
+          pipeline.projectorQueue.remember(batch.firstPosition, unrecorded)
+        }
       }
       // Below it a generation cannot end: some shard has already been flushed further.
       if batch.lastPosition >= flushed { try pipeline.countGeneration(batch) }
-    }
-  }
-
-  private func resolve(
-    _ batch: Batch, _ known: [(index: UInt32, reason: UInt8)]?, projected: UInt64
-  ) throws(StoreError) {
-    let outcome = try resolver.resolve(batch)
-    if let known {
-      guard known.elementsEqual(outcome.noEffect, by: { $0 == $1 }) else {
-        throw StoreError(
-          .corrupt,
-          "positions \(batch.firstPosition) to \(batch.lastPosition): applying them again gives another outcome "
-            + "(\(outcome.noEffect.count) commands without effect) than the log records (\(known.count))")
-      }
-    } else if !outcome.noEffect.isEmpty {
-      // The process ended between the batch and its resolution.
-      try pipeline.record(batch, outcome.noEffect)
-      if batch.firstPosition > projected {
-        pipeline.projectorQueue.remember(batch.firstPosition, outcome.noEffect)
-      }
     }
   }
 }

@@ -120,7 +120,8 @@ extension Session {
       while try source.step() {
         row.begin(plan.shape)
         for position in 0..<plan.shape.valueCount {
-          try put(source.cell(position), at: plan.shape.targets[position], plan.shape.affinities[position])
+          try row.put(
+            source.cell(position), at: plan.shape.targets[position], plan.shape.affinities[position], evaluator)
         }
         try insertRow(plan, upsert)
       }
@@ -155,10 +156,14 @@ extension Session {
 
   // MARK: Parameters
 
-  /// Binds the session's parameters by name; a statement's others are NULL.
+  /// Binds the values given by number, and the session's parameters by name; a statement's others are NULL.
   func bindParameters(of statement: SluiceSQLite.Statement) throws(SQLiteError) {
-    guard statement.parameterCount > 0, !parameters.isEmpty else { return }
+    guard statement.parameterCount > 0, !(parameters.isEmpty && positional.isEmpty) else { return }
     for index in 1...statement.parameterCount {
+      if index <= positional.count {
+        try statement.bind(index, positional[index - 1])
+        continue
+      }
       guard let name = statement.parameterName(index), let value = parameters[name] else { continue }
       try statement.bind(index, value)
     }

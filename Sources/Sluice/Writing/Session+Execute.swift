@@ -70,6 +70,7 @@ extension Session {
     case .rollback: try rollback()
     case .createTable(let definition): try createTable(definition, line: line)
     case .dropTable(let drop): try self.drop(.table, drop, line: line)
+    case .alterTable(let alteration): try alter(alteration, line: line)
     case .createIndex(let index): try createIndex(index, line: line)
     case .createView(let view): try createView(view, line: line)
     case .dropIndex(let drop): try self.drop(.index, drop, line: line)
@@ -296,43 +297,7 @@ extension Session {
   private func setSequence(_ table: String, _ value: Int64, line: Int) throws(StoreError) {
     guard let known = catalog.table(table) else { return }
     try change(
-      CatalogChange(operation: .setSequence, object: .table, sequence: value, name: known.name), line: line)
-  }
-
-  /// Puts a change of the catalog into the log. Inside a transaction the session sees it at once and others at COMMIT;
-  /// else it is applied when this returns.
-  func change(_ change: CatalogChange, line: Int) throws(StoreError) {
-    try store.pipeline.room.admit()
-    plan = nil
-    if transaction != nil {
-      let effect: Catalog.Effect
-      do { effect = try catalog.apply(change) } catch { throw StoreError(error) }
-      if case .refused(let message) = effect { throw StoreError(.invalid, message, isParse: true, sqliteCode: 1) }
-      transaction?.hasCatalogChanges = true
-    } else {
-      try sendBatch()
-    }
-    var rejectionsBefore = 0
-    if transaction == nil {
-      try waitApplied()
-      rejectionsBefore = rejectionCount
-    }
-    if let writes {
-      writes.append(change, line: line)
-      return
-    }
-    let key = change.key
-    let value = change.encoded()
-    key.withUnsafeBytes { key in
-      value.withUnsafeBytes { value in
-        builder.append(kind: .catalog, startsStatement: true, slot: 0, line: line, key: key, value: value)
-      }
-    }
-    try statementEnded()
-    if transaction == nil {
-      try sendBatch()
-      try waitApplied()
-      if let rejection = takeRejection(after: rejectionsBefore) { throw rejection }
-    }
+      CatalogChange(operation: .setSequence, object: .table, tableID: known.id, sequence: value, name: known.name),
+      line: line)
   }
 }

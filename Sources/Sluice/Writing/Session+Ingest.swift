@@ -125,6 +125,26 @@ extension Session {
     return nil
   }
 
+  /// Adds a row that was built elsewhere, as a statement of its own.
+  func add(_ other: inout RowBuilder, _ plan: InsertPlan) throws(StoreError) {
+    try checkTransaction()
+    if builder.isEmpty {
+      try store.pipeline.room.admit()
+      refreshCatalog()
+    }
+    let mark = statementMark()
+    let highestKey = plan.table.highestKey.current
+    changeCount = 0
+    swap(&row, &other)
+    defer { swap(&row, &other) }
+    do { _ = try add(plan, isFirst: true, line: currentLine) } catch {
+      undo(plan, mark, highestKey)
+      throw error
+    }
+    totalChangeCount &+= changeCount
+    try statementEnded()
+  }
+
   /// Where a statement begins, in the batch that is being filled or in the open transaction's.
   struct StatementMark {
     fileprivate let builder: BatchBuilder.Mark

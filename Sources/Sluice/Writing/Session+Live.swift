@@ -17,6 +17,12 @@ extension Session: LiveSource {
     _ change: RowChange, to table: LiveTable, _ action: ConflictAction
   ) throws(StoreError) -> Int64 {
     guard let writes else { throw StoreError(.internal, "a row changes outside a transaction") }
+    if table.table.isStream, table.table.rowidName == nil, !change.isInsert {
+      throw StoreError(
+        .unsupported,
+        "rows of \(table.table.name) cannot be changed: it has no primary key, and its columns take all names of the "
+          + "rowid", sqliteCode: 1)
+    }
     switch change {
     case .delete(let rowid):
       try delete(rowid, from: table, writes)
@@ -62,7 +68,9 @@ extension Session: LiveSource {
 
   private func put(_ values: Arguments, _ table: LiveTable) throws(StoreError) {
     let columns = table.table.definition.columns
-    for index in 0..<columns.count { try put(values.cell(index), at: index, columns[index].affinity) }
+    for index in 0..<columns.count {
+      try row.put(values.cell(index), at: index, columns[index].affinity, evaluator)
+    }
   }
 
   private func noRowid(_ table: LiveTable) -> StoreError {
@@ -223,6 +231,13 @@ extension Session: LiveSource {
   func rowSlot(_ plan: InsertPlan) -> UInt16 {
     plan.placesByKey
       ? router.slot(shardKey: UnsafeRawBufferPointer(rebasing: key.bytes[4...])) : placingSlot(plan)
+  }
+}
+
+extension RowChange {
+  fileprivate var isInsert: Bool {
+    if case .insert = self { return true }
+    return false
   }
 }
 

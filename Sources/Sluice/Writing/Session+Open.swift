@@ -1,8 +1,10 @@
 // Transactions that read, and changes that SQLite evaluates: both work on a snapshot, collect what they write in
 // `OpenWrites`, and send it as one batch whose commands say which versions they rest on.
 //
-// A transaction of plain INSERTs alone stays a stream of unread rows (staged when it is large) until the first statement
-// that needs more. A single changing statement outside a transaction is one of its own, and is evaluated again when
+// A transaction of plain INSERTs alone stays a stream of unread rows (staged when it is large) until the first
+// statement that needs more.
+//
+// A single changing statement outside a transaction is one of its own, and is evaluated again when
 // another session changed one of its rows meanwhile.
 import SluiceLSM
 import SluiceLog

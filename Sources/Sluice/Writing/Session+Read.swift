@@ -19,8 +19,13 @@ extension Session {
   func prepareQuery(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement {
     if transaction == nil { try waitApplied() } else { try openTransaction() }
     let live = try live()
-    let statement = try prepareReading(sql, live)
-    if live.readsProjections { try waitProjected() }
+    var statement = try prepareReading(sql, live)
+    if live.readsProjections {
+      // Tables that are gone may have been found there: with the newest schema they are not.
+      try waitProjected()
+      do { try live.refreshProjections() } catch { throw StoreError(error) }
+      statement = try prepareReading(sql, live)
+    }
     if live.scope.isIndexable, let mirrored = try prepareOnMirrors(sql) { return mirrored }
     return statement
   }
@@ -45,7 +50,9 @@ extension Session {
   private func prepareOnMirrors(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement? {
     guard readsMirrors, transaction == nil, isMirrored else { return nil }
     do {
-      let statement = try queryConnection().prepare(sql)
+      let connection = try queryConnection()
+      try connection.refreshSchema()
+      let statement = try connection.prepare(sql)
       guard statement.isReadOnly else { return nil }
       try bindParameters(of: statement)
       return statement
@@ -96,7 +103,9 @@ extension Session {
 
   private func run(_ sql: String) throws(StoreError) -> Outcome {
     do {
-      let statement = try queryConnection().prepare(sql)
+      let connection = try queryConnection()
+      try connection.refreshSchema()
+      let statement = try connection.prepare(sql)
       guard statement.isReadOnly else {
         throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
       }
@@ -207,11 +216,20 @@ extension Session {
     queryPlan: Bool, _ statement: SluiceSQL.Statement, _ inner: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer
   ) throws(StoreError) -> Outcome {
     switch statement {
-    case .select: return try query(text)
-    case .insert(let header): return try explainInsert(header, inner)
+    case .select:
+      if queryPlan { return .rows(Rows(try prepareQuery(String(decoding: text, as: UTF8.self)))) }
+      return try explainQuery(String(decoding: inner, as: UTF8.self))
+    case .change(let change): return try explainChange(change, text)
+    case .insert(let header):
+      do throws(StoreError) { return try explainInsert(header, inner) } catch {
+        guard error.isEvaluated else { throw error }
+        let change: ChangeStatement
+        do { change = try parseInsertChange(inner) } catch { throw StoreError(error) }
+        return try explainChange(change, inner)
+      }
     default:
       throw StoreError(
-        .unsupported, "EXPLAIN is for SELECT and INSERT", isParse: true, sqliteCode: 1)
+        .unsupported, "EXPLAIN is for SELECT, INSERT, UPDATE and DELETE", isParse: true, sqliteCode: 1)
     }
   }
 

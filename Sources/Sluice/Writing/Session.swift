@@ -48,6 +48,8 @@ public final class Session {
   /// Values for the parameters of statements, by name with its first character (`:n`, `@n`, `$n`, `?1`). Others are
   /// NULL, as in SQLite.
   public var parameters: [String: Value] = [:]
+  /// Values for the parameters of the statement that is being run, by number.
+  var positional: [Value] = []
   /// Whether a query that has no help from a key may be answered from its table's mirror, when that is as far.
   package var readsMirrors = true
 
@@ -158,8 +160,12 @@ public final class Session {
   // MARK: Waiting
 
   /// Sends what is pending and waits until it has reached the acknowledgement level.
-  public func acknowledge() throws(StoreError) {
-    switch acknowledgement {
+  public func acknowledge() throws(StoreError) { try wait(for: acknowledgement) }
+
+  /// Sends what is pending and waits until it has reached a level: on the disk, readable, in projections.db. Nothing of
+  /// an open transaction.
+  public func wait(for level: AcknowledgementLevel) throws(StoreError) {
+    switch level {
     case .queued: try sendBatch()
     case .durable: try waitDurable()
     case .applied: try waitApplied()

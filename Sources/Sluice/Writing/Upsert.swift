@@ -1,6 +1,6 @@
-// INSERT … ON CONFLICT: SQLite's own upsert, run on one row at a time. A temporary table with the definition of the SQL
-// table holds the stored row of the new row's key, if there is one; the statement's clauses run on it as they stand, and
-// what the row has become goes into the transaction. (SQLite has no upsert on virtual tables.)
+// INSERT … ON CONFLICT: SQLite's own upsert, run on one row at a time. A temporary table with the definition of the
+// SQL table holds the stored row of the new row's key, if there is one; the statement's clauses run on it as they
+// stand, and what the row has become goes into the transaction. (SQLite has no upsert on virtual tables.)
 // Unsafe by nature: named in the tidy test.
 import SluiceLog
 import SluiceSQL

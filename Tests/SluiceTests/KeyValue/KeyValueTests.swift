@@ -234,7 +234,7 @@ import Testing
     var raw = try store.makeKeyValueSession()
     var session = try store.makeSession()
     try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
-    try session.run("SELECT 1")
+    try session.wait(for: .projected)
     let checkpoint = store.core.projector.file.checkpoint
     for index in 0..<100 {
       try raw.put(bytes("k\(index)"), bytes("v"))
