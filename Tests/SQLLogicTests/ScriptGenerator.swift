@@ -289,7 +289,7 @@ struct ScriptGenerator {
     let keys = table.keys.map(\.name).joined(separator: ", ")
     let action = pick([
       "NOTHING", "UPDATE SET \(other.name) = excluded.\(other.name)",
-      "UPDATE SET \(other.name) = \(other.name) || excluded.\(other.name) WHERE \(condition(names(table), depth: 0))",
+      "UPDATE SET \(other.name) = \(other.name) || '+' WHERE \(condition(names(table), depth: 0))",
     ])
     add(
       "INSERT INTO \(table.name) VALUES\(rows(table, table.columns, count: 1 + random.below(3))) "
@@ -363,7 +363,9 @@ extension ScriptGenerator {
         "SELECT \(list) FROM \(table.name)\(text) ORDER BY \(order.joined(separator: ", "))\(limit)",
         isOrdered: isDistinctOrder(table))
     } else {
-      addQuery("SELECT \(distinct)\(list) FROM \(table.name)\(text)")
+      // Of values that are equal and look different, DISTINCT keeps whichever comes first.
+      let seen = distinct == "DISTINCT " ? "quote(\(expression(columns))), quote(\(pick(columns)))" : list
+      addQuery("SELECT \(distinct)\(seen) FROM \(table.name)\(text)")
     }
   }
 
@@ -403,7 +405,8 @@ extension ScriptGenerator {
     let columns = names(table)
     let group = pick(columns)
     let values = pick([
-      "count(*)", "count(DISTINCT \(pick(columns)))", "max(\(pick(columns))), min(\(pick(columns)))",
+      "count(*)", "count(DISTINCT \(pick(columns)))",
+      "CAST(max(\(pick(columns))) AS REAL), CAST(min(\(pick(columns))) AS REAL)",
       "count(\(pick(columns)))",
     ])
     switch random.below(5) {
@@ -411,7 +414,7 @@ extension ScriptGenerator {
     case 1: addQuery("SELECT \(values) FROM \(table.name) WHERE \(condition(columns))")
     case 2:
       addQuery("SELECT typeof(\(group)), count(*) FROM \(table.name) GROUP BY 1 HAVING count(*) > \(random.below(3))")
-    case 3: addQuery("SELECT max(\(group)) FROM \(table.name) WHERE \(condition(columns, depth: 0))")
+    case 3: addQuery("SELECT CAST(max(\(group)) AS REAL) FROM \(table.name) WHERE \(condition(columns, depth: 0))")
     default:
       addQuery(
         "SELECT quote(\(group)), \(values) FROM \(table.name) GROUP BY quote(\(group)) "
