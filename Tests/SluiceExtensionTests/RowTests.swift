@@ -100,7 +100,7 @@ struct RowTests {
         """)
     #expect(
       answer == """
-        0 [(20,)]
+        0 [(19,)]
         [(99, 'none', 2)]
         two INSERTs into t are under way with different columns
         (1, 'unsafe use of virtual table "t"')

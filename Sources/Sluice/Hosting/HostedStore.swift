@@ -134,12 +134,7 @@ package final class HostedStore {
     try confirm(table)
   }
 
-  @inline(__always)
   private func confirm(_ table: HostedTable) throws(StoreError) {
-    if catalog.version != table.confirmedVersion || session == nil { try confirmSlowly(table) }
-  }
-
-  private func confirmSlowly(_ table: HostedTable) throws(StoreError) {
     let current = catalog.tablesByID[table.table.id]
     guard let current, current === table.table || current.definition == table.table.definition else {
       throw StoreError(
@@ -293,15 +288,13 @@ package final class HostedStore {
   ) throws(StoreError) -> Int64 {
     guard let session else { throw heldError }
     try check()
-    try confirm(table)
+    if session.catalog.version != table.confirmedVersion { try confirm(table) }
     joining = nil
     scope.renew()
     // Whatever else the statement asks for, SQLite does it: it hears of the row that is in the way.
     let action: ConflictAction = action == .replace ? .replace : .abort
     guard case .insert(let rowid, let values) = change else { return try session.apply(change, to: table, action) }
-    let plan =
-      table.hasDefaults && table.lacksDefault(values)
-      ? try table.planOfRunningInsert(OrAction(action), session) : try session.insertPlan(table, OrAction(action))
+    let plan = try table.insertPlan(for: values, action == .replace ? .replace : .abort, session)
     return try session.insert(values, rowid: rowid, by: plan, into: table)
   }
 }

@@ -18,6 +18,9 @@ final class HostedTable: LiveTable {
   /// Version of the catalog in which the table was last seen to be as it is here.
   var confirmedVersion: UInt64
   private let defaultColumns: [Int]
+  private let hasDefaults: Bool
+  /// The plan used last for rows in which all columns count.
+  private var allColumns: InsertPlan?
   /// The INSERT that was looked at last.
   private var lastText: [UInt8] = []
   private var lastColumns: [String]?
@@ -82,16 +85,26 @@ final class HostedTable: LiveTable {
 
   // MARK: Defaults
 
-  let hasDefaults: Bool
+  /// The plan for a row that the host inserts.
+  @inline(__always)
+  func insertPlan(
+    for values: Arguments, _ action: OrAction, _ session: Session
+  ) throws(StoreError) -> InsertPlan {
+    if hasDefaults, lacksDefault(values) { return try planOfRunningInsert(action, session) }
+    if let allColumns, allColumns.orAction == action { return allColumns }
+    let plan = try session.insertPlan(self, action)
+    allColumns = plan
+    return plan
+  }
 
   /// Whether a column that has a default got NULL.
-  func lacksDefault(_ values: Arguments) -> Bool {
+  private func lacksDefault(_ values: Arguments) -> Bool {
     for column in defaultColumns where values.type(column) == .null { return true }
     return false
   }
 
   /// The plan for the INSERT that the host is running.
-  func planOfRunningInsert(_ action: OrAction, _ session: Session) throws(StoreError) -> InsertPlan {
+  private func planOfRunningInsert(_ action: OrAction, _ session: Session) throws(StoreError) -> InsertPlan {
     var count = 0
     var isKnown = true
     store.host.forEachRunningWrite { text in
