@@ -7,7 +7,9 @@ import SluiceSystem
 
 final class LiveCursor: VirtualCursor {
   private let table: LiveTable
-  @exclusivity(unchecked) private var rows = MergeIterator()
+  /// Made by the first walk: a point read needs none.
+  private lazy var rows = MergeIterator()
+  private var hasWalked = false
   @exclusivity(unchecked) private var needed: UInt64 = 0
   /// The row of a point read, in memory of its own.
   private var pointRow = ByteBuffer(capacity: 256)
@@ -35,7 +37,7 @@ final class LiveCursor: VirtualCursor {
   override func start(_ scan: Scan) throws(SQLiteError) -> Bool {
     let plan = table.scope.plan(scan.plan)
     needed = scan.neededColumns
-    rows.close()
+    if hasWalked { rows.close() }
     isPoint = false
     listed = []
     let view: LiveView
@@ -142,6 +144,7 @@ final class LiveCursor: VirtualCursor {
         upper.removeAll()
         upper.append(key)
         upper.advanceToSuccessor()
+        hasWalked = true
         rows.open(view.snapshots, lower: lower.bytes, upper: upper.bytes, isForward: true, overlay: view.overlay)
         if try advance() { return true }
       }
@@ -261,6 +264,7 @@ final class LiveCursor: VirtualCursor {
     // Everything that begins with the bytes so far, or up to a bound that is left out.
     if !hasUpper || plan.upper == .inclusive { upper.advanceToSuccessor() }
     let snapshots = try shard(plan, arguments).map { [view.snapshots[$0]] } ?? view.snapshots
+    hasWalked = true
     rows.open(
       snapshots, lower: lower.bytes, upper: upper.bytes, isForward: !plan.isDescending, overlay: view.overlay)
     return try advance()

@@ -63,8 +63,8 @@ extension Session {
     result.append(
       Line(
         table: table.name, source: "log", shards: allShards,
-        access: "\(verb): each row goes to the shard of \(placing.isEmpty ? "its position" : placing), "
-          + "and holds if no other session has changed it", lag: "0"))
+        access: "\(verb): each row to the shard of \(placing.isEmpty ? "its position" : placing), "
+          + (isInsert ? "if its key is free" : "if no other session changes it"), lag: "0"))
     return answer(result)
   }
 

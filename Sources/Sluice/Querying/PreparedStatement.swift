@@ -57,7 +57,7 @@ public final class PreparedStatement {
     } catch { throw StoreError(error) }
     if connection?.readsProjections == true { try session.waitProjected() }
     let rows = Rows(statement)
-    session.openRows = rows
+    session.hand(out: rows)
     return .rows(rows)
   }
 

@@ -21,6 +21,8 @@ public final class Rows {
   private var index = -1
   private var isEnded = false
   private var scratch = ByteBuffer()
+  /// Kept until the rows end: they are read through it.
+  private var session: Session?
   /// How SQLite writes a real.
   private let realText: (Double) -> [UInt8]
   /// Names of the result columns.
@@ -40,9 +42,13 @@ public final class Rows {
     columnNames = columns
   }
 
+  /// Keeps the session alive that the rows belong to.
+  func keep(_ session: Session) { self.session = session }
+
   /// Ends the statement: no further row comes.
   func end() {
     isEnded = true
+    session = nil
     if case .statement(let statement) = source { statement.reset() }
   }
 

@@ -18,7 +18,7 @@ extension Session {
       endRows()
       currentLine = line
       let outcome = try run(statement, text, line: line)
-      if case .rows(let rows) = outcome { openRows = rows }
+      if case .rows(let rows) = outcome { hand(out: rows) }
       return outcome
     } catch { throw error.at(line: line) }
   }

@@ -273,6 +273,12 @@ public final class Session {
     }
   }
 
+  /// Takes note of a result that is handed out.
+  func hand(out rows: Rows) {
+    rows.keep(self)
+    openRows = rows
+  }
+
   /// Ends the statement of the last result: its rows are computed as they are taken, and now nobody takes them.
   func endRows() {
     openRows?.end()
