@@ -47,7 +47,8 @@ let package = Package(
       ],
       swiftSettings: hot),
     .target(
-      name: "SluiceExtension", dependencies: ["SluiceSQLite", "CSQLite"], exclude: ["exports.map"],
+      name: "SluiceExtension", dependencies: ["Sluice", "SluiceSQLite", "SluiceSystem", "CSQLite"],
+      exclude: ["exports.map"],
       swiftSettings: hot,
       linkerSettings: [
         .unsafeFlags([
@@ -78,6 +79,7 @@ let package = Package(
     .testTarget(name: "DataTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "ShellTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "SQLLogicTests", dependencies: ["SluiceTesting"], exclude: ["Cases"]),
+    .testTarget(name: "SluiceExtensionTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(
       name: "TidyTests", dependencies: ["SluiceTesting"],
       exclude: ["unsafe-files.txt", "unchecked-sendable.txt"]),

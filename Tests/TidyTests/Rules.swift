@@ -10,7 +10,7 @@ let arrows: [String: Set<String>] = [
   "SluiceSQLite": ["SluiceSystem", "CSQLite"],
   "Sluice": ["SluiceSQL", "SluiceLSM", "SluiceLog", "SluiceSQLite", "SluiceSystem"],
   "SluiceShell": ["Sluice", "CReadline", "ArgumentParser", "Glibc", "Foundation"],
-  "SluiceExtension": ["Sluice", "SluiceSQLite", "CSQLite", "Glibc"],
+  "SluiceExtension": ["Sluice", "SluiceSQLite", "SluiceSystem", "CSQLite", "Glibc"],
   "SluiceBench": ["Sluice", "SluiceSQLite", "SluiceSystem", "CRocksDB", "ArgumentParser", "Glibc"],
   "SluiceTesting": ["Sluice", "SluiceSystem", "Glibc", "Foundation"],
 ]

@@ -88,6 +88,9 @@ SX int sx_step(sqlite3_stmt *statement) { return sx_api->step(statement); }
 SX int sx_reset(sqlite3_stmt *statement) { return sx_api->reset(statement); }
 SX int sx_finalize(sqlite3_stmt *statement) { return sx_api->finalize(statement); }
 SX int sx_clear_bindings(sqlite3_stmt *statement) { return sx_api->clear_bindings(statement); }
+/* The statement behind `statement` of the connection's, in no order to rely on; NULL gives the first one. */
+SX sqlite3_stmt *sx_next_stmt(sqlite3 *db, sqlite3_stmt *statement) { return sx_api->next_stmt(db, statement); }
+SX int sx_stmt_busy(sqlite3_stmt *statement) { return sx_api->stmt_busy(statement); }
 SX const char *sx_sql(sqlite3_stmt *statement) { return sx_api->sql(statement); }
 SX int sx_stmt_readonly(sqlite3_stmt *statement) { return sx_api->stmt_readonly(statement); }
 SX int sx_stmt_isexplain(sqlite3_stmt *statement) { return sx_api->stmt_isexplain(statement); }

@@ -6,16 +6,16 @@ import SluiceSQLite
 import SluiceSystem
 
 /// One table of a connection.
-final class LiveTable: WritableTable {
-  let table: SQLTable
-  let scope: LiveScope
-  let decoder: RowDecoder
+class LiveTable: WritableTable {
+  final let table: SQLTable
+  final let scope: LiveScope
+  final let decoder: RowDecoder
   /// Whether the table's mirror has indexes.
-  var hasIndexes = false
+  final var hasIndexes = false
   /// The plans chosen so far, with the numbers by which prepared statements name them.
-  private var numbers: [KeyPlan: Int32] = [:]
+  private final var numbers: [KeyPlan: Int32] = [:]
   /// How rows are encoded, by what happens to those that are in the way.
-  var insertPlans: [OrAction: InsertPlan] = [:]
+  final var insertPlans: [OrAction: InsertPlan] = [:]
 
   init(_ table: SQLTable, scope: LiveScope) {
     self.table = table
@@ -56,7 +56,18 @@ final class LiveTable: WritableTable {
 extension SQLiteError {
   /// An error of the store, as a host of its tables hears it.
   init(_ error: StoreError) {
-    self.init(code: error.sqliteCode ?? 1, message: error.message)
+    self.init(code: SQLiteError.extended(error), message: error.message)
+  }
+
+  /// The extended result code: SQLite tells its constraints apart by it (https://sqlite.org/rescode.html).
+  private static func extended(_ error: StoreError) -> Int32 {
+    guard let code = error.sqliteCode else { return 1 }
+    if code == 19 {
+      if error.message.hasPrefix("UNIQUE ") { return 19 | 6 << 8 }
+      if error.message.hasPrefix("NOT NULL ") { return 19 | 5 << 8 }
+      if error.message.hasPrefix("CHECK ") { return 19 | 1 << 8 }
+    }
+    return code
   }
 }
 

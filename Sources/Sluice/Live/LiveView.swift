@@ -39,6 +39,9 @@ final class LiveScope {
 
   func cursorClosed() { openCursors -= 1 }
 
+  /// Whether no table is open: the next one opened is a new statement's.
+  var isIdle: Bool { openCursors == 0 }
+
   /// Runs `body`, in which all reads see the rows as of now, whatever it writes and however late they begin.
   func holding<R>(_ body: () throws(StoreError) -> R) throws(StoreError) -> R {
     cursorOpened()

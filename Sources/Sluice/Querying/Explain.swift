@@ -124,11 +124,11 @@ extension KeyPlan {
     }
     if !shardArguments.isEmpty, !isPoint {
       let placing = table.placingColumns.map { table.definition.columns[$0].name }
-      parts += placing.filter { name in !parts.contains("\(name) = ?") }.map { "shard of \($0) = ?" }
+      parts += placing.filter { name in !parts.contains("\(name) = ?") }.map { "\($0) = ?" }
     }
     var rows = "a range of keys: "
     if isPoint { rows = hasList ? "rows by their keys: " : "one row by its key: " }
-    if isFullScan { rows = parts.isEmpty ? "all rows" : "all rows: " }
+    if isFullScan { rows = parts.isEmpty ? "all rows" : "all rows of the shard of " }
     return rows + parts.joined(separator: " AND ") + (isPoint ? "" : ", in \(isDescending ? "falling" : "key") order")
   }
 }

@@ -48,7 +48,8 @@ struct FollowedStore {
   /// What a reader sees.
   var view: StoreView {
     StoreView(
-      position: position, catalog: resolver.catalog, snapshots: engines.map { $0.snapshot(at: position) })
+      position: position, catalog: resolver.catalog, snapshots: engines.map { $0.snapshot(at: position) },
+      router: Router(identity))
   }
 
   private var heldBytes: Int { batchBytes + engines.reduce(0) { $0 + $1.memtableBytes } }

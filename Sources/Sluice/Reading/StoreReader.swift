@@ -24,6 +24,7 @@ struct StoreView: Sendable {
   let catalog: Catalog
   /// All shards at `position`, by number.
   let snapshots: [Snapshot]
+  let router: Router
 }
 
 /// Reads a store that this process does not write. Any thread.

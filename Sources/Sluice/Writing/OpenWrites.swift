@@ -8,6 +8,9 @@
 // A table without primary key is keyed by position, which a row gets at COMMIT. Until then its key is a provisional
 // position above all real ones; a row that is changed again before COMMIT is written once, in its first place.
 //
+// A command whose key stands above all keys before it, as in a load in key order, is looked for by nobody until some
+// key does not: until then it is not in the index, which costs a cache miss for each.
+//
 // The batch's memory never moves: its address space is reserved at once, and the system gives pages as they are
 // touched. So walks may point into it while more is written. Unsafe by nature: named in the tidy test.
 import SluiceLSM
@@ -25,6 +28,10 @@ final class OpenWrites {
   private(set) var snapshots: [Snapshot]
   private var builder: BatchBuilder
   private var index = WriteIndex()
+  /// Bytes of the batch's body whose commands are in the index. Those behind have keys above all before them, rising.
+  private var indexedSize = 0
+  /// No key is above this one. What was rolled back counts.
+  private var topKey = ByteBuffer(capacity: 64)
   private var ordered = OrderedWrites()
   private var nextProvisional = OpenWrites.firstProvisional
   /// Whether a row with a provisional key was written twice.
@@ -32,6 +39,8 @@ final class OpenWrites {
   private var scratch = LookupScratch()
   /// Highest stored key of each SQL table by shard, once it was asked for: most new rows stand above.
   private var highest: [UInt32: [[UInt8]?]] = [:]
+  /// The entry of `highest` that was asked for last.
+  private var lastHighest: (table: UInt32, keys: [[UInt8]?])?
 
   /// One write, to be taken back.
   private struct Undo {
@@ -58,8 +67,11 @@ final class OpenWrites {
     undo.removeAll(keepingCapacity: true)
     hasRewritten = false
     index.clear(expecting: 0)
+    indexedSize = 0
+    topKey.removeAll()
     ordered.removeAll()
     highest = [:]
+    lastHighest = nil
     nextProvisional = Self.firstProvisional
     self.snapshots = snapshots
     return true
@@ -73,23 +85,24 @@ final class OpenWrites {
   struct Mark {
     fileprivate let builder: BatchBuilder.Mark
     fileprivate let commandCount: Int
-    fileprivate let undoCount: Int
+    fileprivate let bodySize: Int
     fileprivate let hasRewritten: Bool
   }
 
   func mark() -> Mark {
     Mark(
-      builder: builder.mark(), commandCount: builder.commandCount, undoCount: undo.count, hasRewritten: hasRewritten)
+      builder: builder.mark(), commandCount: builder.commandCount, bodySize: bodySize, hasRewritten: hasRewritten)
   }
 
   /// Forgets what was written since `mark`.
   func rollback(to mark: Mark) {
     guard builder.commandCount > mark.commandCount else { return }
-    while undo.count > mark.undoCount {
-      let last = undo.removeLast()
+    while let last = undo.last, last.offset >= mark.bodySize {
+      undo.removeLast()
       index.takeBack(hash: last.hash, offset: last.offset, previous: last.previous)
     }
     builder.rollback(to: mark.builder)
+    indexedSize = min(indexedSize, mark.bodySize)
     hasRewritten = mark.hasRewritten
     ordered.removeAll()
   }
@@ -132,7 +145,8 @@ final class OpenWrites {
 
   /// The transaction's own newest command on a key.
   func own(_ key: UnsafeRawBufferPointer) -> Command? {
-    guard index.count > 0 else { return nil }
+    if builder.isEmpty || isAboveOwn(key) { return nil }
+    indexAll()
     let offset = index.find(key, hash: hash(key), in: builder.body)
     guard offset >= 0 else { return nil }
     var reader = CommandReader(body: builder.body, offset: offset)
@@ -157,15 +171,20 @@ final class OpenWrites {
   /// Whether a key stands above all stored ones of its SQL table in its shard.
   private func isAboveAll(_ key: UnsafeRawBufferPointer, _ shard: Int) throws(EngineError) -> Bool {
     let table = UInt32(bigEndian: key.loadUnaligned(as: UInt32.self))
-    if highest[table] == nil {
-      let prefix = [UInt8](key[..<4])
-      highest[table] = try snapshots.map { snapshot throws(EngineError) -> [UInt8]? in
-        let last = snapshot.iterator(prefix: prefix, isForward: false)
-        return try last.next() ? [UInt8](last.current.key) : nil
-      }
-    }
-    guard let last = highest[table]?[shard] else { return true }
+    if lastHighest?.table != table { lastHighest = (table, try highestKeys(table, key)) }
+    guard let last = lastHighest?.keys[shard] else { return true }
     return last.withUnsafeBytes { compareBytes(key, $0) > 0 }
+  }
+
+  private func highestKeys(_ table: UInt32, _ key: UnsafeRawBufferPointer) throws(EngineError) -> [[UInt8]?] {
+    if let known = highest[table] { return known }
+    let prefix = [UInt8](key[..<4])
+    let keys = try snapshots.map { snapshot throws(EngineError) -> [UInt8]? in
+      let last = snapshot.iterator(prefix: prefix, isForward: false)
+      return try last.next() ? [UInt8](last.current.key) : nil
+    }
+    highest[table] = keys
+    return keys
   }
 
   /// The rows written so far, in key order; nil when there are none. It stays as it is while somebody holds it.
@@ -253,9 +272,36 @@ final class OpenWrites {
 
   private var bodySize: Int { builder.body.count }
 
+  @inline(__always)
+  private func isAboveOwn(_ key: UnsafeRawBufferPointer) -> Bool { compareBytes(key, topKey.bytes) > 0 }
+
+  /// Takes note of the command at `offset`, the last one.
   private func note(_ key: UnsafeRawBufferPointer, _ offset: Int) {
-    let hash = hash(key)
-    undo.append(Undo(hash: hash, offset: offset, previous: index.set(hash: hash, offset: offset, in: builder.body)))
+    if isAboveOwn(key) {
+      topKey.removeAll()
+      topKey.append(key)
+      return
+    }
+    indexAll()
+  }
+
+  /// Brings all commands into the index.
+  @inline(__always)
+  private func indexAll() { if indexedSize < bodySize { indexRest() } }
+
+  @inline(never)
+  private func indexRest() {
+    let body = builder.body
+    while indexedSize < body.count {
+      var reader = CommandReader(body: body, offset: indexedSize)
+      guard let command = reader.next() else { preconditionFailure("a command that was just written") }
+      if command.kind != .catalog {
+        let hash = hash(command.key)
+        let previous = index.set(hash: hash, offset: indexedSize, in: body)
+        undo.append(Undo(hash: hash, offset: indexedSize, previous: previous))
+      }
+      indexedSize = reader.offset
+    }
   }
 
   private func checkRoom(_ keySize: Int, _ rowSize: Int) throws(StoreError) {

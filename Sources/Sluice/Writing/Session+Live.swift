@@ -27,7 +27,8 @@ extension Session: LiveSource {
     case .delete(let rowid):
       try delete(rowid, from: table, writes)
       return rowid
-    case .insert(let rowid, let values): return try insert(values, rowid: rowid, into: table, OrAction(action))
+    case .insert(let rowid, let values):
+      return try insert(values, rowid: rowid, by: try insertPlan(table, OrAction(action)), into: table)
     case .update(let rowid, let newRowid, let values):
       return try update(values, rowid: rowid, newRowid: newRowid, in: table, OrAction(action), writes)
     }
@@ -52,12 +53,18 @@ extension Session: LiveSource {
 
   // MARK: INSERT
 
-  private func insert(
-    _ values: Arguments, rowid: Int64?, into table: LiveTable, _ action: OrAction
+  /// `values` has one for each column of the table; those of columns that the plan does not name are not looked at.
+  /// Returns the row's INTEGER PRIMARY KEY, or in other tables that of the session's last row that has one.
+  func insert(
+    _ values: Arguments, rowid: Int64?, by plan: InsertPlan, into table: LiveTable
   ) throws(StoreError) -> Int64 {
-    let plan = try insertPlan(table, action)
-    row.begin(plan.shape)
-    try put(values, table)
+    let shape = plan.shape
+    row.begin(shape)
+    for position in 0..<shape.valueCount {
+      let column = shape.targets[position]
+      if column < 0 { continue }
+      try row.put(values.cell(column), at: column, shape.affinities[position], evaluator)
+    }
     if let rowid {
       guard plan.rowidColumn >= 0 else { throw noRowid(table) }
       if row.cell(column: plan.rowidColumn).isNull { row.set(column: plan.rowidColumn, .integer(rowid)) }
@@ -79,7 +86,7 @@ extension Session: LiveSource {
       sqliteCode: 1)
   }
 
-  private func insertPlan(_ table: LiveTable, _ action: OrAction) throws(StoreError) -> InsertPlan {
+  func insertPlan(_ table: LiveTable, _ action: OrAction) throws(StoreError) -> InsertPlan {
     if let plan = table.insertPlans[action] { return plan }
     let plan: InsertPlan
     do { plan = try InsertPlan(orAction: action, columns: nil, prefix: [], table: table.table) } catch {

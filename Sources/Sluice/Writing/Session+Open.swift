@@ -70,11 +70,11 @@ extension Session {
   }
 
   /// The highest keys given out, to be given again when what took them is undone.
-  private func takeCounters() -> [(counter: KeyCounter, key: Int64)] {
+  func takeCounters() -> [(counter: KeyCounter, key: Int64)] {
     catalog.tables.values.filter(\.definition.isRowidAlias).map { ($0.highestKey, $0.highestKey.current) }
   }
 
-  private func restore(_ counters: [(counter: KeyCounter, key: Int64)]) {
+  func restore(_ counters: [(counter: KeyCounter, key: Int64)]) {
     for (counter, key) in counters { takeBack(counter, to: key) }
   }
 

@@ -97,7 +97,7 @@ private struct PlannedWriter {
     let path = scratch.file("shop")
     let store = try Store.open(path: path, options: options)
     let readerOptions = options
-    let plan = Monitor<[UInt64: Sums]>([:])
+    let plan = Monitor<[UInt64: Sums]>([0: Sums()])
     let reader = try StoreReader.open(path: path, options: readerOptions)
     let isDone = Monitor(false)
     let failures = Monitor<[String]>([])
