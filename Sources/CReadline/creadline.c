@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +20,20 @@
 
 static volatile sig_atomic_t interrupts;
 static int watching;
+// Posted once for each interrupt: what a signal handler may do to wake a thread.
+static sem_t interrupted;
 
 static void count_interrupt(int signal_number) {
   (void)signal_number;
   if (interrupts >= 2) _exit(1);
   interrupts++;
+  int code = errno;
+  sem_post(&interrupted);
+  errno = code;
 }
 
 void creadline_watch_interrupts(void) {
+  sem_init(&interrupted, 0, 0);
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = count_interrupt;
@@ -37,6 +45,31 @@ void creadline_watch_interrupts(void) {
   sigaddset(&interrupt, SIGINT);
   sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
   watching = 1;
+}
+
+static void (*on_interrupt)(void *context);
+static void *on_interrupt_context;
+
+static void *tell_interrupts(void *unused) {
+  (void)unused;
+  for (;;) {
+    if (sem_wait(&interrupted) == 0) on_interrupt(on_interrupt_context);
+  }
+  return NULL;
+}
+
+int creadline_tell_interrupts(void (*callback)(void *context), void *context) {
+  on_interrupt = callback;
+  on_interrupt_context = context;
+  // The thread takes no signals: the key reader waits for them.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  int code = pthread_create(&thread, NULL, tell_interrupts, NULL);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (code == 0) pthread_detach(thread);
+  return code;
 }
 
 int creadline_interrupted(void) { return interrupts != 0; }

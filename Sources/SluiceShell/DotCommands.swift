@@ -3,8 +3,8 @@ import Sluice
 
 /// The commands, in the order in which sqlite3 tries abbreviations.
 enum DotCommand: String, CaseIterable {
-  case bail, echo, exit, headers, help, mode, nullvalue, output, once, print, quit, read, schema, separator, show,
-    tables, timer, version, width
+  case bail, changes, echo, exit, headers, help, mode, nullvalue, output, once, parameter, print, quit, read, schema
+  case separator, show, tables, timer, version, width
 
   /// What a command left behind.
   enum Outcome {
@@ -22,7 +22,7 @@ enum DotCommand: String, CaseIterable {
 
   private var leastLength: Int {
     switch self {
-    case .bail, .print, .read: 3
+    case .bail, .changes, .parameter, .print, .read: 3
     case .exit, .once, .separator, .show, .tables: 2
     case .timer: 5
     default: 1
@@ -33,6 +33,7 @@ enum DotCommand: String, CaseIterable {
   var help: (usage: String, text: String) {
     switch self {
     case .bail: (".bail on|off", "Stop after hitting an error.  Default OFF")
+    case .changes: (".changes on|off", "Show number of rows changed by SQL")
     case .echo: (".echo on|off", "Turn command echo on or off")
     case .exit: (".exit ?CODE?", "Exit this program with return-code CODE")
     case .headers: (".headers on|off", "Turn display of headers on or off")
@@ -41,6 +42,7 @@ enum DotCommand: String, CaseIterable {
     case .nullvalue: (".nullvalue STRING", "Use STRING in place of NULL values")
     case .output: (".output ?FILE?", "Send output to FILE or stdout if FILE is omitted")
     case .once: (".once FILE", "Output for the next SQL command only to FILE")
+    case .parameter: (".parameter CMD ...", "Manage SQL parameter bindings")
     case .print: (".print STRING...", "Print literal STRING")
     case .quit: (".quit", "Exit this program")
     case .read: (".read FILE", "Read input from FILE")
@@ -65,12 +67,13 @@ extension Shell {
     }
     let arguments = Array(words.dropFirst())
     switch command {
-    case .bail, .echo, .timer, .headers: return setSwitch(command, arguments)
+    case .bail, .changes, .echo, .timer, .headers: return setSwitch(command, arguments)
     case .exit, .quit: return leave(command, arguments)
     case .help: return showHelp(arguments)
     case .mode: return setMode(arguments)
     case .nullvalue, .separator, .width: return setLayout(command, arguments)
     case .output, .once: return redirect(command, arguments)
+    case .parameter: return setParameter(arguments)
     case .print: return say(arguments.joined(separator: " ") + "\n")
     case .read: return read(arguments)
     case .schema: return showSchema(arguments)
@@ -95,6 +98,7 @@ extension Shell {
     let isOn = truth(arguments[0])
     switch command {
     case .bail: settings.stopsAtFirstError = isOn
+    case .changes: settings.showsChanges = isOn
     case .echo: settings.echoes = isOn
     case .timer: settings.showsTimer = isOn
     default:
@@ -121,7 +125,7 @@ extension Shell {
     return .leave
   }
 
-  private func showHelp(_ arguments: [String]) -> DotCommand.Outcome {
+  func showHelp(_ arguments: [String]) -> DotCommand.Outcome {
     let pattern = arguments.first?.drop { $0 == "." } ?? ""
     let found = DotCommand.allCases.filter { $0.rawValue.hasPrefix(pattern.lowercased()) }
     guard !found.isEmpty else { return say("Nothing matches '\(pattern)'\n") }
@@ -129,6 +133,7 @@ extension Shell {
       let (usage, text) = command.help
       _ = say(usage + String(repeating: " ", count: max(1, 25 - usage.utf8.count)) + text + "\n")
     }
+    if pattern == "parameter" { _ = say(Self.parameterHelp) }
     if pattern == "mode" {
       _ = say("   MODE is one of: \(OutputMode.allCases.map(\.rawValue).joined(separator: " "))\n")
       _ = say("   OPTIONS, for columnar modes: --wrap N, --wordwrap on|off, --ww\n")

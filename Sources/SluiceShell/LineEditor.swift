@@ -21,7 +21,6 @@ final class LineEditor {
         for: String(cString: text), in: String(cString: line), at: Int(start), to: Int(end))
       return candidates.flatMap { strdup($0.joined(separator: "\n")) }
     }
-    creadline_watch_interrupts()
     if let historyPath { _ = creadline_load(historyPath) }
   }
 

@@ -2,6 +2,7 @@
 // Linear in the size of the input: a byte is moved only with the statement that it belongs to, and looked at once for
 // the statement's end. Memory: one block, or the largest statement.
 // Unsafe by nature: named in the tidy test.
+import CReadline
 import Glibc
 import Sluice
 
@@ -201,12 +202,12 @@ final class ScriptInput {
         if takeBlock(heldCount + count) { return true }
         continue
       }
-      if count < 0, errno == EINTR { continue }
+      if count < 0, errno == EINTR, creadline_interrupted() == 0 { continue }
       if count < 0, errno == EAGAIN {
         _ = hasInput(timeoutMilliseconds: -1)
         continue
       }
-      failure = count < 0 ? errno : 0
+      failure = count < 0 && errno != EINTR ? errno : 0
       isAtEnd = true
       end += heldCount
       return heldCount > 0

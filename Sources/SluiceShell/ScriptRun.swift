@@ -55,7 +55,7 @@ extension Shell {
     defer { nesting -= 1 }
     let before = errorCount
     let stopsAtError = { [unowned self] in settings.stopsAtFirstError || source == .argument }
-    reading: while !isStopping, errorCount == before || !stopsAtError() {
+    reading: while !isLeft, errorCount == before || !stopsAtError() {
       switch input.next() {
       case .end: break reading
       case .statement: step(input, from: source)
@@ -71,9 +71,16 @@ extension Shell {
         }
       }
     }
+    if isInterrupted, errorCount == before { complain("interrupted") }
     settle(source, isLeaving: nesting == 1 && settings.leavesAtOnce)
     if input.failure != 0 { complain("cannot read the script: \(String(cString: strerror(input.failure)))") }
     return errorCount == before
+  }
+
+  /// Whether nothing further of a script is to be run: a Ctrl-C ends it.
+  private var isLeft: Bool {
+    noticeInterrupt()
+    return isStopping
   }
 
   /// Runs as many INSERTs as stand at the cursor, or the one statement there.
@@ -81,7 +88,7 @@ extension Shell {
     // With -bail each statement is confirmed before the next is looked at; inside a transaction there is nothing to
     // confirm until COMMIT.
     let isConfirmed = settings.stopsAtFirstError && !session.inTransaction
-    let isFast = source == .script && !isConfirmed && !settings.echoes && !settings.showsTimer
+    let isFast = source == .script && !isConfirmed && !settings.echoes && !settings.showsTimer && !settings.showsChanges
     if isFast, ingest(input) { return }
     let (size, hasRead) = input.statementSize()
     if isFast, hasRead, ingest(input) { return }

@@ -42,6 +42,8 @@ struct Settings {
   /// (`--no-drain`).
   var leavesAtOnce = false
   var echoes = false
+  /// Whether the numbers of changed rows are told behind each statement.
+  var showsChanges = false
   var showsTimer = false
 
   /// Separators and header that come with a mode named by `.mode`.

@@ -19,6 +19,8 @@ final class Shell {
   /// Whether the store cannot be used any more: going on would repeat one error for each statement.
   private var isUnusable = false
   private var lastFailure = ""
+  /// Whether a script was left at a Ctrl-C; at a terminal only the statement is.
+  private(set) var isInterrupted = false
 
   /// What is left to know when the shell is done.
   struct Summary {
@@ -38,7 +40,7 @@ final class Shell {
 
   /// Whether nothing further should be read: the reader of the results has gone, `.exit`, or a store out of use.
   var isStopping: Bool {
-    exitStatus != nil || isUnusable || console.isAbandoned || console.outputFailure != nil
+    exitStatus != nil || isInterrupted || isUnusable || console.isAbandoned || console.outputFailure != nil
   }
 
   var summary: Summary { Summary(errorCount: errorCount, exitStatus: exitStatus, lastFailure: lastFailure) }
@@ -53,7 +55,14 @@ final class Shell {
     if settings.echoes { echo(statement) }
     let feeds = statement.reduce(0) { $0 + ($1 == UInt8(ascii: "\n") ? 1 : 0) }
     let failure = perform(statement, line: line)
-    if failure != nil || source != .script || stopwatch != nil || settings.stopsAtFirstError { settle(source) }
+    if source == .terminal {
+      // What was pressed while the statement ran is not about the next line.
+      _ = creadline_take_interrupt()
+    }
+    let countBefore = errorCount
+    if failure != nil || settings.showsChanges || source != .script || stopwatch != nil || settings.stopsAtFirstError {
+      settle(source)
+    }
     if let failure {
       var fragment: [UInt8] = []
       if failure.isParse, let offset = failure.offset, offset >= 0, offset < size {
@@ -61,6 +70,10 @@ final class Shell {
         fragment = ErrorReport.fragment(of: near.text, offset: near.offset)
       }
       report(failure, from: source, line: line, fragment: fragment)
+    }
+    if settings.showsChanges, failure == nil, errorCount == countBefore {
+      let (changes, total) = (session.changeCount, session.totalChangeCount)
+      console.printing().write("changes: \(changes)   total_changes: \(total)\n")
     }
     if let stopwatch { console.printing().write(stopwatch.text) }
     if let sentence = console.endOnce() { complain(sentence) }
@@ -91,7 +104,12 @@ final class Shell {
       var printer = RowPrinter(settings: settings, output: output)
       try printer.print(rows, isStopped: isStopped)
     }
-    return creadline_take_interrupt() == 0 ? nil : StoreError(.invalid, "interrupted", sqliteCode: 9)
+    return creadline_interrupted() == 0 ? nil : StoreError(.invalid, "interrupted", sqliteCode: 9)
+  }
+
+  /// Looks between the statements of a script for a Ctrl-C, which ends it.
+  func noticeInterrupt() {
+    if creadline_interrupted() != 0 { isInterrupted = true }
   }
 
   private func echo(_ statement: UnsafeRawBufferPointer) {

@@ -20,7 +20,12 @@ extension Session {
   ) throws(StoreError) -> Int64 {
     let rows = MergeIterator(snapshots, lower: prefix, upper: successor(ofPrefix: prefix), overlay: overlay)
     var count: Int64 = 0
-    do { while try rows.next() { count += 1 } } catch { throw StoreError(error) }
+    do {
+      while try rows.next() {
+        count += 1
+        if count & 1023 == 0 { try interrupter.check() }
+      }
+    } catch { throw StoreError(converting: error) }
     return count
   }
 

@@ -31,6 +31,9 @@ final class Evaluator: ValueEvaluator {
     } catch { throw StoreError(error) }
   }
 
+  /// Lets `interrupter` end a long evaluation.
+  func interrupted(by interrupter: SessionInterrupter) { interrupter.add(connection) }
+
   func evaluate(_ expression: UnsafeRawBufferPointer, affinity: Affinity) throws(SQLError) -> Value {
     let text = String(decoding: expression, as: UTF8.self)
     let statement: SluiceSQLite.Statement
@@ -68,6 +71,16 @@ final class Evaluator: ValueEvaluator {
     try update.bind(1, value)
     try update.run()
     return try select.rows().first?.first ?? .null
+  }
+
+  /// A value as SQLite's literal of it.
+  func literal(_ value: Value) -> String {
+    do {
+      let statement = try connection.prepare("SELECT quote(?)")
+      try statement.bind(1, value)
+      if case .text(let bytes)? = try statement.rows().first?.first { return String(decoding: bytes, as: UTF8.self) }
+    } catch {}
+    return "NULL"
   }
 
   /// A real as SQLite's text of it.

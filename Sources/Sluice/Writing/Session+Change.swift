@@ -164,7 +164,7 @@ extension Session {
         try statement.bind(index, positional[index - 1])
         continue
       }
-      guard let name = statement.parameterName(index), let value = parameters[name] else { continue }
+      guard let value = parameters[statement.parameterName(index) ?? "?\(index)"] else { continue }
       try statement.bind(index, value)
     }
   }

@@ -16,11 +16,12 @@ extension Session {
       do { statement = try parseStatement(text) } catch { throw StoreError(error) }
       refreshCatalog()
       endRows()
+      interrupter.begin()
       currentLine = line
       let outcome = try run(statement, text, line: line)
       if case .rows(let rows) = outcome { hand(out: rows) }
       return outcome
-    } catch { throw error.at(line: line) }
+    } catch { throw interrupter.explain(error).at(line: line) }
   }
 
   /// The same for a statement in a string.

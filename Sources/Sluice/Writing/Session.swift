@@ -28,6 +28,8 @@ public final class Session {
   /// What the appender gave for the last item handed over.
   var ticket: UInt64 = 0
   private var reader: Connection?
+  /// Ends what this session is running, from any thread.
+  public let interrupter = SessionInterrupter()
   /// The connection over live tables, once a statement needed it.
   var liveConnection: LiveConnection?
   /// What the open transaction has written, once it reads or SQLite evaluates for it; or one changing statement.
@@ -90,6 +92,7 @@ public final class Session {
     emptyMark = builder.mark()
     evaluator = try Evaluator(lastRowid: lastRowid)
     id = store.pipeline.openSession()
+    evaluator.interrupted(by: interrupter)
   }
 
   deinit {
@@ -208,6 +211,11 @@ public final class Session {
       defer { progress.sessions[id]?.rejections = [] }
       return progress.sessions[id]?.rejections ?? []
     }
+    // The last statement has changed nothing, if it was rejected.
+    if rejections.contains(where: { $0.line == currentLine }) {
+      totalChangeCount -= changeCount
+      changeCount = 0
+    }
     return rejections.map { StoreError($0) }
   }
 
@@ -240,6 +248,7 @@ public final class Session {
   func queryConnection() throws(StoreError) -> Connection {
     if let reader { return reader }
     let connection = try store.openReader()
+    interrupter.add(connection)
     reader = connection
     return connection
   }
@@ -249,6 +258,7 @@ public final class Session {
     do {
       if liveConnection == nil {
         let made = try LiveConnection(source: self, projectionsPath: store.projectionsPath)
+        interrupter.add(made.connection)
         try registerFunctions(made.connection)
         try SystemTables.register(on: made.connection, store: store)
         liveConnection = made
