@@ -19,7 +19,16 @@ final class Host {
   /// Absolute paths by what stood in the statement when it ran: the working directory may change.
   private var paths: [String: String] = [:]
 
+  /// The lists, by folded name. One whose CREATE was rolled back stays, and is not in the schema.
+  private var lists: [[UInt8]: List] = [:]
+
   private struct Weak { weak var store: HostedStore? }
+
+  private struct List {
+    let name: String
+    let path: String
+    let prefix: String
+  }
 
   init(_ connection: Connection) { self.connection = connection }
 
@@ -67,9 +76,7 @@ final class Host {
     var found = stores.values.compactMap(\.store)
     if found.isEmpty {
       // SQLite lets go of all tables when a change of the schema is rolled back, and connects again when one is used.
-      for name in try names("sql LIKE '% USING sluice(%'", []) {
-        _ = try connection.prepare("SELECT 1 FROM temp.\(quoted(name))")
-      }
+      for list in try presentLists() { _ = try connection.prepare("SELECT 1 FROM temp.\(quoted(list.name))") }
       found = stores.values.compactMap(\.store)
     }
     if let path {
@@ -105,11 +112,13 @@ final class Host {
     }
     let path = absolute(arguments.unquoted(0), isCreating: arguments.isCreating)
     let store = try store(at: path)
+    let list = List(
+      name: arguments.table, path: path, prefix: arguments.texts.count > 1 ? arguments.unquoted(1) : "")
     if arguments.isCreating {
       try refresh(store)
-      let prefix = arguments.texts.count > 1 ? arguments.unquoted(1) : ""
-      try follow(store, list: arguments.table, prefix: prefix)
+      try follow(store, list)
     }
+    lists[folded(list.name)] = list
     return StoreList(arguments.table, store, host: self)
   }
 
@@ -146,16 +155,15 @@ final class Host {
   func attach(_ path: String, prefix: String) throws(SQLiteError) -> Int {
     let list = listName(prefix: prefix)
     let path = absolute(path, isCreating: true)
-    let attached = try definition(of: list)
-    if let attached {
-      guard attached.contains("USING sluice(\(literal(path))") else {
+    if try definition(of: list) != nil {
+      guard let known = lists[folded(list)], known.path == path else {
         throw SQLiteError(
           message: "another store is attached with \(prefix.isEmpty ? "no prefix" : "the prefix \(prefix)"): "
             + "DROP TABLE temp.\(list) lets go of it")
       }
       let store = try store(at: path)
       try refresh(store)
-      try follow(store, list: list, prefix: prefix)
+      try follow(store, known)
       return store.tables.count
     }
     try connection.execute(
@@ -165,16 +173,21 @@ final class Host {
 
   /// Brings every whole attachment of a store up to date.
   func followAll(_ store: HostedStore) throws(SQLiteError) {
-    for list in try names("sql LIKE '% USING sluice(%'", []) {
-      guard let text = try definition(of: list), let arguments = moduleArguments(text) else { continue }
-      guard absolute(arguments[0], isCreating: false) == store.path else { continue }
-      try follow(store, list: list, prefix: arguments.count > 1 ? arguments[1] : "")
+    for list in try presentLists() where list.path == store.path { try follow(store, list) }
+  }
+
+  private func presentLists() throws(SQLiteError) -> [List] {
+    var present: [List] = []
+    for list in lists.values where try definition(of: list.name)?.hasPrefix("CREATE VIRTUAL") == true {
+      present.append(list)
     }
+    return present
   }
 
   /// Makes tables and views of the store that are not there, and drops those that are something else now: all, or
   /// nothing and an error.
-  private func follow(_ store: HostedStore, list: String, prefix: String) throws(SQLiteError) {
+  private func follow(_ store: HostedStore, _ attachment: List) throws(SQLiteError) {
+    let (list, prefix) = (attachment.name, attachment.prefix)
     let tables = store.tables
     // A view names the tables of its own store, which have other names here.
     let views = prefix.isEmpty ? store.views : []
@@ -253,6 +266,7 @@ final class Host {
   /// Drops what belongs to a list.
   func dropMembers(of list: String) throws(SQLiteError) {
     for name in try members(of: list) { try dropMember(name) }
+    lists[folded(list)] = nil
   }
 
   private func dropMember(_ name: String) throws(SQLiteError) {
@@ -288,32 +302,6 @@ final class Host {
     try statement.bind(1, .text(Array(name.utf8)))
     guard case .text(let bytes)? = try statement.rows().first?.first else { return nil }
     return String(decoding: bytes, as: UTF8.self)
-  }
-
-  /// The arguments of a list's definition, without quotes.
-  private func moduleArguments(_ text: String) -> [String]? {
-    guard let end = text.lastIndex(of: ")") else { return nil }
-    var parts: [String] = []
-    var part = ""
-    var quote: Character?
-    let start = text.ranges(of: " USING sluice(").last?.upperBound ?? end
-    for character in text[start..<end] {
-      if character == quote { quote = nil } else if quote == nil, "'\"".contains(character) { quote = character }
-      if character == ",", quote == nil {
-        parts.append(part)
-        part = ""
-      } else {
-        part.append(character)
-      }
-    }
-    return (parts + [part]).map { trimmed($0) }.map { ModuleArguments.unquote($0) }
-  }
-
-  private func trimmed(_ text: String) -> String {
-    var text = Substring(text)
-    while text.first?.isWhitespace == true { text.removeFirst() }
-    while text.last?.isWhitespace == true { text.removeLast() }
-    return String(text)
   }
 }
 

@@ -168,6 +168,12 @@ struct AttachingTests {
       execute(a, 'CREATE TABLE t(x)')
       print(ask(a, 'SELECT name FROM temp.sqlite_schema ORDER BY name'))
       print(fails(b, 'SELECT * FROM t')[1].split(' in the store')[0])
+      ask(a, 'CREATE  virtual table temp.[my list]  Using Sluice ( "s.sluice" , [p "q" ] )')
+      execute(a, 'CREATE TABLE u(x)')
+      print(ask(a, 'SELECT name FROM temp.sqlite_schema ORDER BY name'))
+      os.mkdir('sub'); os.chdir('sub')
+      a.execute('BEGIN'); a.execute('CREATE TEMP TABLE own(a)'); a.execute('ROLLBACK')
+      print(ask(a, 'SELECT sluice_position() > 0'), fails(a, 'SELECT * FROM "p ""q"" u"'))
       """)
     #expect(
       answer == """
@@ -178,6 +184,8 @@ struct AttachingTests {
         [('sluice_tables',), ('u',), ('v',)] [(1,)]
         [('sluice_tables',), ('t',)]
         table t was dropped
+        [('my list',), ('p "q" t',), ('p "q" u',), ('sluice_tables',), ('t',), ('u',)]
+        [(1,)] ('no error', [])
 
         """)
   }

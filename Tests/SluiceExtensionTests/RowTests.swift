@@ -109,7 +109,7 @@ struct RowTests {
   }
 
   /// Seeded statements in transactions and savepoints; `python` prints the seed's first difference.
-  @Test(arguments: [1, 2, 3, 4, 5, 6]) func randomTransactions(seed: Int) throws {
+  @Test(arguments: 1...12) func randomTransactions(seed: Int) throws {
     let answer = try host.python(
       beside + """
         import random

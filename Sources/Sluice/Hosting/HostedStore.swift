@@ -279,7 +279,9 @@ package final class HostedStore {
     return StoreError(
       .unavailable,
       "\(path) is read-only here: "
-        + (holder.map { "\($0) holds it" } ?? "another process held it when it was attached; attach it again to write"),
+        + (holder.map { "\($0) holds it" }
+          ?? "another process held it when this one attached it; it can be written once all here let go of it and "
+          + "attach it again"),
       sqliteCode: 8)
   }
 
