@@ -71,8 +71,9 @@ import Testing
     try session.run("UPDATE t SET v = 'new' WHERE id = 4")
     try session.run("COMMIT")
     #expect(try session.run("SELECT count(*) FROM t WHERE v = 'new'") == [[.integer(1)]])
-    #expect(try session.run("SELECT count(*), sum(x), max(rowid) - min(rowid) FROM log")
-      == [[.integer(500), .integer(124_750), .integer(748)]])
+    #expect(
+      try session.run("SELECT count(*), sum(x), max(rowid) - min(rowid) FROM log")
+        == [[.integer(500), .integer(124_750), .integer(748)]])
     try store.close()
   }
 
