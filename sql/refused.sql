@@ -417,3 +417,133 @@ parse
 CREATE TABLE t (a !);
 ----
 syntax at 18: unrecognized token: "!"
+
+parse
+UPDATE t;
+----
+syntax at 8: near ";": syntax error
+
+parse
+UPDATE t WHERE a = 1;
+----
+syntax at 9: near "WHERE": syntax error
+
+parse
+UPDATE SET a = 1;
+----
+syntax at 7: near "SET": syntax error
+
+parse
+UPDATE OR DELETE t SET a = 1;
+----
+syntax at 10: near "DELETE": syntax error
+
+parse
+UPDATE other.t SET a = 1;
+----
+invalid at 7: unknown database other
+
+parse
+UPDATE t SET a = (1;
+----
+syntax at 19: near ";": syntax error
+
+parse
+UPDATE t SET a = 1) WHERE b;
+----
+syntax at 18: near ")": syntax error
+
+parse
+UPDATE t SET a = 1 RETURNING;
+----
+syntax at 28: near ";": syntax error
+
+parse
+DELETE t;
+----
+syntax at 7: near "t": syntax error
+
+parse
+DELETE FROM;
+----
+syntax at 11: near ";": syntax error
+
+parse
+DELETE FROM other.t;
+----
+invalid at 12: unknown database other
+
+parse
+DELETE FROM t WHERE (a;
+----
+syntax at 22: near ";": syntax error
+
+parse
+DELETE FROM t RETURNING;
+----
+syntax at 23: near ";": syntax error
+
+parse
+DELETE FROM t WHERE a = 'open
+----
+syntax at 24: unrecognized token: "'open"
+
+parse
+INSERT INTO other.t SELECT 1;
+----
+invalid at 12: unknown database other
+
+parse
+INSERT INTO t (a SELECT 1;
+----
+syntax at 17: near "SELECT": syntax error
+
+parse
+INSERT OR NOTHING INTO t SELECT 1;
+----
+syntax at 10: near "NOTHING": syntax error
+
+parse
+WITH x AS (SELECT 1);
+----
+syntax at 20: near ";": syntax error
+
+parse
+WITH x AS (SELECT 1 DELETE FROM t;
+----
+syntax at 33: near ";": syntax error
+
+parse
+SAVEPOINT;
+----
+syntax at 9: near ";": syntax error
+
+parse
+SAVEPOINT a b;
+----
+syntax at 12: near "b": syntax error
+
+parse
+RELEASE;
+----
+syntax at 7: near ";": syntax error
+
+parse
+ROLLBACK TO;
+----
+syntax at 11: near ";": syntax error
+
+parse
+ROLLBACK TO SAVEPOINT;
+----
+syntax at 21: near ";": syntax error
+
+parse
+EXPLAIN;
+----
+syntax at 7: near ";": syntax error
+
+parse
+EXPLAIN QUERY SELECT 1;
+----
+syntax at 8: near "QUERY": syntax error

@@ -17,6 +17,7 @@ final class StoreCore: Sendable {
   private let lock: any FileLock
   private let nextTableID: Monitor<UInt32>
   private let isClosed = Monitor(false)
+  let clients = Monitor(OpenClients())
 
   init(
     path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock, pipeline: Pipeline,

@@ -32,7 +32,9 @@
 //   keySize  varint  at most 16 KiB
 //   key, value       the value is what remains: at most 64 MiB
 //
-// Kinds: 1 insert, 2 ignore, 3 put, 4 delete, 5 putIf, 6 deleteIf, 8 catalog. The value of 5 and 6 ends with a
+// Kinds: 1 insert, 2 ignore, 3 put, 4 delete, 5 putIf, 6 deleteIf, 7 clear, 8 catalog. A clear takes away all that an
+// SQL table holds: its key is the 4 bytes that the table's keys begin with, it has no value, its slot is 0, and it is
+// the only command of its batch, so that what follows finds the table empty. The value of 5 and 6 ends with a
 // condition of 8 bytes, the expected position, little-endian: the command takes effect if the key's newest version has
 // that position, or, for 0, if there is no such key. In front of it stands the row; a deleteIf has none, its value is
 // these 8 bytes alone.
@@ -41,8 +43,8 @@
 // of its batch, to the last statement of the batch before.
 //
 // A reader takes nothing from a record that does not verify. A body that verifies and is malformed all the same (a size
-// past the end, an unknown kind, a condition that is cut, a set bit 7) is corruption: it was written so. Kinds 5 and 6
-// came with format version 2 (Segment.swift); a reader of version 1 refuses the segment.
+// past the end, an unknown kind, a condition that is cut, a clear beside other commands, a set bit 7) is corruption: it
+// was written so. Kinds 5 to 7 came with format version 2 (Segment.swift); a reader of version 1 refuses the segment.
 //
 // Example (serial 0x1122334455667788): put of key 01 02 with value "ab", slot 5, line 7, as position 9, sealed at
 // 1 microsecond, session 3; record at offset 512 of a segment:
@@ -57,6 +59,9 @@
 // it has position 258:
 //   11 15 05 00 00 02 01 02  61 62 09 00 00 00 00 00  00 00
 //   0e 16 05 00 02 01 03 02  01 00 00 00 00 00 00
+//
+// Example: the body of a clear of the SQL table 7:
+//   09 17 00 00 00 04 00 00  00 07
 import SluiceSystem
 
 /// Bounds of what a batch holds, in bytes; checked where a batch is built and where it is read.
@@ -66,6 +71,8 @@ public enum BatchLimits {
   public static let bodySizeBytes = 256 << 20
   /// What a condition takes at the end of a value.
   public static let conditionSizeBytes = 8
+  /// The key of a clear.
+  public static let clearKeySizeBytes = 4
 }
 
 /// Number of slots that shard keys hash to.
@@ -88,12 +95,14 @@ public enum CommandKind: UInt8, Sendable {
   case putIf = 5
   /// Removes a key on the same condition.
   case deleteIf = 6
+  /// Removes all keys of an SQL table.
+  case clear = 7
   /// A change of the catalog.
   case catalog = 8
 
   /// Whether the value ends with an expected position.
   @inlinable public var isConditional: Bool { self == .putIf || self == .deleteIf }
-  /// Whether it takes a key away.
+  /// Whether it takes its key away.
   @inlinable public var removes: Bool { self == .delete || self == .deleteIf }
 }
 

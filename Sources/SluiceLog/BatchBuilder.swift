@@ -20,6 +20,7 @@ public struct BatchBuilder: ~Copyable {
   private var line = 0
   private var hasPositionKeys = false
   private var hasFirstLine = false
+  private var hasClear = false
 
   /// `capacity`: bytes to hold in fresh memory; it grows by doubling when a batch needs more.
   public init(capacity: Int = 1 << 20) {
@@ -128,6 +129,7 @@ public struct BatchBuilder: ~Copyable {
     line = mark.line
     hasPositionKeys = mark.hasPositionKeys
     hasFirstLine = mark.hasFirstLine
+    hasClear = hasClear && count > 0
   }
 
   /// Ends the batch and begins an empty one. The batch must not be empty. Hands the memory over when at least half
@@ -154,6 +156,7 @@ public struct BatchBuilder: ~Copyable {
     line = 0
     hasPositionKeys = false
     hasFirstLine = false
+    hasClear = false
     return batch
   }
 
@@ -186,7 +189,13 @@ public struct BatchBuilder: ~Copyable {
     invariant(
       fits(keySize: keySize, valueSize: valueSize) && slot < slotCount && count < .max,
       "command with slot \(slot), key of \(keySize) and value of \(valueSize) bytes in a batch of \(buffer.count)")
-    invariant(isWhole(tag, valueSize), "command with tag \(tag) and a value of \(valueSize) bytes, its condition cut")
+    invariant(
+      isWhole(tag, keySize, valueSize), "command with tag \(tag), key of \(keySize) and value of \(valueSize) bytes")
+    invariant(!hasClear, "a command behind one that clears a table")
+    if tag & CommandTag.kindMask == CommandKind.clear.rawValue {
+      invariant(isEmpty, "a command that clears a table behind \(count) others")
+      hasClear = true
+    }
     if !hasFirstLine { setFirstLine(line) }
     var step: UInt64 = 0
     var stepSize = 0
@@ -213,10 +222,11 @@ public struct BatchBuilder: ~Copyable {
 /// What a command takes besides key and value, at most: size, tag, slot, line, size of the key.
 private let commandOverhead = 10 + 1 + 2 + 10 + 10
 
-/// Whether a value of this size holds the condition that a command's kind asks for.
+/// Whether a command has what its kind asks for: the condition in its value, or the key that names a table.
 @inline(__always)
-private func isWhole(_ tag: UInt8, _ valueSize: Int) -> Bool {
+private func isWhole(_ tag: UInt8, _ keySize: Int, _ valueSize: Int) -> Bool {
   switch tag & CommandTag.kindMask {
+  case CommandKind.clear.rawValue: keySize == BatchLimits.clearKeySizeBytes && valueSize == 0
   case CommandKind.putIf.rawValue: valueSize >= BatchLimits.conditionSizeBytes
   case CommandKind.deleteIf.rawValue: valueSize == BatchLimits.conditionSizeBytes
   default: true

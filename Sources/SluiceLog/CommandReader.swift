@@ -131,6 +131,9 @@ public struct CommandReader {
         return "command \(count) at offset \(offset) of the body is malformed"
       }
       if tag & (CommandTag.positionKey | CommandTag.positionSlot) != 0 { positions = true }
+      if tag & CommandTag.kindMask == CommandKind.clear.rawValue, header.commandCount > 1 {
+        return "command \(count) at offset \(offset) of the body clears a table and is not alone"
+      }
       count &+= 1
       if count > header.commandCount { break }
     }
@@ -157,6 +160,9 @@ public struct CommandReader {
     switch kind {
     case .putIf: return valueSize >= BatchLimits.conditionSizeBytes ? tag : nil
     case .deleteIf: return valueSize == BatchLimits.conditionSizeBytes ? tag : nil
+    case .clear:
+      let isSound = tag & (CommandTag.positionKey | CommandTag.positionSlot) == 0 && slot == 0
+      return isSound && keySize == UInt64(BatchLimits.clearKeySizeBytes) && valueSize == 0 ? tag : nil
     default: return tag
     }
   }

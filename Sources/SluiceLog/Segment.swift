@@ -29,7 +29,7 @@
 // Limits: sealed at 64 MiB, plus the group that crossed it. A reader refuses what it does not know: another magic or
 // checksum is corruption, a higher lowest reader version is `unsupported`.
 //
-// Version 1 had no commands of the kinds putIf and deleteIf (Batch.swift), and is else the same. A segment of an
+// Version 1 had no commands of the kinds putIf, deleteIf and clear (Batch.swift), and is else the same. A segment of an
 // earlier version is read, but not written on: the first write of this version seals it and begins the next one. If it
 // holds no command, so that the next one would have its name, it is written anew with this version in its header.
 //

@@ -25,6 +25,8 @@ public final class Connection {
   private let walFrames: UnsafeMutablePointer<Int32>
   /// Kept for `watchReads`.
   var readWatch: ReadWatch?
+  /// Kept for `watchProgress`.
+  var progressWatch: ProgressWatch?
   /// Stops this connection's statements, from any thread.
   public let interrupter: Interrupter
 

@@ -151,6 +151,9 @@ public final class Thread: @unchecked Sendable {
     nanosleep(&time, nil)
   }
 
+  /// Gives up the thread: it ends by itself. Instead of `join`, and once only.
+  public func detach() { pthread_detach(handle) }
+
   /// Waits until the thread has ended. Once only.
   public func join() { pthread_join(handle, nil) }
 }

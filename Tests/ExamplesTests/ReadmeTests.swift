@@ -67,7 +67,16 @@ import Testing
     for _ in 0..<2 {
       let result = try runProcess(builtProduct("quickstart"), [folder.file("quickstart.sluice")])
       #expect(result.errorText == "")
-      #expect(result.text == "attic 3 23.5\nletter gamma\nletter alpha\n")
+      #expect(
+        result.text == """
+          rejected: UNIQUE constraint failed: readings.device, readings.at
+          attic 1000 26.0
+          cellar 1 12.5
+          27.0
+          letter gamma
+          letter alpha
+
+          """)
     }
   }
 

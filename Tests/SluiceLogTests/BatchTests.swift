@@ -55,6 +55,42 @@ private let exampleSerial: UInt64 = 0x1122_3344_5566_7788
   withExtendedLifetime(batch) {}
 }
 
+@Test func aClearHasTheBytesOfTheFormatFile() throws {
+  var builder = BatchBuilder()
+  builder.append(.clear, key: [0, 0, 0, 7], value: [])
+  let batch = builder.seal(timeMicroseconds: 1)
+  #expect(hex(batch.body) == "09 17 00 00 00 04 00 00 00 07")
+  var reader = batch.commands()
+  let next = reader.next()
+  let command = try #require(next)
+  #expect(command.kind == .clear && Array(command.key) == [0, 0, 0, 7] && command.row.isEmpty)
+  #expect(command.expectedPosition == nil && !command.kind.removes)
+  // The builder is free for other commands again.
+  builder.append(key: [1], value: [])
+  let mark = builder.mark()
+  builder.append(key: [2], value: [])
+  builder.rollback(to: mark)
+  let count = builder.seal(timeMicroseconds: 1).commandCount
+  #expect(count == 1)
+}
+
+/// A clear names a table and nothing else, and has its batch to itself.
+@Test(arguments: [
+  ("09 17 00 00 00 04 00 00 00 07", 1, true), ("08 17 00 00 00 03 00 00 00", 1, false),
+  ("0a 17 00 00 00 04 00 00 00 07 01", 1, false), ("09 17 05 00 00 04 00 00 00 07", 1, false),
+  ("09 57 00 00 00 04 00 00 00 07", 1, false), ("09 17 00 00 00 04 00 00 00 07 06 13 00 00 00 01 05", 2, false),
+  ("06 13 00 00 00 01 05 09 17 00 00 00 04 00 00 00 07", 2, false),
+])
+func aClearIsAloneAndNamesATable(_ text: String, _ count: UInt32, _ isSound: Bool) {
+  let body = bytes(text)
+  var header = RecordHeader(kind: RecordKind.commands)
+  header.bodySize = UInt32(body.count)
+  header.commandCount = count
+  if body[1] & 0x40 != 0 { header.flags = BatchFlags.hasPositionKeys.rawValue }
+  let flaw = body.withUnsafeBytes { CommandReader.flaw(in: $0, header) }
+  #expect((flaw == nil) == isSound, "\(flaw ?? "")")
+}
+
 @Test func otherKindsHaveNoCondition() throws {
   for kind in [CommandKind.insert, .ignore, .put, .delete, .catalog] {
     var builder = BatchBuilder()

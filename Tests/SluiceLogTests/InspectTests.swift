@@ -138,6 +138,8 @@ private func damage(_ disk: SimulatedFileSystem, _ depth: LogDepth = .records, s
   builder.append(.putIf, slot: 5, line: 7, key: [1, 2], value: Array("ab".utf8) + bytes("09 00 00 00 00 00 00 00"))
   builder.append(.deleteIf, startsStatement: false, key: [3], value: bytes("00 00 00 00 00 00 00 00"))
   try log.append([builder.seal(timeMicroseconds: 1)], [])
+  builder.append(.clear, line: 9, key: [0, 0, 0, 7], value: [])
+  try log.append([builder.seal(timeMicroseconds: 1)], [])
   try log.sync()
   log.close()
   let lines = describeSegment(fileSystem: disk, path: firstSegment, commands: true).filter { $0.hasPrefix("  ") }
@@ -145,6 +147,7 @@ private func damage(_ disk: SimulatedFileSystem, _ depth: LogDepth = .records, s
     lines == [
       "  command position=1 kind=putIf slot=5 line=7 key=0102 value_bytes=2 expected_position=9 starts_statement=yes",
       "  command position=2 kind=deleteIf slot=0 line=7 key=03 value_bytes=0 expected_position=0",
+      "  command position=3 kind=clear slot=0 line=9 key=00000007 value_bytes=0 starts_statement=yes",
     ])
 }
 

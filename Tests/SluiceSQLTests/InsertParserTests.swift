@@ -262,17 +262,22 @@ private func rowsWithOffsets(_ text: [UInt8], _ shape: InsertShape) throws(SQLEr
 @Test func insertFilesRowsAreRead() throws {
   var tables: [String: CreateTable] = [:]
   var count = 0
+  var evaluated = 0
   for statement in statements(try sqlFile("insert.sql")) {
     switch try parseStatement(statement) {
     case .createTable(let table): tables[foldedName(table.name)] = table
     case .insert(let header) where header.form == .values:
       let table = try #require(tables[foldedName(header.table)])
       let shape = try InsertShape(table: table, columns: header.columns)
-      count += try #require(try rows(Array(statement.utf8), shape)).count
+      do throws(SQLError) { count += try rows(Array(statement.utf8), shape)?.count ?? 0 } catch {
+        // ON CONFLICT, RETURNING and queries in VALUES are for SQLite.
+        #expect(error.kind == .evaluated, "\(statement): \(error)")
+        evaluated += 1
+      }
     default: break
     }
   }
-  #expect(count == 24)
+  #expect(count == 25 && evaluated == 8)
 }
 
 // MARK: Stock sqlite3

@@ -60,7 +60,8 @@ func theMirrorsTableKeepsColumnsAndKey(_ name: String) throws {
 @Test(arguments: scriptNames)
 func explainedAndPlainStatementsAreEqual(_ name: String) throws {
   for statement in statements(try sqlFile(name)) where !statement.uppercased().hasPrefix("EXPLAIN") {
-    let inner = try parseStatement("  " + statement)
+    // As far to the right as behind EXPLAIN: a statement that is taken apart says where its parts stand.
+    let inner = try parseStatement("        " + statement)
     guard case .explain(let queryPlan, let offset, let explained) = try parseStatement("EXPLAIN " + statement)
     else { continue }
     #expect(!queryPlan && offset == 8)

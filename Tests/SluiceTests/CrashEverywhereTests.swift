@@ -61,6 +61,8 @@ private func makeUnits(_ seed: UInt64) -> [Unit] {
     case 17:
       units.append(Unit(statements: ["ALTER TABLE counted RENAME COLUMN note TO remark"]))
       column = "remark"
+    case 11, 32: units.append(Unit(statements: ["DELETE FROM orders"]))
+    case 18, 25: units.append(Unit(statements: ["DELETE FROM events"]))
     case 20: units.append(Unit(statements: ["DROP TABLE events"]))
     case 28:
       units.append(Unit(statements: ["ALTER TABLE counted RENAME TO numbered"]))

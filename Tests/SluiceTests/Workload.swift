@@ -81,6 +81,8 @@ enum Operation {
   case create(String)
   case drop(String)
   case index(String)
+  /// DELETE without WHERE.
+  case clear(String)
   case insert(String, Action, [[Value]])
   /// Commands as no SQL statement makes them: removals and conditions.
   case change(String, [Change])
@@ -99,6 +101,7 @@ enum Operation {
 
     case .create(let table): return TableShape.named(table).sql
     case .drop(let table): return "DROP TABLE \(table)"
+    case .clear(let table): return "DELETE FROM \(table)"
     case .index(let table): return "CREATE INDEX by_\(table) ON \(table)(v)"
     case .insert(let table, let action, let rows):
       let list = rows.map { "(" + $0.map(literal).joined(separator: ",") + ")" }.joined(separator: ",")
@@ -144,6 +147,10 @@ struct Model {
       position += 1
       contents[table] = nil
     case .index: position += 1
+    case .clear(let table):
+      // One record, or none for an empty table.
+      if contents[table]?.isEmpty == false { position += 1 }
+      contents[table] = [:]
     case .insert(let table, let action, let rows): insert(TableShape.named(table), action, rows)
     case .change(let table, let changes): change(TableShape.named(table), changes)
     }
@@ -226,7 +233,7 @@ private struct StepMaker {
   init(random: SeededRandom) { self.random = random }
 
   mutating func next() -> Step {
-    switch random.below(40) {
+    switch random.below(42) {
     case 0...7: return .statement(insert())
     case 8...12: return .statement(change())
     case 13...14: return .statement(fleeting())
@@ -243,7 +250,8 @@ private struct StepMaker {
     case 27...34: return .settle
     case 35...37: return .select(TableShape.all[random.below(4)].name)
     case 38: return .reopen(drain: true)
-    default: return .reopen(drain: false)
+    case 39: return .reopen(drain: false)
+    default: return .statement(made(.clear(TableShape.all[random.below(4)].name)))
     }
   }
 

@@ -75,6 +75,9 @@ SX int sx_set_authorizer(sqlite3 *db,
                          void *argument) {
   return sx_api->set_authorizer(db, judge, argument);
 }
+SX void sx_progress_handler(sqlite3 *db, int steps, int (*judge)(void *), void *argument) {
+  sx_api->progress_handler(db, steps, judge, argument);
+}
 SX int sx_no_checkpoint_on_close(sqlite3 *db) {
   return sx_api->db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
 }

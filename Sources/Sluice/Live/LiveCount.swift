@@ -9,10 +9,15 @@ extension Session {
   func countOfTable(_ text: UnsafeRawBufferPointer) throws(StoreError) -> (name: String, rows: Int64)? {
     guard let (name, tableName) = parseCountQuery(text), let table = catalog.table(tableName) else { return nil }
     if transaction == nil { try waitApplied() } else { try openTransaction() }
+    return (name, try countRows(of: table))
+  }
+
+  /// How many rows an SQL table has for this session, as far as it is applied.
+  func countRows(of table: SQLTable) throws(StoreError) -> Int64 {
     let view = try makeView()
     let prefix = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
-    if view.overlay != nil { return (name, try count(view.snapshots, prefix, view.overlay)) }
-    return (name, try countApart(view.snapshots, prefix))
+    if view.overlay != nil { return try count(view.snapshots, prefix, view.overlay) }
+    return try countApart(view.snapshots, prefix)
   }
 
   private func count(
@@ -23,7 +28,10 @@ extension Session {
     do {
       while try rows.next() {
         count += 1
-        if count & 1023 == 0 { try interrupter.check() }
+        if count & 1023 == 0 {
+          try interrupter.check()
+          try checkStop()
+        }
       }
     } catch { throw StoreError(converting: error) }
     return count

@@ -36,6 +36,18 @@ final class Mirror {
     add(key: key, row: UnsafeRawBufferPointer(start: nil, count: 0), position: position)
   }
 
+  /// Takes all rows away: what was collected need not be written, and SQLite empties the table as a whole.
+  func clear() throws(SQLiteError) {
+    forget()
+    try connection.execute("DELETE FROM main.\(quoted(table.name))")
+  }
+
+  private func forget() {
+    delta.rows.removeAll(keepingCapacity: true)
+    isRising = true
+    hasRemovals = false
+  }
+
   /// Writes what was collected, in key order, only the last image of a key.
   func write() throws(SQLiteError) {
     guard !delta.rows.isEmpty else { return }
@@ -43,9 +55,7 @@ final class Mirror {
     if hasRemovals { try writeRemovals() }
     if insert == nil { insert = try connection.prepare(insertSQL, persistent: true) }
     if let insert, !delta.rows.isEmpty { try delta.feed(insert) }
-    delta.rows.removeAll(keepingCapacity: true)
-    isRising = true
-    hasRemovals = false
+    forget()
   }
 
   private func sortRows() {

@@ -233,7 +233,9 @@ final class Projector: Role, @unchecked Sendable {
         lastID = id
         lastMirror = try mirror(id)
       }
-      if command.kind.removes {
+      if command.kind == .clear {
+        try lastMirror?.clear()
+      } else if command.kind.removes {
         lastMirror?.remove(key: command.key, position: position)
       } else {
         lastMirror?.add(key: command.key, row: command.row, position: position)

@@ -47,6 +47,13 @@ extension Session {
       throw StoreError(
         .invalid, "no such table: \(change.table)", offset: change.tableOffset, isParse: true, sqliteCode: 1)
     }
+    if isCleared(by: change) {
+      return answer([
+        Line(
+          table: table.name, source: "log", shards: allShards,
+          access: "DELETE: one record takes all rows away, which are counted before", lag: "0")
+      ])
+    }
     if transaction == nil { try waitApplied() } else { try openTransaction() }
     let live = try live()
     var result: [Line] = []

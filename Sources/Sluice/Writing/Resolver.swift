@@ -28,8 +28,8 @@ struct BatchOutcome: Sendable {
   var catalogChanged = false
   /// Whether projections.db has to do with any of the commands: raw keys are of no concern to it.
   var isProjected = false
-  /// SQL tables that the batch drops; their rows go when the whole batch stands.
-  fileprivate var droppedTables: [(id: UInt32, position: UInt64)] = []
+  /// SQL tables that the batch drops or clears; their rows go when the whole batch stands.
+  fileprivate var emptiedTables: [(id: UInt32, position: UInt64)] = []
 }
 
 /// Applies batches to the engines and the catalog. Belongs to one thread.
@@ -44,7 +44,7 @@ final class Resolver {
   private var marks: [Int]
   private var statementStart: UInt32 = 0
   /// The catalog when the statement began, if it has changed it, and what the batch had changed by then.
-  private var catalogBefore: (catalog: Catalog, catalogChanged: Bool, droppedTables: Int)?
+  private var catalogBefore: (catalog: Catalog, catalogChanged: Bool, emptiedTables: Int)?
 
   init(engines: [Engine], router: Router, catalog: Catalog) {
     self.engines = engines
@@ -80,12 +80,13 @@ final class Resolver {
       index += 1
     }
     publish(batch, foldingFrom)
-    dropTables(outcome)
+    emptyTables(outcome)
     return outcome
   }
 
-  private func dropTables(_ outcome: BatchOutcome) {
-    for table in outcome.droppedTables {
+  /// In all engines, also those that hold the batch in tables: a deletion that is repeated changes nothing.
+  private func emptyTables(_ outcome: BatchOutcome) {
+    for table in outcome.emptiedTables {
       for engine in engines { engine.deletePrefix(table.id, position: table.position) }
     }
   }
@@ -102,6 +103,8 @@ final class Resolver {
         next += 1
       } else if command.kind == .catalog {
         if position > engines[0].flushedPosition { _ = try applyCatalog(command, position, &outcome) }
+      } else if command.kind == .clear {
+        outcome.emptiedTables.append((tableID(command), position))
       } else {
         let engine = engines[router.shard(slot: command.slot)]
         if position > engine.flushedPosition {
@@ -112,8 +115,11 @@ final class Resolver {
       index += 1
     }
     publish(batch, nil)
-    dropTables(outcome)
+    emptyTables(outcome)
   }
+
+  @inline(__always)
+  private func tableID(_ command: Command) -> UInt32 { command.key.loadUnaligned(as: UInt32.self).bigEndian }
 
   private func publish(_ batch: Batch, _ foldingFrom: UInt64?) {
     for engine in engines { engine.publish(upTo: batch.lastPosition, owner: batch, foldingFrom: foldingFrom) }
@@ -131,7 +137,7 @@ final class Resolver {
       catalog = before.catalog
       currentTable = nil
       outcome.catalogChanged = before.catalogChanged
-      outcome.droppedTables.removeSubrange(before.droppedTables...)
+      outcome.emptiedTables.removeSubrange(before.emptiedTables...)
     }
     while let last = outcome.noEffect.last, last.index >= start { outcome.noEffect.removeLast() }
     for earlier in start..<index { outcome.noEffect.append((earlier, NoEffect.withAnother.rawValue)) }
@@ -144,7 +150,7 @@ final class Resolver {
     _ command: Command, position: UInt64, _ outcome: inout BatchOutcome
   ) throws(StoreError) -> NoEffect? {
     if command.kind == .catalog { return try applyCatalog(command, position, &outcome) }
-    let tableID = command.key.loadUnaligned(as: UInt32.self).bigEndian
+    let tableID = tableID(command)
     let isRaw = KeySpace.contains(tableID)
     if !isRaw { outcome.isProjected = true }
     if !isRaw, tableID != currentTableID || currentTable == nil {
@@ -154,6 +160,10 @@ final class Resolver {
         outcome.rejections.append(Rejection(message: "no such table", sqliteCode: 1, line: command.line))
         return .noSuchTable
       }
+    }
+    if command.kind == .clear {
+      outcome.emptiedTables.append((tableID, position))
+      return nil
     }
     let engine = engines[router.shard(slot: command.slot)]
     if command.kind == .insert || command.kind == .ignore, isRaw || currentTable?.isStream == false {
@@ -188,7 +198,7 @@ final class Resolver {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read")
     }
     let dropped = change.operation == .drop && change.object == .table ? catalog.table(change.name) : nil
-    if catalogBefore == nil { catalogBefore = (catalog, outcome.catalogChanged, outcome.droppedTables.count) }
+    if catalogBefore == nil { catalogBefore = (catalog, outcome.catalogChanged, outcome.emptiedTables.count) }
     let effect: Catalog.Effect
     do { effect = try catalog.apply(change) } catch {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read: \(error.message)")
@@ -204,7 +214,7 @@ final class Resolver {
     outcome.catalogChanged = true
     // A drop is kept too: it tells the highest table id given out so far.
     engines[0].append(key: command.key, position: position, kind: .put, value: command.value)
-    if let dropped { outcome.droppedTables.append((dropped.id, position)) }
+    if let dropped { outcome.emptiedTables.append((dropped.id, position)) }
     return nil
   }
 }

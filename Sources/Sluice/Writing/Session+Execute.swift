@@ -25,10 +25,10 @@ extension Session {
   }
 
   /// The same for a statement in a string.
-  public func execute(_ text: String) throws(StoreError) -> Outcome {
+  public func execute(_ text: String, line: Int = 1) throws(StoreError) -> Outcome {
     var text = text
     let result: Result<Outcome, StoreError> = text.withUTF8 { bytes in
-      do throws(StoreError) { return .success(try execute(UnsafeRawBufferPointer(bytes))) } catch {
+      do throws(StoreError) { return .success(try execute(UnsafeRawBufferPointer(bytes), line: line)) } catch {
         return .failure(error)
       }
     }

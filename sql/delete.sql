@@ -1,0 +1,24 @@
+-- Every accepted form of DELETE.
+CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, price REAL);
+CREATE TABLE stock (shop TEXT, item_id INTEGER, count INTEGER, PRIMARY KEY (shop, item_id));
+CREATE TABLE events (kind TEXT, amount INTEGER);
+INSERT INTO items VALUES (1, 'nail', 0.5), (2, 'saw', 19.5), (3, 'vice', 42), (4, 'oil', 7), (5, 'file', 3), (6, 'awl', 2);
+INSERT INTO stock VALUES ('north', 1, 900), ('north', 2, 4), ('south', 1, 250), ('south', 3, 1), ('west', 2, 0);
+INSERT INTO events VALUES ('sold', 3), ('sold', 5), ('lost', 1), ('lost', 2);
+DELETE FROM items WHERE id = 1;
+delete from main."items" where name LIKE 's%' OR price > 40;
+DELETE FROM stock WHERE shop = 'north' AND item_id = 2;
+DELETE FROM stock AS s WHERE s.count = 0;
+DELETE FROM stock WHERE (shop, item_id) IN (VALUES ('south', 1), ('south', 9));
+DELETE FROM items WHERE id NOT IN (SELECT item_id FROM stock) AND price < 3;
+DELETE FROM items WHERE EXISTS (SELECT 1 FROM stock WHERE stock.item_id = items.id);
+DELETE FROM items NOT INDEXED WHERE price IS NULL;
+WITH small AS (SELECT rowid AS r FROM events WHERE amount < 2) DELETE FROM events WHERE rowid IN small;
+DELETE FROM events WHERE kind = 'lost' RETURNING rowid > 0 AS numbered, kind, amount;
+DELETE FROM items WHERE id = 5 RETURNING *;
+DELETE FROM events WHERE true;
+DELETE FROM stock;
+INSERT INTO stock VALUES ('north', 1, 1);
+DELETE FROM main.items;
+INSERT INTO items VALUES (4, 'again', 1);
+DELETE FROM "stock" RETURNING shop;

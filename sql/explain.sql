@@ -1,0 +1,20 @@
+-- Every accepted form of EXPLAIN.
+CREATE TABLE orders (user_id INTEGER, id INTEGER, note TEXT, PRIMARY KEY (user_id, id), SHARD KEY (user_id));
+CREATE TABLE numbered (id INTEGER PRIMARY KEY, v TEXT);
+CREATE TABLE events (kind TEXT);
+INSERT INTO orders VALUES (1, 1, 'a'), (2, 1, 'b');
+EXPLAIN SELECT 1;
+EXPLAIN SELECT * FROM orders WHERE user_id = 1 AND id = 1;
+EXPLAIN SELECT * FROM orders WHERE user_id = 1 ORDER BY id;
+EXPLAIN SELECT count(*) FROM orders;
+EXPLAIN SELECT * FROM numbered JOIN orders USING (id);
+EXPLAIN QUERY PLAN SELECT * FROM orders;
+EXPLAIN QUERY PLAN SELECT * FROM orders WHERE user_id = 2;
+EXPLAIN INSERT INTO orders VALUES (1, 2, 'row'), (9, 1, 'other shard');
+EXPLAIN INSERT INTO events VALUES ('placed by its position');
+EXPLAIN INSERT OR REPLACE INTO numbered (v) VALUES ('numbered');
+EXPLAIN INSERT INTO orders SELECT id, 1, v FROM numbered;
+EXPLAIN UPDATE orders SET note = 'x' WHERE user_id = 1;
+EXPLAIN DELETE FROM orders WHERE user_id = 1;
+EXPLAIN DELETE FROM orders;
+EXPLAIN WITH w AS (SELECT 1 AS x) SELECT x FROM w;
