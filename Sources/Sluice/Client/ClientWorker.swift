@@ -48,7 +48,6 @@ actor ClientWorker {
   /// Makes the session; before anything else.
   func begin() throws(StoreError) {
     let made = try Session(store: core)
-    made.isStoppable = true
     session = made
   }
 
@@ -80,10 +79,10 @@ actor ClientWorker {
     guard let session else { throw Self.closed }
     if stop?.isSet == true { throw StopSignal.error }
     try holdRows()
-    session.stop = stop
+    session.interrupter.obey(stop)
     running.withLock { $0 = stop }
     defer {
-      session.stop = nil
+      session.interrupter.obey(nil)
       running.withLock { $0 = nil }
     }
     return try body(session)
@@ -193,10 +192,10 @@ actor ClientWorker {
       endRows()
       throw StopSignal.error
     }
-    session?.stop = stop
+    session?.interrupter.obey(stop)
     running.withLock { $0 = stop }
     defer {
-      session?.stop = nil
+      session?.interrupter.obey(nil)
       running.withLock { $0 = nil }
     }
     return try takeBatch(rows)

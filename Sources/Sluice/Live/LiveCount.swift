@@ -28,10 +28,7 @@ extension Session {
     do {
       while try rows.next() {
         count += 1
-        if count & 1023 == 0 {
-          try interrupter.check()
-          try checkStop()
-        }
+        if count & 1023 == 0 { try interrupter.check() }
       }
     } catch { throw StoreError(converting: error) }
     return count

@@ -32,7 +32,9 @@ final class Evaluator: ValueEvaluator {
   }
 
   /// Lets `interrupter` end a long evaluation.
-  func interrupted(by interrupter: SessionInterrupter) { interrupter.add(connection) }
+  func interrupted(by interrupter: SessionInterrupter) throws(StoreError) {
+    do { try interrupter.watch(connection) } catch { throw StoreError(error) }
+  }
 
   func evaluate(_ expression: UnsafeRawBufferPointer, affinity: Affinity) throws(SQLError) -> Value {
     let text = String(decoding: expression, as: UTF8.self)

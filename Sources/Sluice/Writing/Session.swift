@@ -52,10 +52,6 @@ public final class Session {
   public var parameters: [String: Value] = [:]
   /// Values for the parameters of the statement that is being run, by number.
   var positional: [Value] = []
-  /// What stops the statement that is being run, if anything does; asked every few thousand of its steps.
-  var stop: StopSignal?
-  /// Whether somebody may set `stop`: said before the first statement.
-  var isStoppable = false
   /// Whether a query that has no help from a key may be answered from its table's mirror, when that is as far.
   package var readsMirrors = true
 
@@ -96,7 +92,7 @@ public final class Session {
     emptyMark = builder.mark()
     evaluator = try Evaluator(lastRowid: lastRowid)
     id = store.pipeline.openSession()
-    evaluator.interrupted(by: interrupter)
+    try evaluator.interrupted(by: interrupter)
   }
 
   deinit {
@@ -252,8 +248,7 @@ public final class Session {
   func queryConnection() throws(StoreError) -> Connection {
     if let reader { return reader }
     let connection = try store.openReader()
-    interrupter.add(connection)
-    do { try letStop(connection) } catch { throw StoreError(error) }
+    do { try interrupter.watch(connection) } catch { throw StoreError(error) }
     reader = connection
     return connection
   }
@@ -263,25 +258,15 @@ public final class Session {
     do {
       if liveConnection == nil {
         let made = try LiveConnection(source: self, projectionsPath: store.projectionsPath)
-        interrupter.add(made.connection)
+        try interrupter.watch(made.connection)
         try registerFunctions(made.connection)
         try SystemTables.register(on: made.connection, store: store)
-        try letStop(made.connection)
         liveConnection = made
       }
       guard let liveConnection else { preconditionFailure("a connection that was just made") }
       try liveConnection.follow(catalog)
       return liveConnection
     } catch { throw StoreError(error) }
-  }
-
-  private func letStop(_ connection: Connection) throws(SQLiteError) {
-    if isStoppable { try connection.watchProgress { [unowned self] in stop?.isSet != true } }
-  }
-
-  /// Throws when the running statement was asked to stop.
-  func checkStop() throws(StoreError) {
-    if stop?.isSet == true { throw StopSignal.error }
   }
 
   /// What SQLite's own functions would say about a connection that knows nothing of this session's rows.
