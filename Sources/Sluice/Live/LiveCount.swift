@@ -15,7 +15,7 @@ extension Session {
   /// How many rows an SQL table has for this session, as far as it is applied.
   func countRows(of table: SQLTable) throws(StoreError) -> Int64 {
     let view = try makeView()
-    let prefix = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
+    let prefix = keyPrefix(ofTable: table.id)
     if view.overlay != nil { return try count(view.snapshots, prefix, view.overlay) }
     return try countApart(view.snapshots, prefix)
   }

@@ -306,18 +306,10 @@ final class OpenWrites {
 
   private func checkRoom(_ keySize: Int, _ rowSize: Int) throws(StoreError) {
     if builder.fits(keySize: keySize, valueSize: rowSize) { return }
-    if keySize > BatchLimits.keySizeBytes {
-      throw StoreError(
-        .invalid, "key too big: \(keySize) bytes encoded, at most \(BatchLimits.keySizeBytes)", sqliteCode: 18)
-    }
-    if rowSize > BatchLimits.valueSizeBytes {
-      throw StoreError(
-        .invalid, "row too big: \(rowSize) bytes encoded, at most \(BatchLimits.valueSizeBytes)", sqliteCode: 18)
-    }
-    throw StoreError(
-      .invalid,
-      "transaction too big: a statement that SQLite evaluates, or a transaction that reads what it wrote, holds at "
-        + "most \(Self.limitBytes >> 20) MiB of rows; insert by plain VALUES, or in parts", sqliteCode: 18)
+    throw .tooBig(
+      keySize: keySize, rowSize: rowSize,
+      otherwise: "transaction too big: a statement that SQLite evaluates, or a transaction that reads what it wrote, "
+        + "holds at most \(Self.limitBytes >> 20) MiB of rows; insert by plain VALUES, or in parts")
   }
 
   // MARK: Provisional keys

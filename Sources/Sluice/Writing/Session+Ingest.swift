@@ -274,15 +274,21 @@ extension Session {
 
   @inline(never)
   private func tooBig(_ keySize: Int, _ valueSize: Int) -> StoreError {
+    .tooBig(
+      keySize: keySize, rowSize: valueSize,
+      otherwise: "statement too big: its rows encode to more than \(BatchLimits.bodySizeBytes) bytes")
+  }
+}
+
+extension StoreError {
+  /// A row that a batch cannot take: for its key, for itself, or else for what is in the batch already.
+  static func tooBig(keySize: Int, rowSize: Int, otherwise sentence: String) -> StoreError {
+    var message = sentence
     if keySize > BatchLimits.keySizeBytes {
-      return StoreError(
-        .invalid, "key too big: \(keySize) bytes encoded, at most \(BatchLimits.keySizeBytes)", sqliteCode: 18)
+      message = "key too big: \(keySize) bytes encoded, at most \(BatchLimits.keySizeBytes)"
+    } else if rowSize > BatchLimits.valueSizeBytes {
+      message = "row too big: \(rowSize) bytes encoded, at most \(BatchLimits.valueSizeBytes)"
     }
-    if valueSize > BatchLimits.valueSizeBytes {
-      return StoreError(
-        .invalid, "row too big: \(valueSize) bytes encoded, at most \(BatchLimits.valueSizeBytes)", sqliteCode: 18)
-    }
-    return StoreError(
-      .invalid, "statement too big: its rows encode to more than \(BatchLimits.bodySizeBytes) bytes", sqliteCode: 18)
+    return StoreError(.invalid, message, sqliteCode: 18)
   }
 }

@@ -34,7 +34,7 @@ extension Session {
   }
 
   private func highestKey(of table: SQLTable, in view: LiveView) throws(StoreError) -> Int64? {
-    let prefix = (0..<4).map { UInt8(truncatingIfNeeded: table.id >> (24 - 8 * UInt32($0))) }
+    let prefix = keyPrefix(ofTable: table.id)
     let rows = MergeIterator(
       view.snapshots, lower: prefix, upper: successor(ofPrefix: prefix), isForward: false, overlay: view.overlay)
     do { guard try rows.next() else { return nil } } catch { throw StoreError(error) }
