@@ -194,7 +194,8 @@ extension Session {
       return writes.append(change, line: command.line)
     }
     let tableID = command.key.loadUnaligned(as: UInt32.self).bigEndian
-    guard let table = catalog.tablesByID[tableID] else { throw StoreError(.invalid, "no such table", sqliteCode: 1) }
+    // A row of a table that the same transaction has dropped since.
+    guard let table = catalog.tablesByID[tableID] else { return }
     if command.isPositionKeyed {
       _ = try writes.appendStream(
         tableID: tableID, row: command.value, slot: command.isPositionSlotted ? nil : command.slot,
