@@ -277,7 +277,8 @@ private func rowsWithOffsets(_ text: [UInt8], _ shape: InsertShape) throws(SQLEr
     default: break
     }
   }
-  #expect(count == 25 && evaluated == 8)
+  #expect(count == 25)
+  #expect(evaluated == 8)
 }
 
 // MARK: Stock sqlite3
