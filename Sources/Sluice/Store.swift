@@ -4,7 +4,9 @@ import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
+/// Cuts a script into statements.
 public typealias StatementSplitter = SluiceSQL.StatementSplitter
+/// What `INSERT OR …` does about a row that contradicts what is stored.
 public typealias OrAction = SluiceSQL.OrAction
 
 /// A write-scaling store in a directory.

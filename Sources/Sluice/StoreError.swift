@@ -25,6 +25,7 @@ public struct StoreError: Error, CustomStringConvertible {
     case `internal`
   }
 
+  /// What the caller can do.
   public var kind: Kind
   /// One sentence, in SQLite's own words where SQLite has them.
   public var message: String
@@ -39,6 +40,7 @@ public struct StoreError: Error, CustomStringConvertible {
   /// Whether it is no error: the row path leaves the statement to SQLite.
   var isEvaluated = false
 
+  /// An error with its sentence, and what else is known of it; see the properties.
   public init(
     _ kind: Kind, _ message: String, line: Int? = nil, offset: Int? = nil, isParse: Bool = false,
     sqliteCode: Int32? = nil
@@ -51,6 +53,7 @@ public struct StoreError: Error, CustomStringConvertible {
     self.sqliteCode = sqliteCode
   }
 
+  /// The sentence alone.
   public var description: String { message }
 
   /// The same error, for the statement that begins on `line`.

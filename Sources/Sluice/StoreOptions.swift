@@ -37,6 +37,7 @@ public struct StoreOptions: Sendable {
     }
   }
 
+  /// The defaults, which each property tells.
   public init() {}
 
   /// Bytes that the memtables of all shards may hold together before they are flushed; one more such generation may

@@ -46,8 +46,8 @@ func tour(_ path: String) async throws {
   try await client.wait(for: .projected)  // sqlite3 sees it in projections.db.
   try await client.close()
 
-  // The same store without SQL: raw keys on the same write path, in key spaces that no SQL table shows. A session's calls
-  // may wait for the disk: in a program with more than one task it wants a thread of its own.
+  // The same store without SQL: raw keys on the same write path, in key spaces that no SQL table shows. A session's
+  // calls may wait for the disk: in a program with more than one task it wants a thread of its own.
   let raw = try store.makeKeyValueSession(space: 0)
   for name in ["alpha", "beta", "gamma"] { try raw.put(Array(name.utf8), Array("letter \(name)".utf8)) }
   try raw.delete(Array("beta".utf8))

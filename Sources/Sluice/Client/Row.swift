@@ -8,9 +8,13 @@ public typealias Value = SluiceSystem.Value
 extension Value: ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral,
   ExpressibleByNilLiteral
 {
+  /// An integer: `7`.
   public init(integerLiteral value: Int64) { self = .integer(value) }
+  /// A real: `2.5`.
   public init(floatLiteral value: Double) { self = .real(value) }
+  /// A text: `"words"`.
   public init(stringLiteral value: String) { self = .string(value) }
+  /// NULL: `nil`.
   public init(nilLiteral: ()) { self = .null }
 }
 
@@ -23,7 +27,9 @@ public protocol ColumnValue {
 }
 
 extension Int64: ColumnValue {
+  /// "an integer".
   public static var columnDescription: String { "an integer" }
+  /// From an integer alone.
   public init?(column value: Value) {
     guard case .integer(let number) = value else { return nil }
     self = number
@@ -31,7 +37,9 @@ extension Int64: ColumnValue {
 }
 
 extension Int: ColumnValue {
+  /// "an integer".
   public static var columnDescription: String { "an integer" }
+  /// From an integer alone, one that fits.
   public init?(column value: Value) {
     guard case .integer(let number) = value else { return nil }
     self.init(exactly: number)
@@ -39,6 +47,7 @@ extension Int: ColumnValue {
 }
 
 extension Double: ColumnValue {
+  /// "a number".
   public static var columnDescription: String { "a number" }
   /// An integer is taken too, rounded to the nearest real.
   public init?(column value: Value) {
@@ -51,7 +60,9 @@ extension Double: ColumnValue {
 }
 
 extension String: ColumnValue {
+  /// "a text".
   public static var columnDescription: String { "a text" }
+  /// From a text alone.
   public init?(column value: Value) {
     guard case .text(let bytes) = value else { return nil }
     self.init(decoding: bytes, as: UTF8.self)
@@ -59,7 +70,9 @@ extension String: ColumnValue {
 }
 
 extension [UInt8]: ColumnValue {
+  /// "a blob".
   public static var columnDescription: String { "a blob" }
+  /// From a blob alone.
   public init?(column value: Value) {
     guard case .blob(let bytes) = value else { return nil }
     self = bytes
@@ -67,12 +80,16 @@ extension [UInt8]: ColumnValue {
 }
 
 extension Value: ColumnValue {
+  /// "a value".
   public static var columnDescription: String { "a value" }
+  /// From whatever it is.
   public init?(column value: Value) { self = value }
 }
 
 extension Optional: ColumnValue where Wrapped: ColumnValue {
+  /// What the wrapped type is called, "or NULL".
   public static var columnDescription: String { Wrapped.columnDescription + " or NULL" }
+  /// From NULL, which is nil, and from what the wrapped type takes.
   public init?(column value: Value) {
     if case .null = value {
       self = .none

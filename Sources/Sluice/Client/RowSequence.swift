@@ -36,7 +36,9 @@ final class RowCursor: Sendable {
 /// Cancelling the task ends the query within a few milliseconds: `next` throws `invalid` with sqliteCode 9
 /// ("interrupted").
 public struct RowSequence: AsyncSequence, Sendable {
+  /// A row.
   public typealias Element = Row
+  /// The one error of the API.
   public typealias Failure = StoreError
 
   let worker: ClientWorker

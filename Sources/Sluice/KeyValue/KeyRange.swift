@@ -8,6 +8,7 @@ public struct KeyRange: Sendable, Equatable {
   /// The first key that no longer belongs to it, or where it would stand; nil: to the last key.
   public var upper: [UInt8]?
 
+  /// The keys from `lower` on, below `upper` (nil: to the last). None when `upper` is not above `lower`.
   public init(lower: [UInt8] = [], upper: [UInt8]? = nil) {
     self.lower = lower
     self.upper = upper
@@ -31,6 +32,8 @@ public struct KeyRange: Sendable, Equatable {
 
 /// The direction of an iterator.
 public enum KeyOrder: Sendable {
+  /// From the lowest key on, as bytes compare.
   case ascending
+  /// From the highest key on.
   case descending
 }

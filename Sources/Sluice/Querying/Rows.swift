@@ -82,6 +82,7 @@ public final class Rows {
     }
   }
 
+  /// Whether a column, from 0, is NULL.
   public func isNull(_ column: Int) -> Bool { type(column) == .null }
 
   /// A column as text in SQLite's conversion (blobs: their bytes; NULL: nothing). Valid until the next call.

@@ -46,6 +46,7 @@ public final class Session {
   weak var openRows: Rows?
   /// Rows that the last INSERT, UPDATE or DELETE changed, as far as it is known when it is taken; see `changes()`.
   public internal(set) var changeCount: Int64 = 0
+  /// The sum of `changeCount` over all statements of the session; see `total_changes()`.
   public internal(set) var totalChangeCount: Int64 = 0
   /// Values for the parameters of statements, by name with its first character (`:n`, `@n`, `$n`, `?1`). Others are
   /// NULL, as in SQLite.

@@ -228,7 +228,8 @@ struct ClientBench {
     // More than is kept for a slow reader.
     try await client.execute("CREATE TABLE big(id INTEGER PRIMARY KEY, v BLOB)")
     try await client.execute(
-      "INSERT INTO big WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 80) SELECT i, zeroblob(1000000) FROM n"
+      "INSERT INTO big WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 80) "
+        + "SELECT i, zeroblob(1000000) FROM n"
     )
     var iterator = client.query("SELECT v FROM big").makeAsyncIterator()
     #expect(try await iterator.next() != nil)

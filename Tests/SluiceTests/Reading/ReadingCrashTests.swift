@@ -90,7 +90,7 @@ private final class CutWatch: @unchecked Sendable {
     try hooked.createDirectory("shop")
     watch.isWatching = true
     let run = try WorkloadRun(
-      Workload(seed: seed, count: 70), options: simulatedOptions(hooked, projections: bench.projections), least: 0,
+      Workload(seed: seed, count: 90), options: simulatedOptions(hooked, projections: bench.projections), least: 0,
       comment: comment)
     try run.run(to: run.workload.steps.count)
     watch.isWatching = false
