@@ -2,26 +2,26 @@
 // (https://sqlite.org/c3ref/set_authorizer.html). Unsafe by nature: named in the tidy test.
 import CSQLite
 
-/// What a connection's authorizer notes.
+/// What a connection's authorizer asks.
 final class ReadWatch {
-  let note: (String) -> Void
-  init(_ note: @escaping (String) -> Void) { self.note = note }
+  let allows: (_ table: String, _ schema: String) -> Bool
+  init(_ allows: @escaping (_ table: String, _ schema: String) -> Bool) { self.allows = allows }
 }
 
 extension Connection {
-  /// Has `note` called with the name of the schema (`main`, `temp`, or that of an attached database) of each column
-  /// that a statement reads, while it is prepared. It must not use the connection.
-  public func watchReads(_ note: @escaping (String) -> Void) throws(SQLiteError) {
+  /// Has `allows` called with table and schema (`main`, `temp`, or the name of an attached database) of each column
+  /// that a statement reads, while it is prepared; when it answers false the statement is refused with SQLITE_AUTH. It
+  /// must not use the connection.
+  public func watchReads(_ allows: @escaping (_ table: String, _ schema: String) -> Bool) throws(SQLiteError) {
     let db = try opened()
-    let watch = ReadWatch(note)
+    let watch = ReadWatch(allows)
     readWatch = watch
     let code = sx_set_authorizer(
       db,
-      { argument, action, _, _, schema, _ in
-        if action == SQLITE_READ, let argument, let schema {
-          Unmanaged<ReadWatch>.fromOpaque(argument).takeUnretainedValue().note(String(cString: schema))
-        }
-        return SQLITE_OK
+      { argument, action, table, _, schema, _ in
+        guard action == SQLITE_READ, let argument, let table, let schema else { return SQLITE_OK }
+        let watch = Unmanaged<ReadWatch>.fromOpaque(argument).takeUnretainedValue()
+        return watch.allows(String(cString: table), String(cString: schema)) ? SQLITE_OK : SQLITE_DENY
       }, Unmanaged.passUnretained(watch).toOpaque())
     if code != SQLITE_OK { throw .last(db, sql: nil) }
   }

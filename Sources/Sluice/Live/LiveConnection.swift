@@ -14,6 +14,13 @@ final class LiveConnection {
   private var version: UInt64?
   /// The tables being declared, by id, for the module that makes them.
   private let known = KnownTables()
+  /// Tables that the session's transaction has dropped, by folded name: projections.db has them still, and there SQLite
+  /// would look for them next.
+  var hidden: Set<String> = []
+  /// Whether the statement being prepared asks for projections.db by name.
+  private var namesProjections = false
+  /// The one of `hidden` that a statement was refused for.
+  private var missing: String?
   /// Whether a statement that was prepared since reads projections.db.
   private(set) var readsProjections = false
 
@@ -42,8 +49,12 @@ final class LiveConnection {
       try attach.run()
       try connection.keepLogOnClose()
     }
-    try connection.watchReads { [unowned self] schema in
-      if schema == "projections" { readsProjections = true }
+    try connection.watchReads { [unowned self] table, schema in
+      guard schema == "projections" else { return true }
+      readsProjections = true
+      guard hidden.contains(folded(table)), !namesProjections else { return true }
+      missing = table
+      return false
     }
   }
 
@@ -54,7 +65,12 @@ final class LiveConnection {
   func prepare(_ text: String, persistent: Bool = false) throws(SQLiteError) -> SluiceSQLite.Statement {
     readsProjections = false
     scope.isIndexable = false
-    return try connection.prepare(text, persistent: persistent)
+    missing = nil
+    namesProjections = !hidden.isEmpty && text.mentions("projections")
+    do { return try connection.prepare(text, persistent: persistent) } catch {
+      guard let missing else { throw error }
+      throw SQLiteError(message: "no such table: \(missing)", sql: error.sql)
+    }
   }
 
   /// Takes in what has changed in the schema of projections.db.
@@ -93,5 +109,20 @@ final class LiveConnection {
       views[name] = sql
     }
     version = catalog.version
+  }
+}
+
+extension String {
+  /// Whether `word`, lower case, stands in the text in any case.
+  fileprivate func mentions(_ word: String) -> Bool {
+    let text = folded(self).utf8
+    let word = Array(word.utf8)
+    var rest = text[...]
+    while let start = rest.firstIndex(of: word[0]) {
+      rest = rest[start...]
+      if rest.starts(with: word) { return true }
+      rest = rest.dropFirst()
+    }
+    return false
   }
 }

@@ -266,6 +266,9 @@ public final class Session {
       }
       guard let liveConnection else { preconditionFailure("a connection that was just made") }
       try liveConnection.follow(catalog)
+      let isChanged = transaction?.hasCatalogChanges == true
+      let shared = isChanged ? store.pipeline.catalog.withLock { Array($0.tables.keys) } : []
+      liveConnection.hidden = Set(shared.filter { catalog.tables[$0] == nil })
       return liveConnection
     } catch { throw StoreError(error) }
   }
