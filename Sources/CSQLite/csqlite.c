@@ -22,3 +22,17 @@ int sx_ready(void) {
   if (__atomic_load_n(&sx_api, __ATOMIC_ACQUIRE) != NULL) return SQLITE_OK;
   return sx_host_bootstrap ? sx_host_bootstrap() : SQLITE_ERROR;
 }
+
+/* The outer ones first: files, initialisation, page cache, randomness, memory. */
+static const int shared[] = {SQLITE_MUTEX_STATIC_VFS1, SQLITE_MUTEX_STATIC_MAIN, SQLITE_MUTEX_STATIC_OPEN,
+                             SQLITE_MUTEX_STATIC_LRU,  SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_PMEM,
+                             SQLITE_MUTEX_STATIC_MEM};
+enum { shared_count = sizeof(shared) / sizeof(shared[0]) };
+
+void sx_enter_shared_mutexes(void) {
+  for (int i = 0; i < shared_count; i++) sx_api->mutex_enter(sx_api->mutex_alloc(shared[i]));
+}
+
+void sx_leave_shared_mutexes(void) {
+  for (int i = shared_count; i > 0; i--) sx_api->mutex_leave(sx_api->mutex_alloc(shared[i - 1]));
+}

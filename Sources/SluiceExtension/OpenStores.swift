@@ -6,6 +6,7 @@
 // everything taken before is refused there, and never released. The child may attach stores anew; what its parent holds
 // is then read only.
 // Unsafe by nature: named in the tidy test.
+import CSQLite
 import Glibc
 import Sluice
 import SluiceSystem
@@ -32,9 +33,20 @@ final class OpenStores: @unchecked Sendable {
 
   private init() {
     atexit { OpenStores.shared.closeAll() }
-    // The lock is never in the middle of something in the child.
+    // Neither this object nor SQLite is in the middle of something in the child.
     pthread_atfork(
-      { OpenStores.shared.lock.lock() }, { OpenStores.shared.lock.unlock() }, { OpenStores.shared.forked() })
+      {
+        OpenStores.shared.lock.lock()
+        sx_enter_shared_mutexes()
+      },
+      {
+        sx_leave_shared_mutexes()
+        OpenStores.shared.lock.unlock()
+      },
+      {
+        sx_leave_shared_mutexes()
+        OpenStores.shared.forked()
+      })
   }
 
   /// The store at `path`, an absolute one, until `Use` goes. Only `creates` makes a new one.

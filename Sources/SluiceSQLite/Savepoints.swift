@@ -2,7 +2,9 @@
 // numbers. `WritableTable` says what SQLite calls and what it leaves out; this makes the best of it.
 
 /// States to go back to. `State` is whatever undoing needs: a copy of the rows, a length to cut back to. One object for
-/// all tables that share a store: SQLite may connect twice to a table in one transaction, and calls both.
+/// all tables that share a store: SQLite may connect twice to a table in one transaction, and calls both. A table that
+/// begins when the transaction is open already is told the innermost savepoint right behind: that call must not be
+/// noted here, for that savepoint is known, or older than the transaction's first change.
 public struct Savepoints<State> {
   private var begun: State?
   /// By rising number: those of a statement and of SAVEPOINT stand in one count.

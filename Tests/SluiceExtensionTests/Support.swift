@@ -2,13 +2,21 @@
 import Foundation
 import SluiceTesting
 
-/// Without `.so`, as SQLite takes it. `swift build --build-tests` and `swift test` make it with all other products.
-let library = String(builtProduct("libsluice0.so").dropLast(3))
+/// `swift build` makes every product, `swift test --filter` perhaps not this one.
+private let file: String? = {
+  let near = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
+  return [Bundle.main.bundlePath, near].map { $0 + "/libsluice0.so" }.first {
+    FileManager.default.fileExists(atPath: $0)
+  }
+}()
 
-/// A stock host cannot load what was built for a sanitizer's runtime.
-let isSanitized: Bool = {
-  guard let bytes = FileManager.default.contents(atPath: library + ".so") else { return false }
-  return bytes.range(of: Data("__tsan_init".utf8)) != nil || bytes.range(of: Data("__asan_init".utf8)) != nil
+/// Without `.so`, as SQLite takes it.
+let library = String((file ?? "libsluice0.so is not built").dropLast(3))
+
+/// Whether the library is there and a stock host can load it: not when it was built for a sanitizer's runtime.
+let isUsable: Bool = {
+  guard let file, let bytes = FileManager.default.contents(atPath: file) else { return false }
+  return bytes.range(of: Data("__tsan_init".utf8)) == nil && bytes.range(of: Data("__asan_init".utf8)) == nil
 }()
 
 /// What each Python script begins with: `connect()` gives a connection in autocommit with the extension, `ask` the rows

@@ -33,6 +33,11 @@ __attribute__((weak, visibility("hidden"))) int sx_host_bootstrap(void);
 /* SQLITE_OK once the routine table is known. To be called before any function below. From any thread. */
 int sx_ready(void);
 
+/* Takes, and gives back, the mutexes that SQLite shares between connections. Around fork(): a thread that the child
+   does not have may hold one of them just then, and the child would wait for it for ever. */
+void sx_enter_shared_mutexes(void);
+void sx_leave_shared_mutexes(void);
+
 /* An address for the empty text and the empty blob: SQLite takes NULL for the SQL NULL. */
 extern const char sx_empty[1];
 
