@@ -127,7 +127,8 @@ public final class Client: Sendable {
   public func takeRejections() async -> [StoreError] { await worker.takeRejections() }
 
   /// Waits until everything has reached the level of `SET ack` and its outcome is known, then ends the session. An open
-  /// transaction of another task is waited for, one of this task is undone. Later calls throw `unavailable`.
+  /// transaction of another task is waited for, one of this task is undone; results that are not read to their end end.
+  /// Later calls throw `unavailable`.
   ///
   /// Throws what `wait` throws; the client is closed all the same. Calling it again does nothing. A client that is
   /// dropped without it loses what was not waited for.

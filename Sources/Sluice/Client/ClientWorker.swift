@@ -77,14 +77,16 @@ actor ClientWorker {
     _ stop: StopSignal?, _ body: (Session) throws(StoreError) -> R
   ) throws(StoreError) -> R {
     guard let session else { throw Self.closed }
-    if stop?.isSet == true { throw StopSignal.error }
-    try holdRows()
     session.interrupter.obey(stop)
     running.withLock { $0 = stop }
     defer {
       session.interrupter.obey(nil)
       running.withLock { $0 = nil }
     }
+    // A cancellation reaches the rows that it waits for, too.
+    try session.interrupter.check()
+    holdRows()
+    try session.interrupter.check()
     return try body(session)
   }
 
@@ -217,7 +219,7 @@ actor ClientWorker {
   }
 
   /// Takes the rest of the running result into memory, if somebody still reads it.
-  private func holdRows() throws(StoreError) {
+  private func holdRows() {
     guard let rows else { return }
     defer { endRows() }
     guard let cursor else { return }
@@ -304,6 +306,7 @@ actor ClientWorker {
     await takeTurn(transaction)
     guard let session else { return }
     defer { end() }
+    endRows()
     try performNow(nil) { (session) throws(StoreError) in
       try session.abandonTransaction()
       try session.settle()
@@ -315,7 +318,7 @@ actor ClientWorker {
   func closeNow() throws(StoreError) {
     guard let session else { return }
     defer { end() }
-    try holdRows()
+    endRows()
     try session.abandonTransaction()
     try session.wait(for: .queued)
   }

@@ -31,7 +31,8 @@ final class RowCursor: Sendable {
 ///
 /// An iteration that is given up half-way ends the query. When another statement of the same client begins before it is
 /// at its end, the rest is taken into memory first; more than 64 MiB are not: then the next row is an error
-/// (`overloaded`, sqliteCode 4), and a client of its own is the way.
+/// (`overloaded`, sqliteCode 4), and a client of its own is the way. That other statement, when it is cancelled
+/// meanwhile, takes the rest with it ("interrupted").
 ///
 /// Cancelling the task ends the query within a few milliseconds: `next` throws `invalid` with sqliteCode 9
 /// ("interrupted").

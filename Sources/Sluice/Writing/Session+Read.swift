@@ -19,7 +19,14 @@ extension Session {
   func prepareQuery(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement {
     if transaction == nil { try waitApplied() } else { try openTransaction() }
     let live = try live()
-    var statement = try prepareReading(sql, live)
+    var statement: SluiceSQLite.Statement
+    do throws(StoreError) { statement = try prepareReading(sql, live) } catch {
+      // A table that projections.db does not have yet.
+      guard transaction == nil, !isMirrored, error.message.hasPrefix("no such") else { throw error }
+      try waitProjected()
+      do { try live.refreshProjections() } catch { throw StoreError(error) }
+      statement = try prepareReading(sql, live)
+    }
     if live.readsProjections {
       // Tables that are gone may have been found there: with the newest schema they are not.
       try waitProjected()
