@@ -50,8 +50,11 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
 /// The seed of a random test: SLUICE_SEED (decimal or 0x…) when it is set, else a new one.
 /// Tests that must always do the same pass their own numbers instead.
-public func testSeed() -> UInt64 {
-  guard let text = environmentVariable("SLUICE_SEED") else { return SystemClock().random() }
+public func testSeed() -> UInt64 { testSeed(otherwise: SystemClock().random()) }
+
+/// The seed of SLUICE_SEED, or `seed`.
+public func testSeed(otherwise seed: UInt64) -> UInt64 {
+  guard let text = environmentVariable("SLUICE_SEED") else { return seed }
   let parsed = text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
   guard let seed = parsed else { fatalError("SLUICE_SEED=\(text) is not a number") }
   return seed

@@ -50,12 +50,18 @@ final class LiveConnection {
       try connection.keepLogOnClose()
     }
     try connection.watchReads { [unowned self] table, schema in
-      guard schema == "projections" else { return true }
+      // A table named without a schema and without columns is that of the main database if there is one.
+      guard schema.map({ $0 == "projections" }) ?? !isLive(table) else { return true }
       readsProjections = true
       guard hidden.contains(folded(table)), !namesProjections else { return true }
       missing = table
       return false
     }
+  }
+
+  private func isLive(_ name: String) -> Bool {
+    let name = folded(name)
+    return tables[name] != nil || views[name] != nil
   }
 
   /// The live table of an SQL table that `follow` has seen.

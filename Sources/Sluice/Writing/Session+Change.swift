@@ -156,6 +156,8 @@ extension Session {
       throw rejection
     }
     totalChangeCount += changeCount
+    noteRemoval(from: table)
+    try lowerCounters()
   }
 
   /// The record, in a batch that must be empty.
