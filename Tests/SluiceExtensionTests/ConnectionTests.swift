@@ -44,6 +44,50 @@ struct ConnectionTests {
         """)
   }
 
+  /// A query that is still being read when its transaction commits goes on over the rows it began with, whatever is
+  /// written into the memory of the next transactions; one whose rows are taken back ends.
+  @Test func aQueryOutlivesItsTransaction() throws {
+    let answer = try host.python(
+      two + """
+        ask(a, 'DELETE FROM t')
+        for round in range(3):
+            a.execute('BEGIN')
+            a.executemany('INSERT INTO t VALUES(?, ?)', ((i, 'row %d of %d' % (i, round)) for i in range(3000)))
+            rows = a.execute('SELECT id, v FROM t ORDER BY id')
+            seen = [rows.fetchone() for _ in range(5)]
+            a.execute('COMMIT')
+            for i in range(50):
+                a.execute('INSERT INTO t VALUES(?, ?)', (10000 + i, 'y' * 2000))
+            a.execute('BEGIN')
+            a.executemany('INSERT INTO t VALUES(?, ?)', ((20000 + i, 'x' * (i % 70)) for i in range(3000)))
+            seen += rows.fetchall()
+            print(seen == [(i, 'row %d of %d' % (i, round)) for i in range(3000)])
+            a.execute('ROLLBACK')
+            ask(a, 'DELETE FROM t')
+        a.execute('BEGIN')
+        ask(a, "INSERT INTO t VALUES(1, 'kept')")
+        a.execute('SAVEPOINT s')
+        a.executemany('INSERT INTO t VALUES(?, ?)', ((i, 'gone') for i in range(2, 1000)))
+        rows = a.execute('SELECT id, v FROM t ORDER BY id')
+        rows.fetchone()
+        a.execute('ROLLBACK TO s')
+        ask(a, "INSERT INTO t VALUES(5, 'other')")
+        try: print(len(rows.fetchall()))
+        except sqlite3.Error as error: print(error)
+        print(ask(a, 'SELECT * FROM t'))
+        a.execute('COMMIT')
+        """)
+    #expect(
+      answer == """
+        True
+        True
+        True
+        abort due to ROLLBACK
+        [(1, 'kept'), (5, 'other')]
+
+        """)
+  }
+
   @Test func aStatementSeesOneMoment() throws {
     let answer = try host.python(
       two + """

@@ -311,7 +311,7 @@ extension HostedStore: LiveSource {
   func makeView() throws(StoreError) -> LiveView {
     if let session { return try session.makeView() }
     guard let shown else { preconditionFailure("a store without a source") }
-    return LiveView(snapshots: shown.snapshots, overlay: nil)
+    return LiveView(snapshots: shown.snapshots)
   }
 
   func apply(

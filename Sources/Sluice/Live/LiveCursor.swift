@@ -10,6 +10,8 @@ final class LiveCursor: VirtualCursor {
   /// Made by the first walk: a point read needs none.
   private lazy var rows = MergeIterator()
   private var hasWalked = false
+  /// What the walk goes over: kept until it ends.
+  @exclusivity(unchecked) private var walked: LiveView?
   @exclusivity(unchecked) private var needed: UInt64 = 0
   /// The row of a point read, in memory of its own.
   private var pointRow = ByteBuffer(capacity: 256)
@@ -38,6 +40,7 @@ final class LiveCursor: VirtualCursor {
     let plan = table.scope.plan(scan.plan)
     needed = scan.neededColumns
     if hasWalked { rows.close() }
+    walked = nil
     isPoint = false
     listed = []
     let view: LiveView
@@ -71,9 +74,11 @@ final class LiveCursor: VirtualCursor {
   @inline(__always)
   private func advance() throws(SQLiteError) -> Bool {
     if table.scope.handles.isFull { throw RowHandles.tooMany }
+    if walked?.isGone == true { throw SQLiteError(code: 4 | 2 << 8, message: "abort due to ROLLBACK") }
     do {
       guard try rows.next() else {
         rows.close()
+        walked = nil
         return false
       }
     } catch { throw SQLiteError(StoreError(error)) }
@@ -145,6 +150,7 @@ final class LiveCursor: VirtualCursor {
         upper.append(key)
         upper.advanceToSuccessor()
         hasWalked = true
+        walked = view
         rows.open(view.snapshots, lower: lower.bytes, upper: upper.bytes, isForward: true, overlay: view.overlay)
         if try advance() { return true }
       }
@@ -265,6 +271,7 @@ final class LiveCursor: VirtualCursor {
     if !hasUpper || plan.upper == .inclusive { upper.advanceToSuccessor() }
     let snapshots = try shard(plan, arguments).map { [view.snapshots[$0]] } ?? view.snapshots
     hasWalked = true
+    walked = view
     rows.open(
       snapshots, lower: lower.bytes, upper: upper.bytes, isForward: !plan.isDescending, overlay: view.overlay)
     return try advance()

@@ -42,6 +42,13 @@ final class OpenWrites {
   /// The entry of `highest` that was asked for last.
   private var lastHighest: (table: UInt32, keys: [[UInt8]?])?
 
+  /// Rises when rows are taken back that somebody may be walking over.
+  private(set) var generation = 0
+  /// Bytes of the batch that the last `overlay` showed.
+  private var shownBytes = 0
+  /// The batch, which may hold the memory that walks still point into.
+  private var sealed: Batch?
+
   /// One write, to be taken back.
   private struct Undo {
     let hash: UInt64
@@ -62,7 +69,9 @@ final class OpenWrites {
 
   /// Begins anew over another snapshot. False when the object is better thrown away, for the memory it holds.
   func reset(_ snapshots: [Snapshot]) -> Bool {
-    guard builder.size < Self.spareBytes else { return false }
+    guard builder.size < Self.spareBytes, sealed.map({ $0.size < Self.spareBytes }) ?? true else { return false }
+    sealed = nil
+    shownBytes = 0
     builder.rollback(to: emptyMark)
     undo.removeAll(keepingCapacity: true)
     hasRewritten = false
@@ -75,6 +84,12 @@ final class OpenWrites {
     nextProvisional = Self.firstProvisional
     self.snapshots = snapshots
     return true
+  }
+
+  /// Lets go of the snapshot; nothing is read or written until `reset`.
+  func end() {
+    snapshots = []
+    highest = [:]
   }
 
   private lazy var emptyMark = BatchBuilder(capacity: 256).mark()
@@ -103,6 +118,10 @@ final class OpenWrites {
     }
     builder.rollback(to: mark.builder)
     indexedSize = min(indexedSize, mark.bodySize)
+    if mark.bodySize < shownBytes {
+      generation += 1
+      shownBytes = mark.bodySize
+    }
     hasRewritten = mark.hasRewritten
     ordered.removeAll()
   }
@@ -191,6 +210,7 @@ final class OpenWrites {
   var overlay: EntryOverlay? {
     if builder.isEmpty { return nil }
     ordered.update(from: builder.body)
+    shownBytes = max(shownBytes, bodySize)
     return ordered.entries
   }
 
@@ -325,14 +345,20 @@ final class OpenWrites {
 
   // MARK: Ending
 
-  /// The batch of all that was written, one statement in the log; nil when nothing is left of it.
+  /// The batch of all that was written, one statement in the log; nil when nothing is left of it. The last thing done
+  /// before `reset`.
   func seal(timeMicroseconds: Int64, session: UInt64) -> Batch? {
-    if hasRewritten { keepNewest() }
-    return builder.isEmpty ? nil : builder.seal(timeMicroseconds: timeMicroseconds, session: session)
+    if hasRewritten {
+      var kept = newest()
+      sealed = kept.isEmpty ? nil : kept.seal(timeMicroseconds: timeMicroseconds, session: session)
+    } else {
+      sealed = builder.isEmpty ? nil : builder.seal(timeMicroseconds: timeMicroseconds, session: session)
+    }
+    return sealed
   }
 
-  /// Writes the batch again with each row of a provisional key once: its newest image in the place of its first.
-  private func keepNewest() {
+  /// The batch with each row of a provisional key once: its newest image in the place of its first.
+  private func newest() -> BatchBuilder {
     var kept = BatchBuilder(capacity: builder.size)
     var seen: Set<UInt64> = []
     var reader = CommandReader(body: builder.body)
@@ -350,6 +376,6 @@ final class OpenWrites {
           key: command.key, value: command.value)
       }
     }
-    swap(&kept, &builder)
+    return kept
   }
 }

@@ -9,8 +9,8 @@ extension Session: LiveSource {
   var router: Router { store.router }
 
   func makeView() throws(StoreError) -> LiveView {
-    if let writes { return LiveView(snapshots: writes.snapshots, overlay: writes.overlay) }
-    return LiveView(snapshots: store.pipeline.view(), overlay: nil)
+    if let writes { return LiveView(snapshots: writes.snapshots, overlay: writes.overlay, writes: writes) }
+    return LiveView(snapshots: store.pipeline.view())
   }
 
   func apply(

@@ -92,16 +92,17 @@ extension Session {
     dropWrites()
   }
 
+  /// Ends the transaction's writes. They are used again unless somebody still walks over them.
   func dropWrites() {
-    spareWrites = writes
-    writes = nil
     liveConnection?.scope.renew()
+    writes?.end()
+    if isKnownUniquelyReferenced(&writes) { spareWrites = writes }
+    writes = nil
   }
 
   /// Sends what was written as one statement and waits until it is applied. Returns why it had no effect, if so.
   func sendWrites() throws(StoreError) -> StoreError? {
-    guard let writes else { return nil }
-    let batch = writes.seal(timeMicroseconds: store.options.clock.wallMicroseconds(), session: id)
+    let batch = writes?.seal(timeMicroseconds: store.options.clock.wallMicroseconds(), session: id)
     dropWrites()
     guard let batch else { return nil }
     let rejectionsBefore = rejectionCount
