@@ -85,10 +85,23 @@ extension Session {
     case .explain(let queryPlan, let offset, let inner):
       return try explain(queryPlan: queryPlan, inner, UnsafeRawBufferPointer(rebasing: text[offset...]), text)
     // Space and statistics of projections.db are the projector's concern; the shards have none of either.
-    case .analyze, .vacuum, .reindex: break
+    case .vacuum: break
+    case .analyze(let name): try checkMaintained(name, isReindex: false)
+    case .reindex(let name): try checkMaintained(name, isReindex: true)
     case .refused(let sentence): throw StoreError(.unsupported, sentence, isParse: true, sqliteCode: 1)
     }
     return .done
+  }
+
+  /// What ANALYZE or REINDEX names must be there, though nothing is done about it.
+  private func checkMaintained(_ name: String?, isReindex: Bool) throws(StoreError) {
+    guard let name else { return }
+    let key = folded(name)
+    if catalog.tables[key] != nil || catalog.exists(.index, key) || key == "main" { return }
+    if isReindex, ["binary", "nocase", "rtrim"].contains(key) { return }
+    throw StoreError(
+      .invalid, isReindex ? "unable to identify the object to be reindexed" : "no such table: \(name)", isParse: true,
+      sqliteCode: 1)
   }
 
   // MARK: INSERT
