@@ -15,6 +15,7 @@ enum CommandTag {
 public struct BatchBuilder: ~Copyable {
   private var buffer: ByteBuffer
   private let freshCapacity: Int
+  private let isReserved: Bool
   private var count: UInt32 = 0
   private var firstLine = 0
   private var line = 0
@@ -22,8 +23,13 @@ public struct BatchBuilder: ~Copyable {
   private var hasFirstLine = false
   private var hasClear = false
 
-  /// `capacity`: bytes to hold in fresh memory; it grows by doubling when a batch needs more.
-  public init(capacity: Int = 1 << 20) {
+  /// Bytes from which on a batch takes a reserved builder's memory along: copying them costs more than a new one.
+  private static let reservedShare = 1 << 20
+
+  /// `capacity`: bytes to hold in fresh memory; it grows by doubling when a batch needs more. `isReserved`: that is
+  /// address space, of which the system backs only what is written.
+  public init(capacity: Int = 1 << 20, isReserved: Bool = false) {
+    self.isReserved = isReserved
     freshCapacity = max(capacity, 256)
     buffer = ByteBuffer(capacity: freshCapacity)
     buffer.advance(RecordHeader.size)
@@ -163,7 +169,7 @@ public struct BatchBuilder: ~Copyable {
   private mutating func takeMemory(_ recordSize: Int) -> ByteBuffer {
     buffer.appendPadding()
     var taken: ByteBuffer
-    if recordSize * 2 >= buffer.capacity {
+    if recordSize * 2 >= buffer.capacity || (isReserved && recordSize >= Self.reservedShare) {
       taken = ByteBuffer(capacity: freshCapacity)
       swap(&taken, &buffer)
     } else {

@@ -59,7 +59,7 @@ final class OpenWrites {
 
   init(_ snapshots: [Snapshot]) {
     self.snapshots = snapshots
-    builder = BatchBuilder(capacity: Self.limitBytes + (1 << 16))
+    builder = BatchBuilder(capacity: Self.limitBytes + (1 << 16), isReserved: true)
   }
 
   deinit { index.free() }
