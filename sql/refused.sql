@@ -94,11 +94,6 @@ CREATE TEMP TABLE t (a);
 refused: CREATE TEMP TABLE is not supported: a store has no temporary tables
 
 parse
-CREATE TEMPORARY VIEW v AS SELECT 1;
-----
-refused: CREATE TEMP VIEW is not supported: a store has no temporary tables
-
-parse
 CREATE PROJECTION revenue AS SELECT 1;
 ----
 refused: CREATE PROJECTION is not supported

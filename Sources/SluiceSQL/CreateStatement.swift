@@ -6,6 +6,7 @@ extension Parser {
     if at("TEMP") || at("TEMPORARY") {
       advance()
       guard at(.word) else { throw unexpected() }
+      if take("VIEW") { return try createView(isTemporary: true) }
       return .refused("CREATE TEMP \(lexer.text(token).uppercased()) is not supported: a store has no temporary tables")
     }
     if at("TRIGGER") { return .refused("CREATE TRIGGER is not supported: a store has no triggers") }
@@ -32,15 +33,16 @@ extension Parser {
         text: head + "\(quotedName(name)) ON \(quotedName(table)) \(rest)"))
   }
 
-  private mutating func createView() throws(SQLError) -> Statement {
+  private mutating func createView(isTemporary: Bool = false) throws(SQLError) -> Statement {
     let ifNotExists = try self.ifNotExists()
     let name = try objectName()
     guard at(.leftParen) || at("AS") else { throw unexpected() }
     let rest = try restOfStatement()
+    let head = "CREATE \(isTemporary ? "TEMP " : "")VIEW \(ifNotExists ? "IF NOT EXISTS " : "")"
     return .createView(
       CreateView(
-        name: name, ifNotExists: ifNotExists,
-        text: "CREATE VIEW \(ifNotExists ? "IF NOT EXISTS " : "")\(quotedName(name)) \(rest)"))
+        name: name, ifNotExists: ifNotExists, isTemporary: isTemporary,
+        text: head + "\(quotedName(name)) \(rest)"))
   }
 
   /// The name of a new table, index or view: not one of those SQLite and Sluice keep for themselves.

@@ -84,10 +84,11 @@ public struct CreateIndex: Equatable, Sendable {
   public let text: String
 }
 
-/// CREATE VIEW. `text` is the whole statement for stock SQLite, without schema and semicolon.
+/// CREATE [TEMP] VIEW. `text` is the whole statement for stock SQLite, without schema and semicolon.
 public struct CreateView: Equatable, Sendable {
   public let name: String
   public let ifNotExists: Bool
+  public let isTemporary: Bool
   public let text: String
 }
 

@@ -11,6 +11,8 @@ final class LiveConnection {
   /// What stands in the main database, by folded name.
   private var tables: [String: SQLTable] = [:]
   private var views: [String: String] = [:]
+  /// Views that are this connection's own, by folded name: they end with it.
+  private(set) var temporaryViews: Set<String> = []
   private var version: UInt64?
   /// The tables being declared, by id, for the module that makes them.
   private let known = KnownTables()
@@ -77,6 +79,17 @@ final class LiveConnection {
       guard let missing else { throw error }
       throw SQLiteError(message: "no such table: \(missing)", sql: error.sql)
     }
+  }
+
+  /// Makes a view of this connection's own; `sql` is its CREATE TEMP VIEW.
+  func createTemporaryView(_ name: String, _ sql: String) throws(SQLiteError) {
+    try connection.execute(sql)
+    temporaryViews.insert(folded(name))
+  }
+
+  func dropTemporaryView(_ name: String) throws(SQLiteError) {
+    try connection.execute("DROP VIEW temp.\(quoted(name))")
+    temporaryViews.remove(folded(name))
   }
 
   /// Takes in what has changed in the schema of projections.db.

@@ -8,7 +8,9 @@ import SluiceSystem
 extension Session {
   /// The answer to a query that is nothing but the count of an SQL table's rows; nil for any other query.
   func countOfTable(_ text: UnsafeRawBufferPointer) throws(StoreError) -> (name: String, rows: Int64)? {
-    guard let (name, tableName) = parseCountQuery(text), let table = catalog.table(tableName) else { return nil }
+    guard let (name, tableName) = parseCountQuery(text), !isTemporaryView(tableName),
+      let table = catalog.table(tableName)
+    else { return nil }
     if transaction == nil { try waitApplied() } else { try openTransaction() }
     return (name, try countRows(of: table))
   }

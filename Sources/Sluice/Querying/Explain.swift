@@ -25,7 +25,7 @@ extension Session {
 
   /// EXPLAIN SELECT: a line for each table that is read, and for each thing that SQLite does besides.
   func explainQuery(_ sql: String) throws(StoreError) -> Outcome {
-    if let (_, table) = countQuery(sql), catalog.table(table) != nil {
+    if let (_, table) = countQuery(sql), !isTemporaryView(table), catalog.table(table) != nil {
       return answer([
         Line(
           table: table, source: "live", shards: allShards, access: "counted, no row is decoded", lag: "0")

@@ -33,7 +33,7 @@ extension Session {
 
   /// The SQL table that a statement changes.
   private func changedTable(_ change: ChangeStatement) throws(StoreError) -> SQLTable {
-    if let table = catalog.table(change.table) {
+    if !isTemporaryView(change.table), let table = catalog.table(change.table) {
       for (name, offset) in zip(change.columns ?? [], change.columnOffsets)
       where table.definition.columnIndex(name) == nil && !table.acceptsRowid(name) {
         throw StoreError(
@@ -41,7 +41,7 @@ extension Session {
       }
       return table
     }
-    let isView = catalog.objects[folded(change.table)]?.kind == .view
+    let isView = isTemporaryView(change.table) || catalog.objects[folded(change.table)]?.kind == .view
     throw StoreError(
       .invalid, isView ? "cannot modify \(change.table) because it is a view" : "no such table: \(change.table)",
       offset: change.tableOffset, isParse: true, sqliteCode: 1)

@@ -283,6 +283,13 @@ extension Session {
 
   private func createView(_ view: CreateView, line: Int) throws(StoreError) {
     try checkName(view.name)
+    if view.isTemporary {
+      do { return try live().createTemporaryView(view.name, view.text) } catch {
+        var failure = StoreError(converting: error)
+        failure.isParse = true
+        throw failure
+      }
+    }
     if let obstacle = catalog.obstacle(to: view.name, .view) {
       if view.ifNotExists { return }
       throw StoreError(.invalid, obstacle, isParse: true, sqliteCode: 1)
@@ -297,6 +304,9 @@ extension Session {
   }
 
   private func drop(_ kind: CatalogChange.ObjectKind, _ drop: Drop, line: Int) throws(StoreError) {
+    if kind == .view, isTemporaryView(drop.name), let liveConnection {
+      do { return try liveConnection.dropTemporaryView(drop.name) } catch { throw StoreError(error) }
+    }
     if !catalog.exists(kind, folded(drop.name)) {
       if drop.ifExists { return }
       let noun = ["table", "index", "view"][Int(kind.rawValue) - 1]
@@ -307,6 +317,9 @@ extension Session {
         operation: .drop, object: kind, lenient: drop.ifExists, tableID: store.lastTableID, name: drop.name),
       line: line)
   }
+
+  /// Whether the session has a view of that name for itself. It stands before all else of the name, as in SQLite.
+  func isTemporaryView(_ name: String) -> Bool { liveConnection?.temporaryViews.contains(folded(name)) == true }
 
   private func setSequence(_ table: String, _ value: Int64, line: Int) throws(StoreError) {
     guard let known = catalog.table(table) else { return }
