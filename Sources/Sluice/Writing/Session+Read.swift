@@ -55,7 +55,9 @@ extension Session {
   /// The same query on the mirrors, which have indexes, when they are as far as this session; else nil. The answer is
   /// the same.
   private func prepareOnMirrors(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement? {
-    guard readsMirrors, transaction == nil, isMirrored else { return nil }
+    guard readsMirrors, transaction == nil, liveConnection?.temporaryViews.isEmpty == true, isMirrored else {
+      return nil
+    }
     do {
       let connection = try queryConnection()
       try connection.refreshSchema()

@@ -249,7 +249,10 @@ public final class Session {
   func queryConnection() throws(StoreError) -> Connection {
     if let reader { return reader }
     let connection = try store.openReader()
-    do { try interrupter.watch(connection) } catch { throw StoreError(error) }
+    do {
+      try interrupter.watch(connection)
+      try registerFunctions(connection)
+    } catch { throw StoreError(error) }
     reader = connection
     return connection
   }
