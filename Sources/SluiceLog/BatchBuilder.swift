@@ -170,7 +170,8 @@ public struct BatchBuilder: ~Copyable {
     buffer.appendPadding()
     var taken: ByteBuffer
     if recordSize * 2 >= buffer.capacity || (isReserved && recordSize >= Self.reservedShare) {
-      taken = ByteBuffer(capacity: freshCapacity)
+      // A reserved builder is not used again after that.
+      taken = ByteBuffer(capacity: isReserved ? 256 : freshCapacity)
       swap(&taken, &buffer)
     } else {
       taken = ByteBuffer(capacity: recordSize)

@@ -21,6 +21,14 @@ public func environmentVariable(_ name: String) -> String? {
 /// Writing to a closed pipe becomes an error instead of ending the process.
 public func ignoreBrokenPipes() { csystem_ignore_sigpipe() }
 
+/// Whether the process may have `size` more bytes of address space now: a limit of its own or the system's rules may
+/// forbid it. Nothing is kept.
+public func canReserve(_ size: Int) -> Bool {
+  guard let memory = malloc(size) else { return false }
+  free(memory)
+  return true
+}
+
 /// Asks for the cache line at an address that is read soon; never faults.
 @inlinable @inline(__always)
 public func prefetch(_ address: UnsafeRawPointer) { csystem_prefetch(address) }

@@ -33,6 +33,23 @@ import Testing
     if script != Self.scripts[1] { #expect(ours.text == stock.text) } else { #expect(ours.text == "1\n2\n") }
   }
 
+  /// A process with little address space has smaller transactions, and says so when one is too large.
+  @Test func littleAddressSpace() throws {
+    let shell = ShellUnderTest()
+    let script = """
+      CREATE TABLE t(a); INSERT INTO t VALUES(1), (2); UPDATE t SET a = a + 1; SELECT * FROM t;
+      INSERT INTO t WITH n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 99)
+        SELECT zeroblob(1000000) FROM n;
+      SELECT count(*) FROM t;
+      """
+    let result = try runProcess(
+      "/bin/bash", ["-c", "ulimit -v 400000; exec '\(builtProduct("sluice"))' '\(shell.store)'"],
+      input: Array(script.utf8))
+    #expect(result.text == "2\n3\n2\n")
+    #expect(result.errorText.contains("transaction too big") && !result.errorText.contains("256 MiB"))
+    #expect(result.status == 1)
+  }
+
   @Test(arguments: scripts) func bail(script: String) throws {
     let ours = try ShellUnderTest().run(script, ["-bail"])
     let stock = try stockSQLite(script, arguments: ["-bail"])

@@ -19,7 +19,11 @@ import SluiceSystem
 
 final class OpenWrites {
   /// Rows that a transaction which reads, or one statement, can hold.
-  static let limitBytes = BatchLimits.bodySizeBytes
+  let limitBytes: Int
+  /// What is asked for, in turn: a process with little address space can do with less.
+  private static let limits = [BatchLimits.bodySizeBytes, 64 << 20, 16 << 20, 4 << 20]
+  /// What a builder needs besides.
+  private static let marginBytes = 1 << 16
   /// Batch memory beyond which it is given back rather than used again.
   private static let spareBytes = 1 << 20
   private static let firstProvisional: UInt64 = 1 << 54
@@ -59,7 +63,8 @@ final class OpenWrites {
 
   init(_ snapshots: [Snapshot]) {
     self.snapshots = snapshots
-    builder = BatchBuilder(capacity: Self.limitBytes + (1 << 16), isReserved: true)
+    limitBytes = Self.limits.first { canReserve($0 + Self.marginBytes) } ?? Self.limits[Self.limits.count - 1]
+    builder = BatchBuilder(capacity: limitBytes + Self.marginBytes, isReserved: true)
   }
 
   deinit { index.free() }
@@ -279,9 +284,10 @@ final class OpenWrites {
   }
 
   /// Adds a change of the catalog.
-  func append(_ change: CatalogChange, line: Int) {
+  func append(_ change: CatalogChange, line: Int) throws(StoreError) {
     let key = change.key
     let value = change.encoded()
+    try checkRoom(key.count, value.count)
     key.withUnsafeBytes { key in
       value.withUnsafeBytes { value in
         builder.append(
@@ -325,11 +331,13 @@ final class OpenWrites {
   }
 
   private func checkRoom(_ keySize: Int, _ rowSize: Int) throws(StoreError) {
-    if builder.fits(keySize: keySize, valueSize: rowSize) { return }
+    // Below the reserved size the memory does not move.
+    let isWithin = builder.size + keySize + rowSize + Self.marginBytes / 2 <= limitBytes + Self.marginBytes
+    if isWithin, builder.fits(keySize: keySize, valueSize: rowSize) { return }
     throw .tooBig(
       keySize: keySize, rowSize: rowSize,
       otherwise: "transaction too big: a statement that SQLite evaluates, or a transaction that reads what it wrote, "
-        + "holds at most \(Self.limitBytes >> 20) MiB of rows; insert by plain VALUES, or in parts")
+        + "holds at most \(limitBytes >> 20) MiB of rows; insert by plain VALUES, or in parts")
   }
 
   // MARK: Provisional keys

@@ -29,7 +29,7 @@ extension Session {
       rejectionsBefore = rejectionCount
     }
     if let writes {
-      for change in changes { writes.append(change, line: line) }
+      for change in changes { try writes.append(change, line: line) }
       return
     }
     for (index, change) in changes.enumerated() {

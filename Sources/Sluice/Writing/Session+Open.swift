@@ -149,13 +149,13 @@ extension Session {
 
   /// Takes a staged transaction back into memory.
   private func adopt(_ staged: StagedSegment) throws(StoreError) {
-    guard staged.size <= UInt64(OpenWrites.limitBytes) else {
+    guard let writes else { return }
+    guard staged.size <= UInt64(writes.limitBytes) else {
       throw StoreError(
         .unsupported,
-        "this transaction has written \(staged.size >> 20) MiB: beyond \(OpenWrites.limitBytes >> 20) MiB its rows "
+        "this transaction has written \(staged.size >> 20) MiB: beyond \(writes.limitBytes >> 20) MiB its rows "
           + "are not readable before COMMIT", isParse: true, sqliteCode: 1)
     }
-    guard let writes else { return }
     do {
       try staged.forEachBatch { (batch) throws(StoreError) in try take(batch, into: writes) }
       try staged.discard()
@@ -192,7 +192,7 @@ extension Session {
       guard let change = CatalogChange.decode(command.value) else {
         throw StoreError(.internal, "a catalog change that was just encoded cannot be read")
       }
-      return writes.append(change, line: command.line)
+      return try writes.append(change, line: command.line)
     }
     let tableID = command.key.loadUnaligned(as: UInt32.self).bigEndian
     // A row of a table that the same transaction has dropped since.
