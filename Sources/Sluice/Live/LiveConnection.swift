@@ -1,5 +1,6 @@
 // The SQLite connection on which a session's statements run: its main database, in memory, holds the live tables of the
 // catalog and the views over them; projections.db is attached as `projections`; system tables are there by name.
+// Unsafe by nature: named in the tidy test.
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -66,15 +67,13 @@ final class LiveConnection {
     return tables[name] != nil || views[name] != nil
   }
 
-  /// The live table of an SQL table that `follow` has seen.
-  func liveTable(_ table: SQLTable) -> LiveTable? { known.live[table.id] }
-
   /// Prepares the one statement in `text`. `readsProjections` and the scope's `isIndexable` are about it afterwards.
   func prepare(_ text: String, persistent: Bool = false) throws(SQLiteError) -> SluiceSQLite.Statement {
     readsProjections = false
     scope.isIndexable = false
     missing = nil
-    namesProjections = !hidden.isEmpty && text.mentions("projections")
+    var copy = text
+    namesProjections = !hidden.isEmpty && copy.withUTF8 { mentions(UnsafeRawBufferPointer($0), "projections") }
     do { return try connection.prepare(text, persistent: persistent) } catch {
       guard let missing else { throw error }
       throw SQLiteError(message: "no such table: \(missing)", sql: error.sql)
@@ -131,16 +130,13 @@ final class LiveConnection {
   }
 }
 
-extension String {
-  /// Whether `word`, lower case, stands in the text in any case.
-  fileprivate func mentions(_ word: String) -> Bool {
-    let text = folded(self).utf8
-    let word = Array(word.utf8)
-    var rest = text[...]
-    while let start = rest.firstIndex(of: word[0]) {
-      rest = rest[start...]
-      if rest.starts(with: word) { return true }
-      rest = rest.dropFirst()
+/// Whether `word`, lower case, stands in a text, in any case, also as a part of a longer one.
+func mentions(_ text: UnsafeRawBufferPointer, _ word: String) -> Bool {
+  var word = word
+  return word.withUTF8 { word in
+    guard text.count >= word.count else { return false }
+    for start in 0...(text.count - word.count) where text[start] | 0x20 == word[0] {
+      if word.indices.allSatisfy({ text[start + $0] | 0x20 == word[$0] | 0x20 }) { return true }
     }
     return false
   }

@@ -70,7 +70,6 @@ final class OpenWrites {
   deinit { index.free() }
 
   var isEmpty: Bool { builder.isEmpty }
-  var sizeBytes: Int { builder.size }
 
   /// Begins anew over another snapshot. False when the object is better thrown away, for the memory it holds.
   func reset(_ snapshots: [Snapshot]) -> Bool {

@@ -38,8 +38,15 @@ extension Session {
   }
 
   private func prepareReading(_ sql: String, _ live: LiveConnection) throws(StoreError) -> SluiceSQLite.Statement {
+    try readOnly { () throws(SQLiteError) in try live.prepare(sql) }
+  }
+
+  /// A statement that reads, with its parameters bound.
+  private func readOnly(
+    _ prepare: () throws(SQLiteError) -> SluiceSQLite.Statement
+  ) throws(StoreError) -> SluiceSQLite.Statement {
     do {
-      let statement = try live.prepare(sql)
+      let statement = try prepare()
       guard statement.isReadOnly else {
         throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
       }
@@ -83,19 +90,7 @@ extension Session {
   /// Whether a query asks for SQLite's own catalog: that of projections.db says what the tables are.
   private func mentionsSchema(_ text: UnsafeRawBufferPointer) -> Bool {
     let words = ["sqlite_master", "sqlite_schema", "pragma_", "sqlite_stat", "sqlite_sequence"]
-    return words.contains { containsWord(text, $0) }
-  }
-
-  /// Whether `word`, lower case, stands in a text, in any case.
-  private func containsWord(_ text: UnsafeRawBufferPointer, _ word: String) -> Bool {
-    var word = word
-    return word.withUTF8 { word in
-      guard text.count >= word.count else { return false }
-      for start in 0...(text.count - word.count) where text[start] | 0x20 == word[0] {
-        if word.indices.allSatisfy({ text[start + $0] | 0x20 == word[$0] | 0x20 }) { return true }
-      }
-      return false
-    }
+    return words.contains { mentions(text, $0) }
   }
 
   /// A query on projections.db itself, once it holds what this session wrote.
@@ -111,20 +106,12 @@ extension Session {
   }
 
   private func run(_ sql: String) throws(StoreError) -> Outcome {
-    do {
-      let connection = try queryConnection()
+    let connection = try queryConnection()
+    let statement = try readOnly { () throws(SQLiteError) in
       try connection.refreshSchema()
-      let statement = try connection.prepare(sql)
-      guard statement.isReadOnly else {
-        throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
-      }
-      try bindParameters(of: statement)
-      return .rows(Rows(statement))
-    } catch {
-      var failure = StoreError(converting: error)
-      failure.isParse = true
-      throw failure
+      return try connection.prepare(sql)
     }
+    return .rows(Rows(statement))
   }
 
   // MARK: PRAGMA
