@@ -115,5 +115,11 @@ final class StoreCore: Sendable {
     try pipeline.wait(unless: { room.flushObstacle ?? room.projectorObstacle }) {
       $0.projected >= target && $0.flushed >= target ? () : nil
     }
+    let refreshed = pipeline.progress.withLock { $0.projections.filter { $0.value.isRefreshedAndBehind(target) } }
+    for name in refreshed.keys { pipeline.projectorRequests.refresh(name) }
+    if !refreshed.isEmpty { pipeline.wakeProjector() }
+    try pipeline.wait(unless: { room.projectorObstacle }) { progress in
+      progress.projections.values.allSatisfy { !$0.isBuilding && !$0.isRefreshedAndBehind(target) } ? () : nil
+    }
   }
 }

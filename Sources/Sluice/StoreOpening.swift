@@ -91,7 +91,8 @@ enum StoreOpening {
     let pipeline = Pipeline(
       options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue, room: room)
     let resolver = Resolver(engines: engines, router: router, catalog: catalog)
-    let projections = try ProjectionsFile.open(projectionsPath, storeID: identity.storeID, last: log.lastPosition)
+    let projections = try ProjectionsFile.open(
+      projectionsPath, storeID: identity.storeID, last: log.lastPosition, clock: options.clock)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(pipeline: pipeline, router: router, file: projections)
     try pipeline.start(applier, Compactor(pipeline: pipeline), projector)
@@ -171,9 +172,10 @@ enum StoreOpening {
       _ = try catalog.apply(change)
       created[folded(change.name)] = position
     }
-    // An index or a sequence belongs to the table that stood under its name then. When that was dropped, and perhaps
-    // another one created, it went with it, although nothing was written about itself. When that was altered, its
-    // indexes were written again behind it. A sequence that tells the table's id needs no such guess.
+    for (change, position) in others where change.object == .projection { created[folded(change.name)] = position }
+    // An index or a sequence belongs to the table, or projection, that stood under its name then. When that was dropped,
+    // and perhaps another one created, it went with it, although nothing was written about itself. When that was
+    // altered, its indexes were written again behind it. A sequence that tells the table's id needs no such guess.
     for (change, position) in others {
       if change.operation == .setSequence, change.tableID != 0 {
         if catalog.tablesByID[change.tableID] != nil { _ = try catalog.apply(change) }

@@ -71,3 +71,11 @@ extension Parser {
     return try keptText(start..<last)
   }
 }
+
+extension CreateIndex {
+  /// The text behind the table's name: columns, and WHERE.
+  public var rest: String {
+    let head = "CREATE \(isUnique ? "UNIQUE " : "")INDEX \(ifNotExists ? "IF NOT EXISTS " : "")"
+    return String(text.dropFirst("\(head)\(quotedName(name)) ON \(quotedName(table)) ".count))
+  }
+}

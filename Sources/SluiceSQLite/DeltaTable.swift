@@ -23,6 +23,9 @@ open class DeltaTable: VirtualTable {
     fatalError("\(Self.self) does not override decode")
   }
 
+  /// The rowid of row `index`, where rows have one besides their place.
+  open func rowid(_ index: Int) -> Int64? { nil }
+
   public final override func makeCursor() throws(SQLiteError) -> VirtualCursor { DeltaCursor(self) }
 }
 
@@ -44,6 +47,8 @@ private final class DeltaCursor: VirtualCursor {
     rowCount = table._withUnsafeGuaranteedRef { $0.rowCount }
     return try next()
   }
+
+  override var rowid: Int64? { table._withUnsafeGuaranteedRef { $0.rowid(index) } }
 
   override func next() throws(SQLiteError) -> Bool {
     index &+= 1

@@ -97,11 +97,11 @@ final class KeyCounter: Sendable {
   }
 }
 
-/// An index or a view: it acts on the read side only, so its text is all there is.
+/// An index, a view or a projection: it acts on the read side only, so its text is all there is.
 struct ReadObject: Sendable {
   let kind: CatalogChange.ObjectKind
   let name: String
-  /// SQL table of an index, else "".
+  /// SQL table or projection of an index, SQL table that a projection follows row by row, else "".
   let owner: String
   let sql: String
 }
@@ -110,7 +110,7 @@ struct Catalog: Sendable {
   /// By folded name.
   private(set) var tables: [String: SQLTable] = [:]
   private(set) var tablesByID: [UInt32: SQLTable] = [:]
-  /// Indexes and views by folded name.
+  /// Indexes, views and projections by folded name.
   private(set) var objects: [String: ReadObject] = [:]
   /// Highest table id ever seen.
   private(set) var highestTableID: UInt32 = 0
@@ -128,6 +128,8 @@ struct Catalog: Sendable {
     guard let object = objects[key] else { return nil }
     switch object.kind {
     case .index: return kind == .index ? "index \(name) already exists" : "there is already an index named \(name)"
+    case .projection:
+      return kind == .index ? "there is already a projection named \(name)" : "projection \(name) already exists"
     default: return kind == .index ? "there is already a table named \(name)" : "view \(name) already exists"
     }
   }
@@ -161,11 +163,16 @@ struct Catalog: Sendable {
       guard exists(change.object, key) else {
         return change.lenient ? .none : .refused(missing(change.object, change.name))
       }
+      if change.object == .table, let follower = follower(of: key) {
+        return .refused("projection \(follower) follows table \(change.name): DROP PROJECTION \(follower) first")
+      }
       if change.object == .table, let table = tables.removeValue(forKey: key) {
         tablesByID[table.id] = nil
-        objects = objects.filter { folded($0.value.owner) != key || $0.value.kind != .index }
       } else {
         objects[key] = nil
+      }
+      if change.object == .table || change.object == .projection {
+        objects = objects.filter { folded($0.value.owner) != key || $0.value.kind != .index }
       }
     case .setSequence:
       // A table keeps its id whatever its name becomes; early stores did not note it.
@@ -192,11 +199,15 @@ struct Catalog: Sendable {
     guard table.id == change.tableID else { return missing(.table, change.name) }
     let name = change.owner.isEmpty ? change.name : change.owner
     let newKey = folded(name)
+    let definition = try parseDefinition(change.definition)
+    if let follower = follower(of: key), newKey != key || !definition.extends(table.definition) {
+      return "projection \(follower) follows table \(table.name): DROP PROJECTION \(follower) first"
+    }
     if newKey != key, tables[newKey] != nil || objects[newKey] != nil {
       return "there is already another table or index with this name: \(name)"
     }
     let altered = SQLTable(
-      id: table.id, definition: try parseDefinition(change.definition), highestKey: table.highestKey)
+      id: table.id, definition: definition, highestKey: table.highestKey)
     tables[key] = nil
     tables[newKey] = altered
     tablesByID[table.id] = altered
@@ -223,6 +234,11 @@ struct Catalog: Sendable {
   /// Takes note of the table ids that a change names, without applying it.
   mutating func noteTableID(_ change: CatalogChange) { highestTableID = max(highestTableID, change.tableID) }
 
+  /// The first projection that follows the table of that folded name row by row.
+  func follower(of key: String) -> String? {
+    objects.values.filter { $0.kind == .projection && folded($0.owner) == key }.map(\.name).min()
+  }
+
   func exists(_ kind: CatalogChange.ObjectKind, _ key: String) -> Bool {
     kind == .table ? tables[key] != nil : objects[key]?.kind == kind
   }
@@ -239,6 +255,14 @@ struct Catalog: Sendable {
     case .table: "no such table: \(name)"
     case .index: "no such index: \(name)"
     case .view: "no such view: \(name)"
+    case .projection: "no such projection: \(name)"
     }
+  }
+}
+
+extension CreateTable {
+  /// Whether it has the columns of an earlier definition under their names, and perhaps more.
+  fileprivate func extends(_ earlier: CreateTable) -> Bool {
+    columns.count >= earlier.columns.count && zip(columns, earlier.columns).allSatisfy { $0.name == $1.name }
   }
 }

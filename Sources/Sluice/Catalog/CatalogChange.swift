@@ -5,7 +5,7 @@
 // Value:
 //   offset size
 //        0    1  operation: 1 create, 2 drop, 3 set sequence, 4 alter: replaces the definition of an object
-//        1    1  kind of object: 1 table, 2 index, 3 view
+//        1    1  kind of object: 1 table, 2 index, 3 view, 4 projection
 //        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error)
 //        3    1  zero
 //        4    4  table id of a created or altered table, and of the one that a sequence belongs to (0 in early
@@ -13,11 +13,13 @@
 //        8    8  sequence: highest key ever given out, for operation 3; for operation 4 the mark of the catalog that
 //                the change was made for (Catalog.swift), 0: of any
 //       16    -  name as written: varint size, UTF-8
-//        -    -  owner: name of the SQL table that an index belongs to; the new name of an altered table, empty when it
-//                keeps its name: varint size, UTF-8
+//        -    -  owner: name of the SQL table or projection that an index belongs to, and of the SQL table that a
+//                projection follows row by row; the new name of an altered table, empty when it keeps its name: varint
+//                size, UTF-8
 //        -    -  definition: canonical SQL: varint size, UTF-8
 // A table gets another name by two changes in one statement: an alter under the old name, whose owner is the new one,
 // and an alter under the new name. So under each name shard 0 keeps what last became of it, as for a drop.
+// A projection is rebuilt by an alter to the definition that it has.
 // Limits: name 1,024 bytes, definition 1 MiB. A reader takes an unknown operation or kind for corruption.
 //
 // Worked example, DROP TABLE IF EXISTS t when ids up to 3 are given out:
@@ -30,7 +32,19 @@ import SluiceSystem
 /// One CREATE, DROP, ALTER or sequence change.
 struct CatalogChange: Equatable, Sendable {
   enum Operation: UInt8 { case create = 1, drop, setSequence, alter }
-  enum ObjectKind: UInt8, Sendable { case table = 1, index, view }
+  enum ObjectKind: UInt8, Sendable {
+    case table = 1, index, view, projection
+
+    /// Its word in SQL.
+    var noun: String {
+      switch self {
+      case .table: "TABLE"
+      case .index: "INDEX"
+      case .view: "VIEW"
+      case .projection: "PROJECTION"
+      }
+    }
+  }
 
   var operation: Operation
   var object: ObjectKind

@@ -24,8 +24,8 @@ final class LiveConnection {
   private var namesProjections = false
   /// The one of `hidden` that a statement was refused for.
   private var missing: String?
-  /// Whether a statement that was prepared since reads projections.db.
-  private(set) var readsProjections = false
+  /// What the statement prepared last reads in projections.db, by folded name.
+  private(set) var projectionsRead: Set<String> = []
 
   private final class KnownTables {
     var tables: [UInt32: SQLTable] = [:]
@@ -55,7 +55,7 @@ final class LiveConnection {
     try connection.watchReads { [unowned self] table, schema in
       // A table named without a schema and without columns is that of the main database if there is one.
       guard schema.map({ $0 == "projections" }) ?? !isLive(table) else { return true }
-      readsProjections = true
+      projectionsRead.insert(folded(table))
       guard hidden.contains(folded(table)), !namesProjections else { return true }
       missing = table
       return false
@@ -67,9 +67,9 @@ final class LiveConnection {
     return tables[name] != nil || views[name] != nil
   }
 
-  /// Prepares the one statement in `text`. `readsProjections` and the scope's `isIndexable` are about it afterwards.
+  /// Prepares the one statement in `text`. `projectionsRead` and the scope's `isIndexable` are about it afterwards.
   func prepare(_ text: String, persistent: Bool = false) throws(SQLiteError) -> SluiceSQLite.Statement {
-    readsProjections = false
+    projectionsRead = []
     scope.isIndexable = false
     missing = nil
     var copy = text

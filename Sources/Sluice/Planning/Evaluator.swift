@@ -128,9 +128,28 @@ final class Evaluator: ValueEvaluator {
 
   /// Lets SQLite judge a CREATE INDEX or CREATE VIEW over the tables of `catalog`.
   func validate(_ sql: String, in catalog: Catalog) throws(SQLiteError) {
-    let tables = catalog.tables.values.map { SluiceSQL.print($0.definition, shardKey: false) }
-    let views = catalog.objects.values.filter { $0.kind == .view }.map(\.sql)
-    try attempt(tables + views + [sql])
+    let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
+    try declare(catalog, in: scratch)
+    try scratch.execute(sql)
+  }
+
+  /// Creates the tables and views of `catalog`, and for each projection a table with its columns.
+  func declare(_ catalog: Catalog, in scratch: Connection) throws(SQLiteError) {
+    for table in catalog.tables.values { try scratch.execute(SluiceSQL.print(table.definition, shardKey: false)) }
+    for object in catalog.objects.values where object.kind == .view { try scratch.execute(object.sql) }
+    var waiting = catalog.objects.values.filter { $0.kind == .projection }
+    // One may read another.
+    while !waiting.isEmpty {
+      let count = waiting.count
+      waiting = waiting.filter { object in
+        guard let definition = projectionDefinition(object.sql) else { return false }
+        do throws(SQLiteError) {
+          try scratch.execute("CREATE TABLE \(quoted(object.name)) AS \(definition.select)")
+          return false
+        } catch { return true }
+      }
+      if waiting.count == count { return }
+    }
   }
 
   /// Runs statements in a database of their own and forgets them.

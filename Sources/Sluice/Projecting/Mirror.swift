@@ -1,5 +1,6 @@
 // The mirror of one SQL table: rows of applied batches go into SQLite by `INSERT … SELECT FROM delta`, where delta is a
 // virtual table over the batch memory. One decode per row, no copy of text. Unsafe by nature: named in the tidy test.
+import SluiceLSM
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -8,53 +9,72 @@ import SluiceSystem
 final class Mirror {
   let table: SQLTable
   private let delta: RowDelta
+  private let keys: KeyDelta
   private let connection: Connection
+  /// Projections that follow the table, for those who keep some.
+  private let copies: ProjectionCopies?
   private var insert: SluiceSQLite.Statement?
   private var removal: SluiceSQLite.Statement?
   private var isRising = true
   private var hasRemovals = false
+  /// Whether the mirror may hold an earlier image of some row collected.
+  private var mayReplace = false
 
-  init(table: SQLTable, connection: Connection) throws(SQLiteError) {
+  init(table: SQLTable, connection: Connection, copies: ProjectionCopies? = nil) throws(SQLiteError) {
     self.table = table
     self.connection = connection
+    self.copies = copies
     delta = RowDelta(table)
-    try connection.register(table: "sluice_delta_\(table.id)", delta)
+    keys = KeyDelta(table)
+    try connection.register(table: ProjectionBase.deltaName(table), delta)
+    try connection.register(table: ProjectionBase.keysName(table), keys)
   }
 
   var rowCount: Int { delta.rows.count }
 
-  /// Takes note of a row; its memory must stay until `write`.
+  /// Takes note of a row; its memory must stay until `write`. `isNew`: no row has the key before.
   @inline(__always)
-  func add(key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer, position: UInt64) {
+  func add(key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer, position: UInt64, isNew: Bool) {
     if isRising, let last = delta.rows.last, compareBytes(last.key, key) >= 0 { isRising = false }
-    delta.rows.append(DeltaRow(key: key, row: row, position: position))
+    if !isNew { mayReplace = true }
+    delta.rows.append(DeltaRow(key: key, row: row, position: position, isNew: isNew))
   }
 
   /// Takes note of a key that was removed; its memory must stay until `write`.
   func remove(key: UnsafeRawBufferPointer, position: UInt64) {
     hasRemovals = true
-    add(key: key, row: UnsafeRawBufferPointer(start: nil, count: 0), position: position)
+    add(key: key, row: UnsafeRawBufferPointer(start: nil, count: 0), position: position, isNew: false)
   }
 
   /// Takes all rows away: what was collected need not be written, and SQLite empties the table as a whole.
   func clear() throws(SQLiteError) {
     forget()
     try connection.execute("DELETE FROM main.\(quoted(table.name))")
+    if let copies { try copies.clear(table) }
   }
 
   private func forget() {
     delta.rows.removeAll(keepingCapacity: true)
     isRising = true
     hasRemovals = false
+    mayReplace = false
   }
 
-  /// Writes what was collected, in key order, only the last image of a key.
+  /// Writes what was collected, in key order, only the last image of a key; and brings the projections of the table
+  /// along: what is replaced is subtracted before, what is there is added behind.
   func write() throws(SQLiteError) {
     guard !delta.rows.isEmpty else { return }
     if !isRising { sortRows() }
+    let followers = copies?.followers(of: table) ?? []
+    let replaces = mayReplace && !followers.isEmpty
+    if replaces {
+      try keys.take(delta.rows)
+      try copies?.replaced(keys, in: followers)
+    }
     if hasRemovals { try writeRemovals() }
     if insert == nil { insert = try connection.prepare(insertSQL, persistent: true) }
     if let insert, !delta.rows.isEmpty { try delta.feed(insert) }
+    try copies?.added(delta, to: followers, settles: replaces)
     forget()
   }
 
@@ -64,11 +84,16 @@ final class Mirror {
       return order != 0 ? order < 0 : a.position < b.position
     }
     var kept = 0
+    // Whether a key is new is what the first of its rows says.
+    var isNew: Bool?
     for index in delta.rows.indices {
+      isNew = isNew ?? delta.rows[index].isNew
       let isLast =
         index + 1 == delta.rows.count || compareBytes(delta.rows[index].key, delta.rows[index + 1].key) != 0
       if isLast {
         delta.rows[kept] = delta.rows[index]
+        delta.rows[kept].isNew = isNew ?? false
+        isNew = nil
         kept += 1
       }
     }
@@ -81,34 +106,20 @@ final class Mirror {
   private func writeRemovals() throws(SQLiteError) {
     if removal == nil { removal = try connection.prepare(removalSQL, persistent: true) }
     for row in delta.rows where row.isRemoval {
-      try removal?.bind(try keyValues(row))
+      try removal?.bind(try row.keyValues(of: table))
       try removal?.run()
     }
     delta.rows.removeAll(where: \.isRemoval)
   }
 
-  private func keyValues(_ row: DeltaRow) throws(SQLiteError) -> [Value] {
-    if table.isStream { return [.integer(row.keyPosition)] }
-    var decoder = KeyDecoder(row.key, offset: KeySpace.prefixSize)
-    var values: [Value] = []
-    while let value = decoder.next() { values.append(value) }
-    guard !decoder.failed, values.count == table.definition.primaryKey.count else {
-      throw SQLiteError(message: "position \(row.position): the key cannot be read")
-    }
-    return values
-  }
 
   /// A table without a key has its rows' positions as rowids, under a name for it that no column has taken.
   private var insertSQL: String {
-    let names = table.definition.columns.map(\.name)
-    let columns = names.map(quoted).joined(separator: ", ")
-    let cells = names.indices.map { "c\($0)" }.joined(separator: ", ")
-    let source = "FROM sluice_delta_\(table.id)"
-    let target = "INSERT OR REPLACE INTO main.\(quoted(table.name))"
-    if table.isStream, let rowid = table.rowidName {
-      return "\(target)(\(rowid), \(columns)) SELECT key_position, \(cells) \(source)"
-    }
-    return "\(target)(\(columns)) SELECT \(cells) \(source)"
+    var columns = table.definition.columns.map { quoted($0.name) }
+    if table.isStream, let rowid = table.rowidName { columns.insert(rowid, at: 0) }
+    let list = columns.joined(separator: ", ")
+    let source = ProjectionBase.deltaName(table)
+    return "INSERT OR REPLACE INTO main.\(quoted(table.name))(\(list)) SELECT \(list) FROM \(source)"
   }
 
   /// Key columns compare as BINARY (the parser refuses any other collation on them), and a key taken apart equals what
@@ -129,6 +140,8 @@ struct DeltaRow {
   /// Without an address: the key was removed.
   let row: UnsafeRawBufferPointer
   let position: UInt64
+  /// Whether no row has had the key before it.
+  var isNew: Bool
 
   var isRemoval: Bool { row.baseAddress == nil }
 
@@ -138,6 +151,40 @@ struct DeltaRow {
     guard key.count == KeySpace.prefixSize + 8 else { return Int64(bitPattern: position) }
     return Int64(bigEndian: key.loadUnaligned(fromByteOffset: KeySpace.prefixSize, as: Int64.self))
   }
+
+  /// The values of the key's columns, or the rowid.
+  func keyValues(of table: SQLTable) throws(SQLiteError) -> [Value] {
+    if table.isStream { return [.integer(keyPosition)] }
+    return try Sluice.keyValues(key, of: table)
+  }
+}
+
+/// The values of a key's columns.
+func keyValues(_ key: UnsafeRawBufferPointer, of table: SQLTable) throws(SQLiteError) -> [Value] {
+  if table.isStream, key.count == KeySpace.prefixSize + 8 {
+    return [.integer(Int64(bigEndian: key.loadUnaligned(fromByteOffset: KeySpace.prefixSize, as: Int64.self)))]
+  }
+  var decoder = KeyDecoder(key, offset: KeySpace.prefixSize)
+  var values: [Value] = []
+  while let value = decoder.next() { values.append(value) }
+  guard !decoder.failed, values.count == table.definition.primaryKey.count else {
+    throw SQLiteError(message: "a key of \(table.name) cannot be read")
+  }
+  return values
+}
+
+/// The engine key of a row of the mirror.
+func engineKey(_ values: [Value], of table: SQLTable) -> [UInt8] {
+  var key = ByteBuffer()
+  key.append(keyPrefix(ofTable: table.id))
+  for value in values {
+    if table.isStream, case .integer(let position) = value {
+      withUnsafeBytes(of: position.bigEndian) { key.append($0) }
+    } else {
+      KeyFormat.append(value, to: &key)
+    }
+  }
+  return Array(key.bytes)
 }
 
 /// The virtual table over the rows collected.
@@ -145,19 +192,22 @@ struct DeltaRow {
 final class RowDelta: DeltaTable {
   var rows: [DeltaRow] = []
   @exclusivity(unchecked) final var base: UnsafePointer<DeltaRow>?
+  private let table: SQLTable
   private let decoder: RowDecoder
 
   init(_ table: SQLTable) {
+    self.table = table
     decoder = RowDecoder(table.definition)
-    super.init(columns: ["key_position"] + table.definition.columns.indices.map { "c\($0)" })
+    super.init(columns: LiveTable.declaration(table.definition))
   }
 
-  /// Runs a statement that reads the rows.
-  func feed(_ statement: SluiceSQLite.Statement) throws(SQLiteError) {
-    rowCount = rows.count
+  /// Runs a statement that reads the rows, or those of `range`.
+  func feed(_ statement: SluiceSQLite.Statement, _ range: Range<Int>? = nil) throws(SQLiteError) {
+    let range = range ?? 0..<rows.count
+    rowCount = range.count
     defer { rowCount = 0 }
     let result = rows.withUnsafeBufferPointer { buffer -> Result<Void, SQLiteError> in
-      base = buffer.baseAddress
+      base = buffer.baseAddress.map { $0 + range.lowerBound }
       defer { base = nil }
       do throws(SQLiteError) { return .success(try statement.run()) } catch { return .failure(error) }
     }
@@ -168,9 +218,71 @@ final class RowDelta: DeltaTable {
     _ index: Int, into cells: UnsafeMutablePointer<SluiceSQLite.Cell>, needed: UInt64
   ) throws(SQLiteError) {
     let row = base.unsafelyUnwrapped[index]
-    cells[0] = .integer(row.keyPosition)
-    guard decoder.decode(row.row, into: cells + 1, needed: needed >> 1 | needed & 1 << 63) else {
+    guard decoder.decode(row.row, into: cells, needed: needed) else {
       throw SQLiteError(message: "position \(row.position): the row cannot be read")
+    }
+  }
+
+  override func rowid(_ index: Int) -> Int64? {
+    let row = base.unsafelyUnwrapped[index]
+    if table.isStream { return row.keyPosition }
+    guard table.definition.isRowidAlias else { return nil }
+    var decoder = KeyDecoder(row.key, offset: KeySpace.prefixSize)
+    guard case .integer(let number)? = decoder.next() else { return nil }
+    return number
+  }
+}
+
+/// The virtual table over the keys of rows whose earlier images are replaced or removed.
+final class KeyDelta: DeltaTable {
+  private let table: SQLTable
+  private var values: [Value] = []
+  private var bytes = ByteBuffer()
+  private var cells: [SluiceSQLite.Cell] = []
+  private let width: Int
+
+  init(_ table: SQLTable) {
+    self.table = table
+    width = max(table.definition.primaryKey.count, 1)
+    super.init(columns: (0..<width).map { "k\($0)" })
+  }
+
+  /// Takes the keys of those rows that may have an earlier image. Cost: an allocation a text key.
+  func take(_ rows: [DeltaRow]) throws(SQLiteError) {
+    values.removeAll(keepingCapacity: true)
+    for row in rows where !row.isNew { values += try row.keyValues(of: table) }
+    bytes.removeAll()
+    for value in values { if let content = value.content { bytes.append(content) } }
+    var offset = 0
+    cells.removeAll(keepingCapacity: true)
+    for value in values {
+      let size = value.content?.count ?? 0
+      let place = UnsafeRawBufferPointer(rebasing: bytes.bytes[offset..<offset + size])
+      offset += size
+      switch value {
+      case .null: cells.append(.null)
+      case .integer(let number): cells.append(.integer(number))
+      case .real(let number): cells.append(.real(number))
+      case .text: cells.append(.text(place))
+      case .blob: cells.append(.blob(place))
+      }
+    }
+    rowCount = cells.count / width
+  }
+
+  override func decode(
+    _ index: Int, into cells: UnsafeMutablePointer<SluiceSQLite.Cell>, needed: UInt64
+  ) throws(SQLiteError) {
+    for column in 0..<width { cells[column] = self.cells[index * width + column] }
+  }
+}
+
+extension Value {
+  /// The bytes of a text or a blob.
+  fileprivate var content: [UInt8]? {
+    switch self {
+    case .text(let bytes), .blob(let bytes): bytes
+    default: nil
     }
   }
 }

@@ -4,6 +4,8 @@
 //   sluice_checkpoint(store_id, position)     one row: which store, and the last position that the file holds
 //   sluice_catalog(name, kind, …)             what was mirrored, so that changes after the checkpoint can be followed
 //
+// and those of the projections (ProjectionCopies.swift).
+//
 // The file is disposable: when it is missing, foreign or damaged it is made anew from the shards.
 import SluiceSQL
 import SluiceSQLite
@@ -16,6 +18,8 @@ final class ProjectionsFile {
   private(set) var checkpoint: UInt64?
   private(set) var catalog = Catalog()
   private let storeID: UInt64
+  /// The projections that it holds.
+  let copies: ProjectionCopies
 
   /// Pages of the write-ahead log beyond which they are copied into the file (32 MiB of 4 KiB pages): large enough
   /// that a page of a bulk load is copied once, small enough to stay in the page cache.
@@ -23,9 +27,11 @@ final class ProjectionsFile {
 
   /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or
   /// before.
-  static func open(_ path: String, storeID: UInt64, last: UInt64) throws(StoreError) -> ProjectionsFile {
+  static func open(
+    _ path: String, storeID: UInt64, last: UInt64, clock: any Clock
+  ) throws(StoreError) -> ProjectionsFile {
     do {
-      let file = try ProjectionsFile(path, storeID: storeID)
+      let file = try ProjectionsFile(path, storeID: storeID, clock: clock)
       if let checkpoint = file.checkpoint, checkpoint <= last { return file }
       if file.checkpoint == nil, try file.isEmpty() { return file }
       file.connection.close()
@@ -35,14 +41,17 @@ final class ProjectionsFile {
     return try convertingErrors {
       let files = RealFileSystem()
       for name in [path, path + "-wal", path + "-shm"] where try files.exists(name) { try files.remove(name) }
-      return try ProjectionsFile(path, storeID: storeID)
+      return try ProjectionsFile(path, storeID: storeID, clock: clock)
     }
   }
 
-  private init(_ path: String, storeID: UInt64) throws(SQLiteError) {
+  private init(_ path: String, storeID: UInt64, clock: any Clock) throws(SQLiteError) {
     self.storeID = storeID
     connection = try Connection(path: path, mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
     try connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -24000")
+    // Groups on their way are small and gone with the transaction.
+    try connection.execute("PRAGMA temp_store = MEMORY")
+    copies = try ProjectionCopies(connection, clock: clock)
     try connection.takeOverCheckpoints()
     try connection.keepLogOnClose()
     try load()
@@ -73,6 +82,9 @@ final class ProjectionsFile {
       else { return }
       do { _ = try catalog.apply(change) } catch { return }
     }
+    // A file of a store that had no projections yet has no tables for them.
+    try copies.prepare()
+    try copies.load(catalog)
     checkpoint = UInt64(bitPattern: position)
   }
 
@@ -84,6 +96,7 @@ final class ProjectionsFile {
       CREATE TABLE sluice_catalog(name TEXT PRIMARY KEY, rank INTEGER NOT NULL, change BLOB NOT NULL) WITHOUT ROWID;
       INSERT INTO sluice_checkpoint VALUES(\(Int64(bitPattern: storeID)), 0);
       """)
+    try copies.prepare()
   }
 
   /// Follows a change of the catalog: creates or drops the mirror, index or view.
@@ -99,22 +112,52 @@ final class ProjectionsFile {
     guard case .changed = effect else { return }
     switch change.operation {
     case .create:
-      try connection.execute(mirrorSQL(change))
+      if change.object == .projection {
+        try copies.begin(change.definition, catalog)
+      } else if change.object == .index, before.exists(.projection, folded(change.owner)) {
+        try copies.createIndex(change.definition, named: change.owner)
+      } else {
+        try connection.execute(mirrorSQL(change))
+      }
       try note(change)
     case .alter:
       switch change.object {
       case .table: try alterTable(change, before)
+      case .index where catalog.exists(.projection, folded(change.owner)): try note(change)
       case .index: try alterIndex(change)
       case .view:
         try connection.execute("DROP VIEW \(quoted(change.name)); \(change.definition)")
         try note(change)
+      case .projection:
+        try alterProjection(change, before)
+        try note(change)
       }
-    case .drop:
-      let word = ["TABLE", "INDEX", "VIEW"][Int(change.object.rawValue) - 1]
-      try connection.execute("DROP \(word) \(quoted(change.name))")
-      try forget(change.name)
-      try forgetIndexesOfDropped()
+    case .drop: try drop(change, before)
     case .setSequence: break
+    }
+  }
+
+  private func drop(_ change: CatalogChange, _ before: Catalog) throws(SQLiteError) {
+    let index = before.objects[folded(change.name)]
+    if change.object == .projection {
+      try copies.drop(change.name)
+    } else if change.object == .index, let index, before.exists(.projection, folded(index.owner)) {
+      try copies.dropIndex(index.name, of: index.owner)
+    } else {
+      try connection.execute("DROP \(change.object.noun) \(quoted(change.name))")
+    }
+    try forget(change.name)
+    // An index goes with what it belongs to.
+    for name in before.objects.keys where catalog.objects[name] == nil { try forget(name) }
+  }
+
+  /// ALTER, REBUILD, RESUME: the next copy begins. PAUSE: what is there stays as it is.
+  private func alterProjection(_ change: CatalogChange, _ before: Catalog) throws(SQLiteError) {
+    let wasPaused = before.objects[folded(change.name)].flatMap { projectionDefinition($0.sql) }?.isPaused == true
+    if projectionDefinition(change.definition)?.isPaused == true, !wasPaused {
+      try copies.pause(change.name)
+    } else {
+      try copies.begin(change.definition, catalog)
     }
   }
 
@@ -167,15 +210,6 @@ final class ProjectionsFile {
     return SluiceSQL.print(table.definition, shardKey: false)
   }
 
-  /// Dropping a table drops its indexes with it.
-  private func forgetIndexesOfDropped() throws(SQLiteError) {
-    try connection.execute(
-      """
-      DELETE FROM sluice_catalog WHERE rank = 2
-        AND name NOT IN (SELECT lower(name) FROM sqlite_schema WHERE type = 'index')
-      """)
-  }
-
   /// Brings the whole write-ahead log into the file and empties it, unless a reader still needs it; then that is left
   /// to the next opening. Nobody is locked out meanwhile.
   func settle() throws(SQLiteError) {
@@ -193,4 +227,12 @@ final class ProjectionsFile {
 /// A name as an SQL identifier.
 func quoted(_ name: String) -> String {
   "\"" + String(name.flatMap { $0 == "\"" ? ["\"", "\""] : [$0] }) + "\""
+}
+
+/// The definition of a projection as the catalog keeps it, or nil when it is something else.
+func projectionDefinition(_ text: String) -> CreateProjection? {
+  do {
+    if case .createProjection(let definition) = try parseStatement(text) { return definition }
+  } catch {}
+  return nil
 }

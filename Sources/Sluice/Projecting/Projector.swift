@@ -1,6 +1,9 @@
 // The projector: brings applied batches into projections.db, rows and checkpoint in one SQLite transaction, so that
 // each is there exactly once. It takes batches from memory, or from the log where memory had no room for them; the
-// transaction grows with the backlog.
+// transaction grows with the backlog: batches gather, still encoded, and their rows are written together at its end.
+//
+// Between two transactions, and whenever there is nothing else to do, it fills copies of projections that are built and
+// makes those anew that are due.
 import SluiceLSM
 import SluiceLog
 import SluiceSQL
@@ -13,8 +16,11 @@ final class Projector: Role, @unchecked Sendable {
   let bell = Bell()
   /// Batch bytes taken at a time.
   static let chunkBytes = 4 << 20
-  /// Rows after which a transaction is committed although more is waiting.
+  /// Rows after which a transaction is committed although more is waiting: a group of a projection that many of them
+  /// touch is written once.
   static let transactionRows = 200_000
+  /// Batch bytes that gather before their rows are written: their memory is held until then.
+  static let gatherBytes = 32 << 20
   /// Positions without a row for it that the projector passes before it writes its checkpoint all the same: the next
   /// opening reads no more than these again, about 30 MB of small rows.
   static let unwrittenPositions: UInt64 = 1 << 18
@@ -31,11 +37,15 @@ final class Projector: Role, @unchecked Sendable {
   private var next: UInt64 = 1
   /// The last position at which the open transaction may end.
   private var boundary: UInt64 = 0
-  private var openRows = 0
   private var isOpen = false
   private var rebuild: Rebuild?
-  /// Batch bytes of the open transaction.
+  /// Batches whose rows are noted in the mirrors and not written yet.
+  private var gathered: [ProjectorItem] = []
+  private var gatheredBytes = 0
+  /// Rows and batch bytes since the last commit.
+  private var openRows = 0
   private var openBytes = 0
+  private var background = ProjectorBackground()
   /// Outcomes taken since the last commit: rows that come again must be left out again.
   private var taken: [(position: UInt64, noEffect: [(index: UInt32, reason: UInt8)])] = []
   /// Not before then is a disk tried again that was full.
@@ -52,8 +62,10 @@ final class Projector: Role, @unchecked Sendable {
     if let checkpoint = file.checkpoint {
       next = checkpoint + 1
       boundary = checkpoint
+      let projections = file.copies.progress
       pipeline.progress.update {
         $0.projected = checkpoint
+        $0.projections = projections
         $0.isProjecting = true
       }
     } else {
@@ -66,7 +78,11 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
-  var restMicroseconds: Int64? { pipeline.room.isProjectorHeld ? Self.retryMicroseconds : nil }
+  var restMicroseconds: Int64? {
+    if pipeline.room.isProjectorHeld { return Self.retryMicroseconds }
+    return background.restMicroseconds(
+      file.copies.refreshed, at: boundary, now: pipeline.options.clock.monotonicNanoseconds())
+  }
 
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
@@ -80,28 +96,42 @@ final class Projector: Role, @unchecked Sendable {
         try commit()
         return true
       }
+      if isAtBorder, gathered.isEmpty, !isOpen, try doBackgroundWork(isBusy: progress.applied >= next) { return true }
       let items = try nextItems(applied: progress.applied)
       if items.isEmpty {
-        guard isOpen, boundary == next - 1 else { return false }
+        guard isAtBorder, isOpen || !gathered.isEmpty else { return false }
+        try write()
         try commit()
         return true
       }
-      if !isOpen, pass(items) { return true }
-      try open()
-      try project(items)
-      if boundary == next - 1, openRows >= Self.transactionRows || openBytes >= transactionBytes { try commit() }
+      if !isOpen, gathered.isEmpty, pass(items) { return true }
+      try gather(items)
+      if isAtBorder, openRows >= Self.transactionRows || openBytes >= transactionBytes {
+        try write()
+        try commit()
+      } else if gatheredBytes >= Self.gatherBytes {
+        try write()
+      }
       return true
     } catch let error as SQLiteError where error.kind == .busy && !isOpen {
       // Another process writes to the file; SQLite has waited already. What was taken comes again from the log.
-      giveBack()
+      try retreat()
       return true
     } catch let error as SQLiteError where error.kind == .full {
       try retreat()
+      retryAt = pipeline.options.clock.monotonicNanoseconds() + UInt64(Self.retryMicroseconds) * 1_000
+      pipeline.setProjectorHeld(true)
       return false
+    } catch let error as SQLiteError where file.copies.takesCare(of: error) {
+      try retreat()
+      return true
     } catch {
       throw StoreError(converting: error)
     }
   }
+
+  /// Whether the transaction may end here: all of a statement, and of a staged transaction, is in it.
+  private var isAtBorder: Bool { boundary == next - 1 }
 
   // MARK: A full disk
 
@@ -117,11 +147,12 @@ final class Projector: Role, @unchecked Sendable {
     return isHeld
   }
 
-  /// The disk filled up inside a transaction: back to the last commit, to try again later.
+  /// Back to the last commit: the disk filled up inside a transaction, or a projection needs more care.
   private func retreat() throws(StoreError) {
     // SQLite may have rolled back by itself.
     do { try file.connection.execute("ROLLBACK") } catch {}
     isOpen = false
+    forgetGathered()
     mirrors = [:]
     do { try file.reload() } catch { throw StoreError(error) }
     if let checkpoint = file.checkpoint, rebuild == nil {
@@ -129,8 +160,13 @@ final class Projector: Role, @unchecked Sendable {
       boundary = checkpoint
     }
     giveBack()
-    retryAt = pipeline.options.clock.monotonicNanoseconds() + UInt64(Self.retryMicroseconds) * 1_000
-    pipeline.setProjectorHeld(true)
+  }
+
+  private func forgetGathered() {
+    gathered = []
+    gatheredBytes = 0
+    openRows = 0
+    openBytes = 0
   }
 
   /// What was taken since the last commit is read from the log the next time.
@@ -167,8 +203,6 @@ final class Projector: Role, @unchecked Sendable {
     guard !isOpen else { return }
     try file.connection.execute("BEGIN IMMEDIATE")
     isOpen = true
-    openRows = 0
-    openBytes = 0
   }
 
   private func commit() throws(SQLiteError) {
@@ -177,9 +211,15 @@ final class Projector: Role, @unchecked Sendable {
     isOpen = false
     taken = []
     let position = boundary
-    pipeline.progress.update { $0.projected = max($0.projected, position) }
+    let projections = file.copies.progress
+    pipeline.progress.update {
+      $0.projected = max($0.projected, position)
+      $0.projections = projections
+    }
     // Once into the write-ahead log, once into the file.
     pipeline.room.note(openBytes * 2)
+    openRows = 0
+    openBytes = 0
     if file.connection.walPages > min(ProjectionsFile.checkpointPages, transactionBytes / 4_096) {
       // A reader that sits on old pages only puts this off, and so does a full disk.
       do { _ = try file.connection.checkpoint(.passive) } catch { if error.kind != .full { throw error } }
@@ -198,19 +238,20 @@ final class Projector: Role, @unchecked Sendable {
     return true
   }
 
-  private func project(_ items: [ProjectorItem]) throws {
+  private func gather(_ items: [ProjectorItem]) throws {
     for item in items {
       invariant(item.firstPosition == next, "projector at \(next) was given \(item.firstPosition)")
-      if let batch = item.batch { try project(batch, item.noEffect) }
+      gathered.append(item)
+      gatheredBytes += item.sizeBytes
+      if let batch = item.batch { try gather(batch, item.noEffect) }
       next = item.lastPosition + 1
       openRows += item.batch?.commandCount ?? 0
       openBytes += item.sizeBytes
       if item.transactionEnd { boundary = next - 1 }
     }
-    try writeRows()
   }
 
-  private func project(_ batch: Batch, _ noEffect: [(index: UInt32, reason: UInt8)]) throws {
+  private func gather(_ batch: Batch, _ noEffect: [(index: UInt32, reason: UInt8)]) throws {
     var lastID: UInt32 = 0
     var lastMirror: Mirror?
     var commands = batch.commands()
@@ -223,7 +264,7 @@ final class Projector: Role, @unchecked Sendable {
         continue
       }
       if command.kind == .catalog {
-        try projectCatalog(command)
+        try projectCatalog(command, position)
         lastMirror = nil
         continue
       }
@@ -234,19 +275,33 @@ final class Projector: Role, @unchecked Sendable {
         lastMirror = try mirror(id)
       }
       if command.kind == .clear {
+        try open()
         try lastMirror?.clear()
       } else if command.kind.removes {
         lastMirror?.remove(key: command.key, position: position)
       } else {
-        lastMirror?.add(key: command.key, row: command.row, position: position)
+        lastMirror?.add(
+          key: command.key, row: command.row, position: position, isNew: isNew(command, position))
       }
     }
   }
 
-  private func projectCatalog(_ command: Command) throws {
+  /// Whether a row that is added has no earlier image: what a command is for, or a key that is its own position.
+  @inline(__always)
+  private func isNew(_ command: Command, _ position: UInt64) -> Bool {
+    switch command.kind {
+    case .insert, .ignore: true
+    case .putIf: command.expectedPosition == 0
+    default: false
+    }
+  }
+
+  private func projectCatalog(_ command: Command, _ position: UInt64) throws {
     guard let change = CatalogChange.decode(command.value) else {
       throw StoreError(.corrupt, "a catalog change cannot be read")
     }
+    try open()
+    file.copies.position = position
     try writeRows()
     if change.operation == .drop || change.operation == .alter, change.object == .table,
       let table = file.catalog.table(change.name)
@@ -259,22 +314,64 @@ final class Projector: Role, @unchecked Sendable {
   private func mirror(_ id: UInt32) throws(SQLiteError) -> Mirror? {
     if let mirror = mirrors[id] { return mirror }
     guard let table = file.catalog.tablesByID[id] else { return nil }
-    let mirror = try Mirror(table: table, connection: file.connection)
+    let mirror = try Mirror(table: table, connection: file.connection, copies: file.copies)
     mirrors[id] = mirror
     return mirror
+  }
+
+  /// Writes what has gathered.
+  private func write() throws(SQLiteError) {
+    try open()
+    file.copies.position = next - 1
+    try writeRows()
+    gathered = []
+    gatheredBytes = 0
   }
 
   private func writeRows() throws(SQLiteError) {
     for mirror in mirrors.values { try mirror.write() }
   }
 
+  // MARK: Between transactions
+
+  /// Fills a part of a copy that is built, or makes one anew that is due; false when there is nothing of that kind.
+  /// `isBusy`: rows wait, so it is their turn at least every other time.
+  private func doBackgroundWork(isBusy: Bool) throws -> Bool {
+    guard background.takesTurn(isBusy: isBusy) else { return false }
+    let copies = file.copies
+    let requests = pipeline.projectorRequests.take()
+    let now = pipeline.options.clock.monotonicNanoseconds()
+    let due = copies.refreshed.filter { background.isDue($0, requests, at: boundary, now) }
+    let building = copies.building.first
+    guard !due.isEmpty || !requests.redriven.isEmpty || building != nil else { return false }
+    do {
+      copies.position = boundary
+      try open()
+      var outcomes: [(taken: Int, tried: Int)] = []
+      for request in requests.redriven { outcomes.append(try copies.redrive(request.name)) }
+      for copy in due { try copies.refresh(copy) }
+      if due.isEmpty, let building {
+        try copies.build(building, rowCount: background.rowCount)
+        background.adjust(nanoseconds: pipeline.options.clock.monotonicNanoseconds() - now, isBusy: isBusy)
+      }
+      try commit()
+      for (request, outcome) in zip(requests.redriven, outcomes) { request.finish(outcome) }
+      if !outcomes.isEmpty { pipeline.progress.update { _ in } }
+    } catch {
+      pipeline.projectorRequests.giveBack(requests)
+      throw error
+    }
+    return true
+  }
+
   /// Closes the file; all that was projected is then in the file itself, unless a reader sits on older pages.
   func close() throws(StoreError) {
-    // Rolled back rows are projected again from the checkpoint that stands.
-    let isBehind = file.checkpoint.map { $0 < boundary } == true && !isOpen
+    // Rolled back rows, and those that only gathered, are projected again from the checkpoint that stands.
+    let isBehind = file.checkpoint.map { $0 < boundary } == true && !isOpen && gathered.isEmpty
     if isOpen {
       do { try file.connection.execute("ROLLBACK") } catch { throw StoreError(error) }
     }
+    forgetGathered()
     mirrors = [:]
     if !pipeline.progress.withLock({ $0.isAbandoning }) {
       do {

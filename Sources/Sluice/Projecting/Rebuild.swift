@@ -31,7 +31,9 @@ final class Rebuild {
           definition: SluiceSQL.print(table.definition, shardKey: true)))
       try fill(table, file)
     }
-    for object in catalog.objects.values.sorted(by: { ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name) }) {
+    // Projections before what may be an index of theirs.
+    func rank(_ object: ReadObject) -> (Int, String) { (object.kind == .projection ? 0 : 1, object.name) }
+    for object in catalog.objects.values.sorted(by: { rank($0) < rank($1) }) {
       try file.apply(
         CatalogChange(
           operation: .create, object: object.kind, name: object.name, owner: object.owner, definition: object.sql))
@@ -71,7 +73,7 @@ final class Rebuild {
         mirror.add(
           key: UnsafeRawBufferPointer(rebasing: all[entry.offset..<keyEnd]),
           row: UnsafeRawBufferPointer(rebasing: all[keyEnd..<(keyEnd + entry.rowSize)]),
-          position: entry.position)
+          position: entry.position, isNew: true)
       }
       try mirror.write()
       entries.removeAll(keepingCapacity: true)

@@ -57,7 +57,7 @@ public final class PreparedStatement {
       statement.reset()
       try statement.bind(values)
     } catch { throw StoreError(error) }
-    if connection?.readsProjections == true { try session.waitProjected() }
+    if session.readsOwn, connection?.projectionsRead.isEmpty == false { try session.waitProjected() }
     let rows = Rows(statement)
     session.hand(out: rows)
     return .rows(rows)

@@ -16,6 +16,7 @@ final class Pipeline: Sendable {
   let progress = Monitor(Progress())
   let catalog: Monitor<Catalog>
   let projectorQueue: ProjectorQueue
+  let projectorRequests = ProjectorRequests()
   let positions = ReadPositions()
   /// Set once by `start`, before any session exists.
   private let roles = Monitor(Roles())
@@ -112,6 +113,7 @@ final class Pipeline: Sendable {
     for role in roles.withLock({ $0.all }) { role.bell.ring() }
   }
 
+  /// Has the projector look for work.
   func wakeProjector() { roles.withLock { $0.projector }?.bell.ring() }
 
   private func wakeCompactor() { roles.withLock { $0.compactor }?.bell.ring() }
@@ -132,10 +134,29 @@ final class Pipeline: Sendable {
     return try result.get()
   }
 
+  /// The same, but gives up with nil after `timeoutMicroseconds`, and looks at `obstacle` again every 50 ms.
+  func wait<R>(
+    timeoutMicroseconds: Int64, unless obstacle: () -> StoreError?, _ condition: (Progress) -> R?
+  ) throws(StoreError) -> R? {
+    let end = options.clock.monotonicNanoseconds() &+ UInt64(clamping: timeoutMicroseconds) &* 1_000
+    while true {
+      if !options.threaded { try drive(unless: obstacle, allowsStandstill: true) { condition($0) != nil } }
+      let now = options.clock.monotonicNanoseconds()
+      let slice = options.threaded && now < end ? min(50_000, Int64((end - now) / 1_000) + 1) : 0
+      let result: Result<R, StoreError>? = progress.wait(timeoutMicroseconds: slice) { state in
+        if let value = condition(state) { return .success(value) }
+        if let failure = state.failure ?? obstacle() { return .failure(failure) }
+        return nil
+      }
+      if let result { return try result.get() }
+      if !options.threaded || options.clock.monotonicNanoseconds() >= end { return nil }
+    }
+  }
+
   /// Without threads: steps every role in turn until `isDone`. Nothing left to do before that, and no obstacle, is a
   /// defect.
   func drive(
-    unless obstacle: () -> StoreError? = { nil }, until isDone: (Progress) -> Bool
+    unless obstacle: () -> StoreError? = { nil }, allowsStandstill: Bool = false, until isDone: (Progress) -> Bool
   ) throws(StoreError) {
     let (appender, all) = roles.withLock { ($0.appender, $0.all) }
     guard let appender else { return }
@@ -147,7 +168,7 @@ final class Pipeline: Sendable {
           return
         }
       }
-      if !didWork, obstacle() != nil { return }
+      if !didWork, allowsStandstill || obstacle() != nil { return }
       invariant(didWork || progress.withLock { isDone($0) || $0.failure != nil }, "the pipeline stands still")
     }
   }

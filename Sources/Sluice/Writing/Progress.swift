@@ -34,6 +34,8 @@ struct Progress: Sendable {
   var applied: UInt64 = 0
   var flushed: UInt64 = 0
   var projected: UInt64 = 0
+  /// The projections that projections.db knows, by folded name.
+  var projections: [String: ProjectionProgress] = [:]
   var sessions: [UInt64: SessionProgress] = [:]
   /// The last session id given out. Ids are never used again: what a session that has ended left on its way must not
   /// be counted for another one.

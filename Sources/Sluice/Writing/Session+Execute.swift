@@ -76,6 +76,14 @@ extension Session {
     case .createView(let view): try createView(view, line: line)
     case .dropIndex(let drop): try self.drop(.index, drop, line: line)
     case .dropView(let drop): try self.drop(.view, drop, line: line)
+    case .createProjection(let definition): try createProjection(definition, line: line)
+    case .alterProjection(let definition): try alterProjection(definition, line: line)
+    case .dropProjection(let drop): try self.drop(.projection, drop, line: line)
+    case .rebuildProjection(let name): try rebuildProjection(name, line: line)
+    case .pauseProjection(let name): try setPaused(true, name, line: line)
+    case .resumeProjection(let name): try setPaused(false, name, line: line)
+    case .redrive(let name): return try redrive(name)
+    case .waitFor(let wait): try self.wait(for: wait)
     case .setSequence(let table, let value): try setSequence(table, value, line: line)
     // Sequences are counted by Sluice itself, and a dump sets each one it needs right behind this.
     case .clearSequences: break
@@ -254,7 +262,7 @@ extension Session {
         name: definition.name, definition: SluiceSQL.print(definition, shardKey: true)), line: line)
   }
 
-  private func checkName(_ name: String) throws(StoreError) {
+  func checkName(_ name: String) throws(StoreError) {
     let folded = folded(name)
     if folded.hasPrefix("sqlite_") || folded.hasPrefix("sluice_") {
       throw StoreError(.invalid, "object name reserved for internal use: \(name)", isParse: true, sqliteCode: 1)
@@ -263,7 +271,8 @@ extension Session {
 
   private func createIndex(_ index: CreateIndex, line: Int) throws(StoreError) {
     try checkName(index.name)
-    guard !index.isUnique else {
+    let isOfProjection = catalog.exists(.projection, folded(index.table))
+    guard !index.isUnique || isOfProjection else {
       throw StoreError(
         .unsupported, "CREATE UNIQUE INDEX is not supported: only a primary key that holds the shard key is unique",
         isParse: true, sqliteCode: 1)
@@ -275,6 +284,7 @@ extension Session {
     if let obstacle = catalog.obstacle(to: index.name, .index) {
       throw StoreError(.invalid, obstacle, isParse: true, sqliteCode: 1)
     }
+    if isOfProjection { try checkStored(index) }
     try change(
       CatalogChange(
         operation: .create, object: .index, lenient: index.ifNotExists, name: index.name, owner: index.table,
@@ -309,7 +319,7 @@ extension Session {
     }
     if !catalog.exists(kind, folded(drop.name)) {
       if drop.ifExists { return }
-      let noun = ["table", "index", "view"][Int(kind.rawValue) - 1]
+      let noun = kind.noun.lowercased()
       throw StoreError(.invalid, "no such \(noun): \(drop.name)", isParse: true, sqliteCode: 1)
     }
     try change(

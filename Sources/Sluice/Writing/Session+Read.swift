@@ -21,20 +21,55 @@ extension Session {
     let live = try live()
     var statement: SluiceSQLite.Statement
     do throws(StoreError) { statement = try prepareReading(sql, live) } catch {
-      // A table that projections.db does not have yet.
-      guard transaction == nil, !isMirrored, error.message.hasPrefix("no such") else { throw error }
-      try waitProjected()
-      do { try live.refreshProjections() } catch { throw StoreError(error) }
-      statement = try prepareReading(sql, live)
+      // Something that projections.db does not have yet.
+      guard transaction == nil, error.message.hasPrefix("no such") else { throw error }
+      statement = try prepareOnceThere(sql, live, error)
     }
-    if live.readsProjections {
+    if !live.projectionsRead.isEmpty, readsOwn {
       // Tables that are gone may have been found there: with the newest schema they are not.
       try waitProjected()
+      for name in live.projectionsRead where catalog.exists(.projection, name) { try waitRefreshed(name) }
       do { try live.refreshProjections() } catch { throw StoreError(error) }
       statement = try prepareReading(sql, live)
     }
     if live.scope.isIndexable, let mirrored = try prepareOnMirrors(sql) { return mirrored }
     return statement
+  }
+
+  /// Prepares a query for which something was missing, when projections.db is as far as this session, and a projection
+  /// that it names is filled.
+  private func prepareOnceThere(
+    _ sql: String, _ live: LiveConnection, _ error: StoreError
+  ) throws(StoreError) -> SluiceSQLite.Statement {
+    var error = error
+    var waited: Set<String> = []
+    while true {
+      let name = missingProjection(error)
+      if isMirrored, name == nil { throw error }
+      try waitProjected()
+      if let name {
+        guard waited.insert(name).inserted else { throw error }
+        try wait(for: name, at: 0)
+      }
+      do { try live.refreshProjections() } catch { throw StoreError(error) }
+      do throws(StoreError) { return try prepareReading(sql, live) } catch let again { error = again }
+      if missingProjection(error) == nil { throw error }
+    }
+  }
+
+  /// The projection of which an error says that there is none, although the catalog has it.
+  private func missingProjection(_ error: StoreError) -> String? {
+    let words = "no such table: "
+    guard error.message.hasPrefix(words) else { return nil }
+    let name = folded(String(error.message.dropFirst(words.count).split(separator: ".").last ?? ""))
+    return catalog.exists(.projection, name) ? name : nil
+  }
+
+  /// Has a projection that is made anew from time to time hold what this session wrote.
+  private func waitRefreshed(_ name: String) throws(StoreError) {
+    let progress = store.pipeline.progress.withLock { $0.projections[name] }
+    let target = lastPosition
+    if progress?.isRefreshedAndBehind(target) == true { try wait(for: name, at: target) }
   }
 
   private func prepareReading(_ sql: String, _ live: LiveConnection) throws(StoreError) -> SluiceSQLite.Statement {
@@ -181,21 +216,32 @@ extension Session {
       return .rows(Rows(columns: ["name"], values: tableNames().map { [.text(Array($0.utf8))] }))
     case .setting("ack"):
       return .rows(Rows(columns: ["ack"], values: [[.text(Array(acknowledgement.rawValue.utf8))]]))
+    case .setting("read"):
+      return .rows(Rows(columns: ["read"], values: [[.text(Array((readsOwn ? "own" : "any").utf8))]]))
     case .setting(let name):
       throw StoreError(
-        .invalid, "no such setting: \(name); SHOW knows SHARDS, QUEUE, PROJECTIONS, TABLES and ack", isParse: true,
+        .invalid, "no such setting: \(name); SHOW knows SHARDS, QUEUE, PROJECTIONS, TABLES, ack and read", isParse: true,
         sqliteCode: 1)
     }
   }
 
   func set(_ name: String, _ value: SettingValue) throws(StoreError) {
-    guard folded(name) == "ack" else {
-      throw StoreError(.invalid, "no such setting: \(name); SET knows ack", isParse: true, sqliteCode: 1)
-    }
     let word: String
     switch value {
     case .word(let text), .text(let text): word = folded(text)
     case .integer, .real: word = ""
+    }
+    if folded(name) == "read" {
+      guard word == "own" || word == "any" else {
+        throw StoreError(
+          .invalid, "read is own (a SELECT from a projection waits for what this session wrote) or any", isParse: true,
+          sqliteCode: 1)
+      }
+      readsOwn = word == "own"
+      return
+    }
+    guard folded(name) == "ack" else {
+      throw StoreError(.invalid, "no such setting: \(name); SET knows ack and read", isParse: true, sqliteCode: 1)
     }
     guard let level = AcknowledgementLevel(rawValue: word) else {
       throw StoreError(

@@ -56,6 +56,8 @@ public final class Session {
   /// Whether a query that has no help from a key may be answered from its table's mirror, when that is as far.
   package var readsMirrors = true
 
+  /// Whether a SELECT from a projection waits until that holds what this session wrote (`SET read`).
+  public var readsOwn = true
   /// The level that `settle()` waits for.
   public var acknowledgement: AcknowledgementLevel
   /// Whether each statement is confirmed before the next, and a rejected one undoes its whole transaction (`-bail`).
@@ -287,6 +289,9 @@ public final class Session {
     }
     try connection.register(function: "total_changes", argumentCount: 0, deterministic: false) { [unowned self] _ in
       .integer(totalChangeCount)
+    }
+    try connection.register(function: "sluice_position", argumentCount: 0, deterministic: false) { [unowned self] _ in
+      .integer(Int64(bitPattern: lastPosition))
     }
   }
 

@@ -1,0 +1,236 @@
+// One filled or half-filled copy of a projection: which rows it holds, and the statements that bring changes into it.
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// A row of `sluice_copies`. Belongs to the projector's thread.
+final class ProjectionCopy {
+  /// What happens to a copy.
+  enum State: String {
+    /// It is filled from the mirror; changes to what it has already are followed.
+    case building
+    /// It follows every change, or is made anew from time to time.
+    case current
+    /// It stays as it is until RESUME.
+    case paused
+    /// It could not be brought further, and stays as it is until REBUILD.
+    case failed
+  }
+
+  let serial: Int64
+  let definition: CreateProjection
+  /// nil: the SELECT is evaluated as a whole, every `refreshMicroseconds`.
+  let plan: ProjectionPlan?
+  var state: State
+  /// Whether the view reads it.
+  var serves: Bool
+  /// While it is built: the key up to which it has the mirror's rows; nil: none yet.
+  var builtKey: [Value]?
+  /// Up to where it was brought, where that is not as far as the mirrors.
+  var position: UInt64
+  /// What went wrong last.
+  var error: String?
+  /// Whether rows were left out that could not be brought in.
+  var hasRejected = false
+  /// Whether each row is brought in by itself when all together cannot be.
+  var isCareful = false
+  /// Not before this time is it made anew: monotonic nanoseconds.
+  var refreshAt: UInt64 = 0
+
+  private let connection: Connection
+  private var statements: [String: SluiceSQLite.Statement] = [:]
+
+  init(
+    serial: Int64, definition: CreateProjection, plan: ProjectionPlan?, state: State, serves: Bool, position: UInt64,
+    connection: Connection
+  ) {
+    self.serial = serial
+    self.definition = definition
+    self.plan = plan
+    self.state = state
+    self.serves = serves
+    self.position = position
+    self.connection = connection
+    let words = ExpressionText(definition.select).names.map(folded)
+    isVolatile =
+      plan == nil && (nondeterminism(in: definition.select) != nil || words.contains { $0.hasPrefix("random") })
+  }
+
+  var name: String { definition.name }
+  /// The name of its table.
+  var tableName: String { "sluice_\(name)_\(serial)" }
+  var isRefreshed: Bool { plan == nil }
+  /// Whether its SELECT may give something else although nothing has changed.
+  let isVolatile: Bool
+
+  /// Whether changes to its table concern it now.
+  var isFollowing: Bool {
+    guard plan != nil else { return false }
+    return state == .current || (state == .building && builtKey != nil)
+  }
+
+  /// The table it is made of; nil: it is made anew as a whole.
+  var tableID: UInt32? { plan?.table.id }
+
+  // MARK: Its tables
+
+  /// Names of all its tables.
+  var tables: [String] {
+    if case .groups(let groups)? = plan?.stored { return groups.tables(tableName) }
+    return [tableName]
+  }
+
+  func create() throws(SQLiteError) {
+    switch plan?.stored {
+    case .rows(let rows): for sql in rows.creation(tableName) { try connection.execute(sql) }
+    case .groups(let groups): for sql in groups.creation(tableName) { try connection.execute(sql) }
+    case nil: try connection.execute("CREATE TABLE main.\(quoted(tableName)) AS SELECT * FROM (\(definition.select)) LIMIT 0")
+    }
+  }
+
+  func drop() throws(SQLiteError) {
+    statements = [:]
+    for table in tables { try connection.execute("DROP TABLE IF EXISTS main.\(quoted(table))") }
+  }
+
+  /// The statement that makes the view over it.
+  var view: String {
+    switch plan?.stored {
+    case .rows(let rows): rows.view(name, tableName)
+    case .groups(let groups): groups.view(name, tableName)
+    case nil: "CREATE VIEW main.\(quoted(name)) AS SELECT * FROM \(quoted(tableName))"
+    }
+  }
+
+  /// The name in its table of a column of the SELECT that is stored as it is.
+  func storedName(_ column: String) -> String? {
+    switch plan?.stored {
+    case .rows(let rows): rows.storedName(column)
+    case .groups(let groups): groups.storedName(column)
+    case nil: column
+    }
+  }
+
+  // MARK: Changes
+
+  private func run(_ sql: String, _ parameters: [Value] = []) throws(SQLiteError) {
+    let statement = try prepared(sql)
+    if !parameters.isEmpty { try statement.bind(parameters) }
+    try statement.run()
+  }
+
+  private func prepared(_ sql: String) throws(SQLiteError) -> SluiceSQLite.Statement {
+    if let statement = statements[sql] { return statement }
+    // Texts differ by source and bounds only.
+    if statements.count > 64 { statements = [:] }
+    let statement = try connection.prepare(sql, persistent: true)
+    statements[sql] = statement
+    return statement
+  }
+
+  /// Parameters that say how far it is built.
+  private var bound: [Value] { state == .building ? builtKey ?? [] : [] }
+  private var isBounded: Bool { state == .building }
+  private var excluded: Int64? { hasRejected ? serial : nil }
+
+  /// Takes away what is about to be replaced or removed in the mirror.
+  func replaced() throws(SQLiteError) {
+    switch plan?.stored {
+    case .rows(let rows): try run(rows.removal(tableName))
+    case .groups(let groups):
+      for sql in groups.removal(tableName, serial, isBounded: isBounded, excluding: excluded) {
+        try run(sql, sql.contains("?1") ? bound : [])
+      }
+    case nil: break
+    }
+  }
+
+  /// Adds the rows of the delta, or those in `range`.
+  func added(_ delta: RowDelta, _ range: Range<Int>? = nil) throws(SQLiteError) {
+    for sql in insertion(.delta, isBounded: isBounded) {
+      let statement = try prepared(sql)
+      if isBounded, sql.contains("?1") { try statement.bind(bound) }
+      try delta.feed(statement, range)
+    }
+  }
+
+  /// Brings to order what was taken away, once the mirror has changed.
+  func settle() throws(SQLiteError) {
+    guard case .groups(let groups)? = plan?.stored else { return }
+    for sql in groups.settlement(tableName, serial, isBounded: isBounded, excluding: excluded) {
+      try run(sql, sql.contains("?1") ? bound : [])
+    }
+  }
+
+  private func insertion(_ source: ProjectionSource, isBounded: Bool) -> [String] {
+    switch plan?.stored {
+    case .rows(let rows): [rows.insertion(tableName, source, isBounded: isBounded, excluding: nil)]
+    case .groups(let groups): groups.insertion(tableName, serial, source, isBounded: isBounded, excluding: nil)
+    case nil: []
+    }
+  }
+
+  func clear() throws(SQLiteError) {
+    switch plan?.stored {
+    case .rows: try connection.execute("DELETE FROM main.\(quoted(tableName))")
+    case .groups(let groups): for sql in groups.clearing(tableName) { try connection.execute(sql) }
+    case nil: break
+    }
+  }
+
+  // MARK: From the mirror
+
+  /// Adds one row of the mirror.
+  func add(rowOf key: [Value]) throws(SQLiteError) {
+    for sql in insertion(.key, isBounded: false) { try run(sql, key) }
+  }
+
+  /// The key of the row `count` rows behind the last one that it has; nil: there are fewer.
+  func key(after count: Int) throws(SQLiteError) -> [Value]? {
+    guard let base = plan?.base else { return nil }
+    let names = base.keyNames.joined(separator: ", ")
+    let marks = base.keyNames.indices.map { "?\($0 + 1)" }.joined(separator: ", ")
+    let statement = try prepared(
+      "SELECT \(names) FROM main.\(quoted(base.table.name))" + (builtKey == nil ? "" : " WHERE (\(names)) > (\(marks))")
+        + " ORDER BY \(names) LIMIT 1 OFFSET ?\(base.keyNames.count + 1)")
+    try statement.bind(base.keyNames.count + 1, count - 1)
+    for (index, value) in (builtKey ?? []).enumerated() { try statement.bind(index + 1, value) }
+    return try statement.rows().first
+  }
+
+  /// Adds the mirror's rows behind those that it has, up to `upper`; nil: all of them.
+  func add(upTo upper: [Value]?) throws(SQLiteError) {
+    guard let base = plan?.base else { return }
+    let width = base.keyNames.count
+    for sql in insertion(.range(hasLower: builtKey != nil, hasUpper: upper != nil), isBounded: false) {
+      let statement = try prepared(sql)
+      if statement.parameterCount > 0 {
+        for (index, value) in (upper ?? []).enumerated() { try statement.bind(index + 1, value) }
+        for (index, value) in (builtKey ?? []).enumerated() { try statement.bind(index + 1 + width, value) }
+      }
+      try statement.run()
+    }
+  }
+
+  /// Keys of the mirror's rows behind those that it has, up to `upper`, or all.
+  func keys(upTo upper: [Value]?) throws(SQLiteError) -> [[Value]] {
+    guard let base = plan?.base else { return [] }
+    let names = base.keyNames.joined(separator: ", ")
+    func marks(_ first: Int) -> String { base.keyNames.indices.map { "?\($0 + first)" }.joined(separator: ", ") }
+    var conditions: [String] = []
+    if upper != nil { conditions.append("(\(names)) <= (\(marks(1)))") }
+    if builtKey != nil { conditions.append("(\(names)) > (\(marks(1 + base.keyNames.count)))") }
+    let statement = try prepared(
+      "SELECT \(names) FROM main.\(quoted(base.table.name))"
+        + (conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")) + " ORDER BY \(names)")
+    for (index, value) in (upper ?? []).enumerated() { try statement.bind(index + 1, value) }
+    for (index, value) in (builtKey ?? []).enumerated() { try statement.bind(index + 1 + base.keyNames.count, value) }
+    return try statement.rows()
+  }
+
+  /// Makes all of it anew.
+  func refresh() throws(SQLiteError) {
+    try connection.execute("DELETE FROM main.\(quoted(tableName))")
+    try connection.execute("INSERT INTO main.\(quoted(tableName)) SELECT * FROM (\(definition.select))")
+  }
+}

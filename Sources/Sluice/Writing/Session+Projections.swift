@@ -1,0 +1,220 @@
+// Projections, as a session sees them: their definitions go through the log like any other, so that a projections.db
+// made anew has them all; waiting for one; trying rejected rows again.
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+extension Session {
+  func createProjection(_ definition: CreateProjection, line: Int) throws(StoreError) {
+    try checkName(definition.name)
+    if let obstacle = catalog.obstacle(to: definition.name, .projection) {
+      if definition.ifNotExists, catalog.exists(.projection, folded(definition.name)) { return }
+      throw StoreError(.invalid, obstacle, isParse: true, sqliteCode: 1)
+    }
+    let owner = try check(definition)
+    try change(
+      CatalogChange(
+        operation: .create, object: .projection, lenient: definition.ifNotExists, name: definition.name, owner: owner,
+        definition: print(definition)), line: line)
+  }
+
+  /// ALTER PROJECTION: the copy that serves stays until the next one is filled.
+  func alterProjection(_ definition: CreateProjection, line: Int) throws(StoreError) {
+    let known = try projection(definition.name)
+    let altered = definition.named(known.name, isPaused: projectionDefinition(known.sql)?.isPaused == true)
+    try replace(known, by: print(altered), owner: try check(altered), line: line)
+  }
+
+  /// REBUILD: an alter to what it is.
+  func rebuildProjection(_ name: String, line: Int) throws(StoreError) {
+    let known = try projection(name)
+    try replace(known, by: known.sql, owner: known.owner, line: line)
+  }
+
+  /// PAUSE and RESUME.
+  func setPaused(_ isPaused: Bool, _ name: String, line: Int) throws(StoreError) {
+    let known = try projection(name)
+    guard let definition = projectionDefinition(known.sql), definition.isPaused != isPaused else { return }
+    try replace(known, by: print(definition.named(known.name, isPaused: isPaused)), owner: known.owner, line: line)
+  }
+
+  /// The indexes of a projection follow its entry: one that stood before would pass for that of an earlier projection.
+  private func replace(_ known: ReadObject, by text: String, owner: String, line: Int) throws(StoreError) {
+    let indexes = catalog.objects.values.filter { $0.kind == .index && folded($0.owner) == folded(known.name) }
+    let altered = CatalogChange(
+      operation: .alter, object: .projection, name: known.name, owner: owner, definition: text)
+    try change(
+      [altered]
+        + indexes.sorted { $0.name < $1.name }.map {
+          CatalogChange(operation: .alter, object: .index, name: $0.name, owner: $0.owner, definition: $0.sql)
+        }, line: line)
+  }
+
+  private func projection(_ name: String) throws(StoreError) -> ReadObject {
+    if let object = catalog.objects[folded(name)], object.kind == .projection { return object }
+    if catalog.table(name) != nil {
+      throw StoreError(
+        .invalid, "\(name) is a table: its mirror is always kept, and is made anew when projections.db is removed",
+        isParse: true, sqliteCode: 1)
+    }
+    throw StoreError(.invalid, "no such projection: \(name)", isParse: true, sqliteCode: 1)
+  }
+
+  /// Refuses what cannot be kept; returns the table that is followed row by row, or "".
+  private func check(_ definition: CreateProjection) throws(StoreError) -> String {
+    do {
+      let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
+      try evaluator.declare(catalog, in: scratch)
+      // SQLite's own words about names that do not exist come first.
+      let select = try scratch.prepare(definition.select)
+      guard select.isReadOnly, select.columnCount > 0 else {
+        throw SQLError(.invalid, "a projection is defined by a SELECT")
+      }
+      if select.parameterCount > 0 { throw SQLError(.invalid, "parameters are not allowed in a projection") }
+      if definition.refreshMicroseconds != nil {
+        if definition.primaryKey != nil {
+          throw SQLError(.unsupported, "PRIMARY KEY is not for a projection with REFRESH EVERY")
+        }
+        return ""
+      }
+      let plan = try ProjectionPlan(definition, catalog)
+      try plan.probe(scratch)
+      try plan.rehearse(scratch)
+      return plan.table.name
+    } catch let error as SQLError {
+      let offer = "; REFRESH EVERY '5s' at the end of the statement makes it anew as a whole from time to time"
+      let message = error.message + (error.kind == .unsupported ? offer : "")
+      throw StoreError(
+        error.kind == .unsupported ? .unsupported : .invalid, message, isParse: true, sqliteCode: 1)
+    } catch let error as SQLiteError {
+      var message = error.message
+      if message.contains("prohibited in index expressions") || message.contains("prohibited in partial index") {
+        message = "a projection cannot follow this SELECT row by row: "
+          + message.replacing("index expressions", "it").replacing("partial index WHERE clauses", "it")
+      }
+      throw StoreError(.invalid, message, isParse: true, sqliteCode: 1)
+    } catch { throw StoreError(converting: error) }
+  }
+
+  /// An index over a projection is one over the table of its copies, which holds what is computed when it is read in
+  /// another form.
+  func checkStored(_ index: CreateIndex) throws(StoreError) {
+    guard let definition = try projectionDefinition(projection(index.table).sql), definition.refreshMicroseconds == nil
+    else { return }
+    let plan: ProjectionPlan
+    do { plan = try ProjectionPlan(definition, catalog) } catch { throw StoreError(error) }
+    for name in ExpressionText(index.rest).names {
+      guard let column = plan.columnNames.first(where: { folded($0) == folded(name) }) else { continue }
+      let isStored: Bool
+      switch plan.stored {
+      case .rows(let rows): isStored = rows.storedName(column) == column
+      case .groups(let groups): isStored = groups.storedName(column) == column
+      }
+      guard isStored else {
+        throw StoreError(
+          .unsupported, "column \(column) of \(index.table) is computed when it is read: it cannot be indexed",
+          isParse: true, sqliteCode: 1)
+      }
+    }
+    if case .groups = plan.stored, index.isUnique {
+      throw StoreError(
+        .unsupported, "CREATE UNIQUE INDEX is not for a projection with GROUP BY: its groups are unique",
+        isParse: true, sqliteCode: 1)
+    }
+  }
+
+  // MARK: Waiting
+
+  /// The position of the last command that this session wrote, or that was durable when it began.
+  var lastPosition: UInt64 {
+    let id = id
+    return store.pipeline.progress.withLock { $0.sessions[id]?.lastPosition ?? 0 }
+  }
+
+  func wait(for wait: WaitFor) throws(StoreError) {
+    guard transaction == nil else {
+      throw StoreError(.invalid, "WAIT FOR cannot be used within a transaction", sqliteCode: 1)
+    }
+    try waitApplied()
+    let target: UInt64
+    switch wait.target {
+    case .own: target = lastPosition
+    case .position(let position): target = position
+    case .last: target = store.pipeline.progress.withLock { $0.durable }
+    }
+    if catalog.table(wait.projection) == nil { _ = try projection(wait.projection) }
+    try self.wait(for: wait.projection, at: target, timeoutMicroseconds: wait.timeoutMicroseconds)
+  }
+
+  /// Waits until a projection, or a mirror, is there and has come to `target`.
+  func wait(
+    for name: String, at target: UInt64, timeoutMicroseconds: Int64? = nil
+  ) throws(StoreError) {
+    let key = folded(name)
+    let isMirror = catalog.table(name) != nil
+    let pipeline = store.pipeline
+    pipeline.projectorRequests.refresh(name)
+    pipeline.wakeProjector()
+    let interrupter = interrupter
+    let reached: Result<Void, StoreError>? = try pipeline.wait(
+      timeoutMicroseconds: timeoutMicroseconds ?? Int64.max / 2_000,
+      unless: {
+        do throws(StoreError) { try interrupter.check() } catch { return error }
+        return pipeline.room.projectorObstacle
+      }
+    ) { progress -> Result<Void, StoreError>? in
+      if isMirror { return progress.projected >= target ? .success(()) : nil }
+      guard let projection = progress.projections[key] else { return nil }
+      if let error = projection.obstacle(name, target) { return .failure(error) }
+      let position = projection.position ?? progress.projected
+      return projection.serves && position >= target ? .success(()) : nil
+    }
+    if let reached { return try reached.get() }
+    let position = pipeline.progress.withLock { $0.projections[key]?.position ?? $0.projected }
+    throw StoreError(
+      .unavailable, "\(name) is at position \(position) and not at \(target) after the time that was given",
+      sqliteCode: 5)
+  }
+
+  // MARK: Rejected rows
+
+  /// REDRIVE: tries rejected rows again; tells how many were taken.
+  func redrive(_ name: String?) throws(StoreError) -> Outcome {
+    if let name { _ = try projection(name) }
+    try waitProjected()
+    let pipeline = store.pipeline
+    let request = pipeline.projectorRequests.redrive(name)
+    pipeline.wakeProjector()
+    let outcome = try pipeline.wait(unless: { pipeline.room.projectorObstacle }) { _ in request.outcome }
+    return .rows(
+      Rows(
+        columns: ["taken", "rejected"],
+        values: [[.integer(Int64(outcome.taken)), .integer(Int64(outcome.tried - outcome.taken))]]))
+  }
+}
+
+extension ProjectionProgress {
+  /// Why it will not come to `target` by itself.
+  fileprivate func obstacle(_ name: String, _ target: UInt64) -> StoreError? {
+    if (position ?? target) >= target, serves { return nil }
+    if isBuilding { return nil }
+    switch ProjectionCopy.State(rawValue: state) {
+    case .paused:
+      return StoreError(
+        .unavailable, "projection \(name) is paused at position \(position ?? 0): RESUME PROJECTION \(name)",
+        sqliteCode: 5)
+    case .failed:
+      return StoreError(
+        .unavailable, "projection \(name) has failed at position \(position ?? 0): \(error ?? "")", sqliteCode: 1)
+    default: return nil
+    }
+  }
+}
+
+extension String {
+  /// The text with one part replaced by another.
+  fileprivate func replacing(_ part: String, _ other: String) -> String {
+    guard let range = firstRange(of: part) else { return self }
+    return self[..<range.lowerBound] + other + self[range.upperBound...]
+  }
+}

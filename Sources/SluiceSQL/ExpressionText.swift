@@ -1,0 +1,91 @@
+// What the text of an expression tells by its tokens alone: qualifiers, a lone column, a collation at its end.
+
+/// An expression's text, looked at token by token. SQLite parses it; this only finds what stands in it.
+public struct ExpressionText: Sendable {
+  public let text: String
+
+  public init(_ text: String) { self.text = text }
+
+  /// Tokens with their texts. `depth`: how many parentheses are open around it.
+  private func eachToken(_ body: (_ kind: TokenKind, _ text: String, _ name: String, _ depth: Int) -> Void) {
+    let bytes = Array(text.utf8)
+    bytes.withUnsafeBytes { bytes in
+      var lexer = Lexer(bytes)
+      var depth = 0
+      while true {
+        let token = lexer.next()
+        if token.kind == .end { return }
+        if token.kind == .rightParen { depth -= 1 }
+        let name =
+          token.kind == .word || token.kind == .quotedName
+          ? String(decoding: lexer.unquotedName(token), as: UTF8.self) : ""
+        body(token.kind, lexer.text(token), name, depth)
+        if token.kind == .leftParen { depth += 1 }
+      }
+    }
+  }
+
+  /// The same expression with `table.column` written as `column`, for a text that speaks of one table only.
+  public func unqualified(_ table: String) -> String {
+    var words: [(text: String, name: String)] = []
+    var result = ""
+    eachToken { _, text, name, _ in words.append((text, name)) }
+    var index = 0
+    while index < words.count {
+      if index + 2 < words.count, words[index + 1].text == ".", !words[index].name.isEmpty,
+        sameName(words[index].name, table), !words[index + 2].name.isEmpty
+      {
+        index += 2
+        continue
+      }
+      if !result.isEmpty { result += " " }
+      result += words[index].text
+      index += 1
+    }
+    return result
+  }
+
+  /// The name that is the whole expression, without its quotes; nil: it is more than a name.
+  public var loneName: String? {
+    var names: [String] = []
+    var count = 0
+    eachToken { _, _, name, _ in
+      count += 1
+      if !name.isEmpty { names.append(name) }
+    }
+    return count == 1 ? names.first : nil
+  }
+
+  /// The collation of a COLLATE that ends the expression, outside of all parentheses.
+  public var lastCollation: String? {
+    var last: [(name: String, depth: Int)] = []
+    eachToken { _, _, name, depth in last = last.suffix(1) + [(name, depth)] }
+    guard last.count == 2, sameName(last[0].name, "COLLATE"), last[0].depth == 0, !last[1].name.isEmpty else {
+      return nil
+    }
+    return last[1].name
+  }
+
+  /// All words and quoted names in it, also those of functions, without their quotes.
+  public var names: [String] {
+    var names: [String] = []
+    eachToken { _, _, name, _ in if !name.isEmpty { names.append(name) } }
+    return names
+  }
+}
+
+extension Lexer {
+  /// A word or a quoted name as bytes, without quotes.
+  fileprivate func unquotedName(_ token: Token) -> [UInt8] {
+    token.kind == .quotedName ? unquoted(token) : Array(text(token).utf8)
+  }
+}
+
+extension CreateProjection {
+  /// The same definition under the name as it was first written, paused or not.
+  public func named(_ name: String, isPaused: Bool) -> CreateProjection {
+    CreateProjection(
+      name: name, ifNotExists: false, isPaused: isPaused, primaryKey: primaryKey, select: select,
+      refreshMicroseconds: refreshMicroseconds)
+  }
+}
