@@ -94,9 +94,214 @@ CREATE TEMP TABLE t (a);
 refused: CREATE TEMP TABLE is not supported: a store has no temporary tables
 
 parse
-CREATE PROJECTION revenue AS SELECT 1;
+CREATE PROJECTION;
 ----
-refused: CREATE PROJECTION is not supported
+syntax at 17: near ";": syntax error
+
+parse
+CREATE PROJECTION p
+----
+incomplete at 19: incomplete input
+
+parse
+CREATE PROJECTION p;
+----
+syntax at 19: near ";": syntax error
+
+parse
+CREATE PROJECTION p AS;
+----
+syntax at 22: near ";": syntax error
+
+parse
+CREATE PROJECTION p AS
+----
+incomplete at 22: incomplete input
+
+parse
+CREATE PROJECTION p AS SELECT;
+----
+syntax at 29: near ";": syntax error
+
+parse
+CREATE PROJECTION p AS SELECT
+----
+incomplete at 29: incomplete input
+
+parse
+CREATE PROJECTION p SELECT 1;
+----
+syntax at 20: near "SELECT": syntax error
+
+parse
+CREATE PROJECTION p (a) AS SELECT 1;
+----
+syntax at 20: near "(": syntax error
+
+parse
+CREATE PROJECTION select AS SELECT 1;
+----
+syntax at 18: near "select": syntax error
+
+parse
+CREATE PROJECTION sqlite_p AS SELECT 1;
+----
+invalid at 18: object name reserved for internal use: sqlite_p
+
+parse
+CREATE PROJECTION sluice_p AS SELECT 1;
+----
+invalid at 18: object name reserved for internal use: sluice_p
+
+parse
+CREATE PROJECTION other.p AS SELECT 1;
+----
+invalid at 18: unknown database other
+
+parse
+CREATE PROJECTION "" AS SELECT 1;
+----
+invalid at 18: a name is empty
+
+parse
+CREATE PROJECTION IF p AS SELECT 1;
+----
+syntax at 21: near "p": syntax error
+
+parse
+CREATE TEMP PROJECTION p AS SELECT 1;
+----
+refused: CREATE TEMP PROJECTION is not supported: a store has no temporary tables
+
+parse
+CREATE PROJECTION p PRIMARY KEY () AS SELECT 1;
+----
+syntax at 33: near ")": syntax error
+
+parse
+CREATE PROJECTION p PRIMARY KEY (a, b, A) AS SELECT a, b FROM t;
+----
+invalid at 39: duplicate column in the primary key: A
+
+parse
+CREATE PROJECTION p PRIMARY (a) AS SELECT a FROM t;
+----
+syntax at 28: near "(": syntax error
+
+parse
+CREATE PROJECTION p PRIMARY KEY (a) PAUSED AS SELECT a FROM t;
+----
+syntax at 36: near "PAUSED": syntax error
+
+parse
+CREATE PROJECTION p AS DELETE FROM t;
+----
+syntax at 23: near "DELETE": syntax error
+
+parse
+CREATE PROJECTION p AS WITH w AS (SELECT 1) DELETE FROM t;
+----
+syntax at 44: near "DELETE": syntax error
+
+parse
+CREATE PROJECTION p AS WITH w AS (SELECT 1);
+----
+syntax at 43: near ";": syntax error
+
+parse
+CREATE PROJECTION p AS SELECT (1;
+----
+syntax at 32: near ";": syntax error
+
+parse
+CREATE PROJECTION p AS SELECT (1
+----
+incomplete at 32: incomplete input
+
+parse
+CREATE PROJECTION p AS SELECT 1);
+----
+syntax at 31: near ")": syntax error
+
+parse
+CREATE PROJECTION p AS SELECT 'open
+----
+syntax at 30: unrecognized token: "'open"
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t WHERE a = ?;
+----
+invalid at 49: parameters are not allowed in projections
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t WHERE a = :x;
+----
+invalid at 49: parameters are not allowed in projections
+
+parse
+CREATE PROJECTION p AS SELECT 1; SELECT 2;
+----
+syntax at 33: near "SELECT": syntax error
+
+parse
+CREATE PROJECTION p AS SELECT REFRESH EVERY '5s';
+----
+syntax at 30: near "REFRESH": syntax error
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY 5;
+----
+syntax at 53: near "5": syntax error
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY 0.5;
+----
+syntax at 53: near "0.5": syntax error
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY '';
+----
+invalid at 53: '' is not a duration: write it as '250ms', '5s', '2 min', '1h' or '30 days'
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY '5';
+----
+invalid at 53: '5' is not a duration: write it as '250ms', '5s', '2 min', '1h' or '30 days'
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY 's';
+----
+invalid at 53: 's' is not a duration: write it as '250ms', '5s', '2 min', '1h' or '30 days'
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY '5 weeks';
+----
+invalid at 53: '5 weeks' is not a duration: write it as '250ms', '5s', '2 min', '1h' or '30 days'
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY '10 GB';
+----
+invalid at 53: '10 GB' is not a duration: write it as '250ms', '5s', '2 min', '1h' or '30 days'
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY '0s';
+----
+invalid at 53: '0s' is not above zero
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY '-5s';
+----
+invalid at 53: '-5s' is not above zero
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY '106751992 days';
+----
+invalid at 53: '106751992 days' is too large
+
+parse
+CREATE PROJECTION p AS SELECT a FROM t REFRESH EVERY '99999999999999999999us';
+----
+invalid at 53: '99999999999999999999us' is too large
 
 parse
 CREATE TABLE t AS SELECT 1;
@@ -334,9 +539,239 @@ DROP TRIGGER tr;
 refused: DROP TRIGGER is not supported: a store has no triggers
 
 parse
-DROP PROJECTION p;
+DROP PROJECTION;
 ----
-refused: DROP PROJECTION is not supported
+syntax at 15: near ";": syntax error
+
+parse
+DROP PROJECTION p q;
+----
+syntax at 18: near "q": syntax error
+
+parse
+DROP PROJECTION IF p;
+----
+syntax at 19: near "p": syntax error
+
+parse
+DROP PROJECTION other.p;
+----
+invalid at 16: unknown database other
+
+parse
+ALTER PROJECTION p;
+----
+syntax at 18: near ";": syntax error
+
+parse
+ALTER PROJECTION p RENAME TO q;
+----
+syntax at 19: near "RENAME": syntax error
+
+parse
+ALTER PROJECTION IF EXISTS p AS SELECT 1;
+----
+syntax at 20: near "EXISTS": syntax error
+
+parse
+ALTER PROJECTION p PAUSED AS SELECT 1;
+----
+syntax at 19: near "PAUSED": syntax error
+
+parse
+ALTER PROJECTION p AS SELECT 1 REFRESH EVERY 'soon';
+----
+invalid at 45: 'soon' is not a duration: write it as '250ms', '5s', '2 min', '1h' or '30 days'
+
+parse
+REBUILD p;
+----
+syntax at 8: near "p": syntax error
+
+parse
+REBUILD PROJECTION;
+----
+syntax at 18: near ";": syntax error
+
+parse
+REBUILD
+----
+incomplete at 7: incomplete input
+
+parse
+REBUILD PROJECTION p AS SELECT 1;
+----
+syntax at 21: near "AS": syntax error
+
+parse
+PAUSE PROJECTION 5;
+----
+syntax at 17: near "5": syntax error
+
+parse
+PAUSE p;
+----
+syntax at 6: near "p": syntax error
+
+parse
+RESUME PROJECTION
+----
+incomplete at 17: incomplete input
+
+parse
+REDRIVE p;
+----
+syntax at 8: near "p": syntax error
+
+parse
+REDRIVE PROJECTION;
+----
+syntax at 18: near ";": syntax error
+
+parse
+REDRIVE PROJECTION p, q;
+----
+syntax at 20: near ",": syntax error
+
+parse
+WAIT p;
+----
+syntax at 5: near "p": syntax error
+
+parse
+WAIT FOR;
+----
+syntax at 8: near ";": syntax error
+
+parse
+WAIT FOR
+----
+incomplete at 8: incomplete input
+
+parse
+WAIT FOR p AT;
+----
+syntax at 13: near ";": syntax error
+
+parse
+WAIT FOR p AT
+----
+incomplete at 13: incomplete input
+
+parse
+WAIT FOR p AT 1.5;
+----
+syntax at 14: near "1.5": syntax error
+
+parse
+WAIT FOR p AT -1;
+----
+syntax at 14: near "-": syntax error
+
+parse
+WAIT FOR p AT 0x10;
+----
+syntax at 14: near "0x10": syntax error
+
+parse
+WAIT FOR p AT FIRST;
+----
+syntax at 14: near "FIRST": syntax error
+
+parse
+WAIT FOR p AT 18446744073709551616;
+----
+invalid at 14: position 18446744073709551616 is too large
+
+parse
+WAIT FOR p TIMEOUT;
+----
+syntax at 18: near ";": syntax error
+
+parse
+WAIT FOR p TIMEOUT 5;
+----
+syntax at 19: near "5": syntax error
+
+parse
+WAIT FOR p TIMEOUT '0ms';
+----
+invalid at 19: '0ms' is not above zero
+
+parse
+WAIT FOR p TIMEOUT '1.5s';
+----
+invalid at 19: '1.5s' is not a duration: write it as '250ms', '5s', '2 min', '1h' or '30 days'
+
+parse
+WAIT FOR p TIMEOUT '2s' AT 5;
+----
+syntax at 24: near "AT": syntax error
+
+parse
+ALTER STORE;
+----
+syntax at 11: near ";": syntax error
+
+parse
+ALTER STORE SET;
+----
+syntax at 15: near ";": syntax error
+
+parse
+ALTER STORE SET retain;
+----
+syntax at 22: near ";": syntax error
+
+parse
+ALTER STORE SET retain = ;
+----
+syntax at 25: near ";": syntax error
+
+parse
+ALTER STORE SET retain '30 days';
+----
+syntax at 23: near "'30 days'": syntax error
+
+parse
+ALTER STORE SET keep = 'forever';
+----
+invalid at 16: no such setting of a store: keep
+
+parse
+ALTER STORE SET retain = 'ever';
+----
+invalid at 25: retain is '30 days', '10 GB' or 'forever', not 'ever'
+
+parse
+ALTER STORE SET retain = 30;
+----
+invalid at 25: retain is '30 days', '10 GB' or 'forever', not '30'
+
+parse
+ALTER STORE SET retain = 0.5;
+----
+invalid at 25: retain is '30 days', '10 GB' or 'forever', not '0.5'
+
+parse
+ALTER STORE SET retain = '0 days';
+----
+invalid at 25: retain: '0 days' is not above zero
+
+parse
+ALTER STORE SET retain = '-1 GB';
+----
+invalid at 25: retain: '-1 GB' is not above zero
+
+parse
+ALTER STORE SET retain = '9223372037 GB';
+----
+invalid at 25: retain: '9223372037 GB' is too large
+
+parse
+ALTER STORE SET retain = '30 days' now;
+----
+syntax at 35: near "now": syntax error
 
 parse
 DROP COLUMN c;

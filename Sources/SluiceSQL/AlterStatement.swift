@@ -19,8 +19,11 @@ public struct AlterTable: Equatable, Sendable {
 }
 
 extension Parser {
+  /// ALTER of any kind.
   mutating func alter() throws(SQLError) -> Statement {
     advance()
+    if take("PROJECTION") { return try alterProjection() }
+    if take("STORE") { return try alterStore() }
     try expect("TABLE")
     let table = try qualifiedName()
     if take("ADD") {

@@ -11,7 +11,7 @@ extension Parser {
     }
     if at("TRIGGER") { return .refused("CREATE TRIGGER is not supported: a store has no triggers") }
     if at("VIRTUAL") { return .refused("CREATE VIRTUAL TABLE is not supported") }
-    if at("PROJECTION") { return .refused("CREATE PROJECTION is not supported") }
+    if take("PROJECTION") { return try createProjection() }
     if take("TABLE") { return try createTable() }
     if take("VIEW") { return try createView() }
     let isUnique = take("UNIQUE")
@@ -45,7 +45,7 @@ extension Parser {
         text: head + "\(quotedName(name)) \(rest)"))
   }
 
-  /// The name of a new table, index or view: not one of those SQLite and Sluice keep for themselves.
+  /// The name of a new table, index, view or projection: not one of those SQLite and Sluice keep for themselves.
   mutating func objectName() throws(SQLError) -> String {
     let start = token
     let name = try qualifiedName()

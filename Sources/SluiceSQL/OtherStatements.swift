@@ -102,7 +102,7 @@ extension Parser {
     return .set(name: name, value: value)
   }
 
-  private mutating func settingValue() throws(SQLError) -> SettingValue {
+  mutating func settingValue() throws(SQLError) -> SettingValue {
     let isNegative = take(.minus)
     if !isNegative { _ = take(.plus) }
     if at(.integer) || at(.real) {
@@ -142,14 +142,15 @@ extension Parser {
   mutating func drop() throws(SQLError) -> Statement {
     advance()
     if at("TRIGGER") { return .refused("DROP TRIGGER is not supported: a store has no triggers") }
-    if at("PROJECTION") { return .refused("DROP PROJECTION is not supported") }
     let isTable = at("TABLE")
     let isIndex = at("INDEX")
-    guard isTable || isIndex || at("VIEW") else { throw unexpected() }
+    let isView = at("VIEW")
+    guard isTable || isIndex || isView || at("PROJECTION") else { throw unexpected() }
     advance()
     let ifExists = try self.ifExists()
     let drop = Drop(name: try qualifiedName(), ifExists: ifExists)
     try finish()
-    return isTable ? .dropTable(drop) : isIndex ? .dropIndex(drop) : .dropView(drop)
+    if isTable { return .dropTable(drop) }
+    return isIndex ? .dropIndex(drop) : isView ? .dropView(drop) : .dropProjection(drop)
   }
 }

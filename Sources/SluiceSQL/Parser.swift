@@ -190,6 +190,33 @@ struct Parser {
   }
 }
 
+/// The last three tokens of a statement that is being read to its end.
+struct StatementTail {
+  /// The parser in front of the third last token, the second last, and the last.
+  private(set) var first: Parser
+  private(set) var second: Parser
+  var third: Parser
+  /// Where each of the last four tokens ends; 0: there are not that many.
+  private var ends = (0, 0, 0, 0)
+
+  init(_ parser: Parser) {
+    first = parser
+    second = parser
+    third = parser
+  }
+
+  /// The parser's next token is one of the statement's.
+  mutating func note(_ parser: Parser) {
+    (first, second, third) = (second, third, parser)
+    ends = (ends.1, ends.2, ends.3, parser.token.end)
+  }
+
+  /// Where the last token ends.
+  var end: Int { ends.3 }
+  /// Where the token in front of the last three ends.
+  var endBefore: Int { ends.0 }
+}
+
 // MARK: The choice of statement
 
 extension Parser {
@@ -209,6 +236,9 @@ extension Parser {
     if at("SHOW") { return try show() }
     if at("SET") { return try set() }
     if at("BEGIN") || at("COMMIT") || at("END") || at("ROLLBACK") { return try transaction() }
+    if at("REBUILD") || at("PAUSE") || at("RESUME") { return try projectionCommand() }
+    if at("REDRIVE") { return try redrive() }
+    if at("WAIT") { return try waitFor() }
     if at("ANALYZE") || at("REINDEX") || at("VACUUM") { return try maintenance() }
     if let sentence = refusal() { return .refused(sentence) }
     throw unexpected()

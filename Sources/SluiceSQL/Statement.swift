@@ -35,6 +35,18 @@ public indirect enum Statement: Equatable, Sendable {
   case waitFor(WaitFor)
   case dropIndex(Drop)
   case dropView(Drop)
+  case createProjection(CreateProjection)
+  /// The new definition of a projection, whole.
+  case alterProjection(CreateProjection)
+  case dropProjection(Drop)
+  case rebuildProjection(String)
+  case pauseProjection(String)
+  case resumeProjection(String)
+  /// Dead letters are tried again: those of one projection, or all.
+  case redrive(projection: String?)
+  case waitFor(WaitFor)
+  /// `ALTER STORE SET name = value`; `Retention` reads the value of `retain`.
+  case alterStore(name: String, value: SettingValue)
   /// ANALYZE, with the table or index it names.
   case analyze(name: String?)
   case vacuum
@@ -47,7 +59,7 @@ public indirect enum Statement: Equatable, Sendable {
   case refused(String)
 }
 
-/// DROP TABLE, INDEX or VIEW.
+/// DROP TABLE, INDEX, VIEW or PROJECTION.
 public struct Drop: Equatable, Sendable {
   public let name: String
   public let ifExists: Bool

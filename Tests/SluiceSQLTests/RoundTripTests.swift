@@ -30,6 +30,23 @@ func aPrintedAlterTableIsTheSame(_ name: String) throws {
   }
 }
 
+@Test(arguments: scriptNames)
+func aPrintedProjectionIsTheSame(_ name: String) throws {
+  var count = 0
+  for statement in statements(try sqlFile(name)) {
+    switch try parseStatement(statement) {
+    case .createProjection(let projection):
+      #expect(try parseStatement(print(projection)) == .createProjection(projection), "\(print(projection))")
+    case .alterProjection(let projection):
+      let text = printAlteration(projection)
+      #expect(try parseStatement(text) == .alterProjection(projection), "\(text)")
+    default: continue
+    }
+    count += 1
+  }
+  #expect((count > 10) == (name == "projections.sql"))
+}
+
 /// What ALTER TABLE adds to a definition comes out again as the statements that lead there.
 @Test func alterationsLeadFromOneDefinitionToAnother() throws {
   let old = try table("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")

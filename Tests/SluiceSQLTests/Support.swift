@@ -34,7 +34,7 @@ func sqlFile(_ name: String) throws -> [UInt8] {
 
 let scriptNames = [
   "orders.sql", "ledger.sql", "telemetry.sql", "create_table.sql", "insert.sql", "transaction.sql", "settings.sql",
-  "select.sql", "schema.sql", "alter_table.sql", "update.sql", "delete.sql", "explain.sql",
+  "select.sql", "schema.sql", "alter_table.sql", "update.sql", "delete.sql", "explain.sql", "projections.sql",
 ]
 
 /// The statements of a text, cut by the splitter.
