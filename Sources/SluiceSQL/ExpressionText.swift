@@ -66,6 +66,25 @@ public struct ExpressionText: Sendable {
     return last[1].name
   }
 
+  /// The same without parentheses around all of it.
+  public var bare: ExpressionText {
+    var words: [(text: String, depth: Int)] = []
+    eachToken { _, text, _, depth in words.append((text, depth)) }
+    while words.count > 2, words[0].text == "(", words[words.count - 1].text == ")",
+      words.dropFirst().dropLast().allSatisfy({ $0.depth > words[0].depth })
+    {
+      words = Array(words.dropFirst().dropLast())
+    }
+    return ExpressionText(words.map(\.text).joined(separator: " "))
+  }
+
+  /// Whether the collation of a column in it may be its own: it begins with `+`, CAST or a parenthesis.
+  public var mayInheritCollation: Bool {
+    var first: String?
+    eachToken { _, text, _, _ in first = first ?? text.uppercased() }
+    return first.map { ["+", "(", "CAST"].contains($0) } ?? false
+  }
+
   /// All words and quoted names in it, also those of functions, without their quotes.
   public var names: [String] {
     var names: [String] = []

@@ -30,7 +30,8 @@ public struct ProjectionQuery: Equatable, Sendable {
   }
 }
 
-public func parseProjectionQuery(_ select: String, columnsOf: (String) -> [String]?) throws(SQLError) -> ProjectionQuery {
+public func parseProjectionQuery(_ select: String, columnsOf: (String) -> [String]?) throws(SQLError) -> ProjectionQuery
+{
   typealias T = (kind: TokenKind, text: String, name: String, depth: Int)
   var tokens: [T] = []
   ExpressionText(select).eachToken { tokens.append(($0, $1, $2, $3)) }
@@ -40,7 +41,10 @@ public func parseProjectionQuery(_ select: String, columnsOf: (String) -> [Strin
   func text(_ r: Range<Int>) -> String { tokens[r].map(\.text).joined(separator: " ") }
   func split(_ r: Range<Int>) -> [Range<Int>] {
     var result: [Range<Int>] = [], start = r.lowerBound
-    for i in r where tokens[i].text == "," && tokens[i].depth == 0 { result.append(start..<i); start = i + 1 }
+    for i in r where tokens[i].text == "," && tokens[i].depth == 0 {
+      result.append(start..<i)
+      start = i + 1
+    }
     return result + [start..<r.upperBound]
   }
   guard let from = at["FROM"] else { throw SQLError(.unsupported, "no FROM") }
@@ -60,29 +64,51 @@ public func parseProjectionQuery(_ select: String, columnsOf: (String) -> [Strin
     }
     if r.count > 2, up(r.upperBound - 2) == "AS" {
       columns.append((tokens[r.upperBound - 1].name, Array(tokens[r.dropLast(2)])))
-    } else { columns.append((r.count == 1 ? tokens[r.lowerBound].name : text(r).replacingSpaces, Array(tokens[r]))) }
+    } else {
+      columns.append((r.count == 1 ? tokens[r.lowerBound].name : text(r).replacingSpaces, Array(tokens[r])))
+    }
   }
   var groups: [[T]] = []
   if let group {
     for r in split(group + 2..<(having ?? end)) {
-      if let n = Int(text(r)) { groups.append(columns[n - 1].range) }
-      else if r.count == 1, !names.contains(where: { sameName($0, tokens[r.lowerBound].name) }),
-        let c = columns.first(where: { sameName($0.name, tokens[r.lowerBound].name) }) { groups.append(c.range) }
-      else { groups.append(Array(tokens[r])) }
+      if let n = Int(text(r)) {
+        groups.append(columns[n - 1].range)
+      } else if r.count == 1, !names.contains(where: { sameName($0, tokens[r.lowerBound].name) }),
+        let c = columns.first(where: { sameName($0.name, tokens[r.lowerBound].name) })
+      {
+        groups.append(c.range)
+      } else {
+        groups.append(Array(tokens[r]))
+      }
     }
   }
   var aggregates: [ProjectionQuery.Aggregate] = []
-  let functions: [String: ProjectionQuery.Aggregate.Function] = ["count": .count, "sum": .sum, "total": .total, "avg": .avg, "min": .min, "max": .max]
+  let functions: [String: ProjectionQuery.Aggregate.Function] = [
+    "count": .count, "sum": .sum, "total": .total, "avg": .avg, "min": .min, "max": .max,
+  ]
   func expression(_ t: [T]) -> ProjectionQuery.Expression {
     var pieces: [ProjectionQuery.Expression.Piece] = []
     var i = 0
-    func close(_ i: Int) -> Int { var d = 0, j = i; while true { if t[j].text == "(" { d += 1 }; if t[j].text == ")" { d -= 1; if d == 0 { return j } }; j += 1 } }
+    func close(_ i: Int) -> Int {
+      var d = 0, j = i
+      while true {
+        if t[j].text == "(" { d += 1 }
+        if t[j].text == ")" {
+          d -= 1
+          if d == 0 { return j }
+        }
+        j += 1
+      }
+    }
     outer: while i < t.count {
       if let f = functions[t[i].text.lowercased()], i + 1 < t.count, t[i + 1].text == "(" {
         let e = close(i + 1)
         var inner = Array(t[i + 2..<e])
         var isDistinct = false
-        if inner.first?.text.uppercased() == "DISTINCT" { isDistinct = true; inner.removeFirst() }
+        if inner.first?.text.uppercased() == "DISTINCT" {
+          isDistinct = true
+          inner.removeFirst()
+        }
         let arg = inner.map(\.text).joined(separator: " ")
         var filter: String?
         i = e + 1
@@ -91,14 +117,24 @@ public func parseProjectionQuery(_ select: String, columnsOf: (String) -> [Strin
           filter = t[i + 3..<e2].map(\.text).joined(separator: " ")
           i = e2 + 1
         }
-        let a = ProjectionQuery.Aggregate(function: f, argument: arg == "*" || arg.isEmpty ? nil : arg, isDistinct: isDistinct, filter: filter)
-        if let n = aggregates.firstIndex(of: a) { pieces.append(.aggregate(n)) } else { aggregates.append(a); pieces.append(.aggregate(aggregates.count - 1)) }
+        let a = ProjectionQuery.Aggregate(
+          function: f, argument: arg == "*" || arg.isEmpty ? nil : arg, isDistinct: isDistinct, filter: filter)
+        if let n = aggregates.firstIndex(of: a) {
+          pieces.append(.aggregate(n))
+        } else {
+          aggregates.append(a)
+          pieces.append(.aggregate(aggregates.count - 1))
+        }
         continue
       }
-      for (n, g) in groups.enumerated() where i + g.count <= t.count && zip(t[i...], g).allSatisfy({ sameName($0.text, $1.text) }) {
-        pieces.append(.group(n)); i += g.count; continue outer
+      for (n, g) in groups.enumerated()
+      where i + g.count <= t.count && zip(t[i...], g).allSatisfy({ sameName($0.text, $1.text) }) {
+        pieces.append(.group(n))
+        i += g.count
+        continue outer
       }
-      pieces.append(.text(" " + t[i].text + " ")); i += 1
+      pieces.append(.text(" " + t[i].text + " "))
+      i += 1
     }
     return ProjectionQuery.Expression(pieces: pieces)
   }
@@ -106,7 +142,8 @@ public func parseProjectionQuery(_ select: String, columnsOf: (String) -> [Strin
   let hav = having.map { expression(Array(tokens[($0 + 1)..<end])) }
   return ProjectionQuery(
     table: table, alias: alias, columns: cols, filter: wh.map { text($0 + 1..<(group ?? having ?? end)) },
-    groups: groups.map { $0.map(\.text).joined(separator: " ") }, hasGroupBy: group != nil, aggregates: aggregates, having: hav)
+    groups: groups.map { $0.map(\.text).joined(separator: " ") }, hasGroupBy: group != nil, aggregates: aggregates,
+    having: hav)
 }
 extension String { var replacingSpaces: String { self } }
 public func nondeterminism(in text: String) -> String? { nil }

@@ -90,7 +90,8 @@ struct GroupedProjection {
     for column in query.columns {
       guard let piece = column.expression.lonePiece else { continue }
       if case .group(let index) = piece, groupNames[index] == nil { groupNames[index] = names.take(column.name) }
-      if case .aggregate(let index) = piece, query.aggregates[index].isStoredAsIs, slots[slotOfAggregate[index]].name.isEmpty
+      if case .aggregate(let index) = piece, query.aggregates[index].isStoredAsIs,
+        slots[slotOfAggregate[index]].name.isEmpty
       {
         slots[slotOfAggregate[index]].name = names.take(column.name)
       }
@@ -163,7 +164,8 @@ struct GroupedProjection {
 
   func creation(_ copy: String) -> [String] {
     let isSingle = !query.hasGroupBy
-    var parts = isSingle ? ["sluice_key0 INTEGER PRIMARY KEY"] : keys.map { quoted($0.name) + $0.declaration + " NOT NULL" }
+    var parts =
+      isSingle ? ["sluice_key0 INTEGER PRIMARY KEY"] : keys.map { quoted($0.name) + $0.declaration + " NOT NULL" }
     if let nullName { parts.append(quoted(nullName) + " INTEGER NOT NULL") }
     parts += slots.map { quoted($0.name) + $0.declaration }
     if !isSingle { parts.append("PRIMARY KEY (\(keyList))") }
@@ -175,7 +177,8 @@ struct GroupedProjection {
       result.append("CREATE INDEX main.\(quoted(copy + "_null")) ON \(quoted(copy))(\(name)) WHERE \(name) <> 0")
     }
     for (index, slot) in distinctSlots {
-      var columns = isSingle ? ["sluice_key0 INTEGER NOT NULL"] : keys.map { quoted($0.name) + $0.declaration + " NOT NULL" }
+      var columns =
+        isSingle ? ["sluice_key0 INTEGER NOT NULL"] : keys.map { quoted($0.name) + $0.declaration + " NOT NULL" }
       if let nullName { columns.append(quoted(nullName) + " INTEGER NOT NULL") }
       result.append(
         "CREATE TABLE main.\(quoted(values(copy, index)))(\(columns.joined(separator: ", ")), "
@@ -251,7 +254,9 @@ struct GroupedProjection {
 
 extension GroupedProjection {
   /// Merges rows of a source in.
-  func insertion(_ copy: String, _ serial: Int64, _ source: ProjectionSource, isBounded: Bool, excluding: Int64?) -> [String] {
+  func insertion(_ copy: String, _ serial: Int64, _ source: ProjectionSource, isBounded: Bool, excluding: Int64?)
+    -> [String]
+  {
     let from = base.from(source, isBounded: isBounded, excluding: excluding)
     let names = keyColumns.map { quoted($0.name) } + slots.map { quoted($0.name) }
     let merged = slots.filter { $0.kind != .distinct }.map { "\(quoted($0.name)) = " + merge($0) }
@@ -282,8 +287,10 @@ extension GroupedProjection {
       let count = quoted(slots[slot.count].name)
       return "CASE WHEN \(count) = 0 THEN excluded.\(name) WHEN excluded.\(count) = 0 THEN \(name) "
         + "ELSE \(name) + excluded.\(name) END"
-    case .minimum: return "CASE WHEN \(name) IS NULL OR excluded.\(name) < \(name) THEN excluded.\(name) ELSE \(name) END"
-    case .maximum: return "CASE WHEN \(name) IS NULL OR excluded.\(name) > \(name) THEN excluded.\(name) ELSE \(name) END"
+    case .minimum:
+      return "CASE WHEN \(name) IS NULL OR excluded.\(name) < \(name) THEN excluded.\(name) ELSE \(name) END"
+    case .maximum:
+      return "CASE WHEN \(name) IS NULL OR excluded.\(name) > \(name) THEN excluded.\(name) ELSE \(name) END"
     case .distinct: return name
     }
   }
@@ -305,7 +312,8 @@ extension GroupedProjection {
 
   private var temporaryKeys: String {
     guard query.hasGroupBy else { return "sluice_key0" }
-    return (keys.map { quoted($0.name) + $0.declaration } + (nullName.map { [quoted($0)] } ?? [])).joined(separator: ", ")
+    return (keys.map { quoted($0.name) + $0.declaration } + (nullName.map { [quoted($0)] } ?? [])).joined(
+      separator: ", ")
   }
 
   /// Adds to, or takes from, a count the number of rows that each group has in `source`.
@@ -331,7 +339,8 @@ extension GroupedProjection {
       let same = "\(equal("H", "V")) AND H.sluice_value = V.sluice_value"
       result += collect(slot, serial, .replaced, isBounded: isBounded, excluding: excluding)
       result.append(
-        "UPDATE \(table) AS H SET sluice_count = H.sluice_count - V.sluice_count FROM \(changed(serial)) AS V WHERE \(same)")
+        "UPDATE \(table) AS H SET sluice_count = H.sluice_count - V.sluice_count FROM \(changed(serial)) AS V WHERE \(same)"
+      )
       let gone = "\(changed(serial)) AS V CROSS JOIN \(table) AS H ON \(same) WHERE H.sluice_count = 0"
       result.append(addition(copy, slot, sign: "-", from: gone, of: "V"))
       let list = keyList + ", sluice_value"
@@ -406,7 +415,9 @@ extension GroupedProjection {
       let assigned = fragileSlots.map { "\(quoted($0.name)) = d.\(quoted($0.name))" }.joined(separator: ", ")
       result.append(
         "UPDATE main.\(quoted(copy)) AS t SET \(assigned) FROM (SELECT \(columns.joined(separator: ", "))"
-          + base.from(.range(hasLower: false, hasUpper: isBounded), isBounded: false, excluding: excluding, also: isTouched(serial))
+          + base.from(
+            .range(hasLower: false, hasUpper: isBounded), isBounded: false, excluding: excluding,
+            also: isTouched(serial))
           + groupBy + ") AS d WHERE \(equal("t", "d"))"
           + (query.hasGroupBy ? "" : " AND EXISTS (SELECT 1 FROM \(touched(serial)))"))
       result.append("DELETE FROM \(touched(serial))")

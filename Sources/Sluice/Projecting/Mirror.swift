@@ -112,7 +112,6 @@ final class Mirror {
     delta.rows.removeAll(where: \.isRemoval)
   }
 
-
   /// A table without a key has its rows' positions as rowids, under a name for it that no column has taken.
   private var insertSQL: String {
     var columns = table.definition.columns.map { quoted($0.name) }

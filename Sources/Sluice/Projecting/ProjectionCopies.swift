@@ -146,7 +146,8 @@ final class ProjectionCopies {
   private func remove(_ copy: ProjectionCopy) throws(SQLiteError) {
     try copy.drop()
     try connection.execute(
-      "DELETE FROM sluice_copies WHERE serial = \(copy.serial); DELETE FROM sluice_rejected WHERE copy = \(copy.serial)")
+      "DELETE FROM sluice_copies WHERE serial = \(copy.serial); DELETE FROM sluice_rejected WHERE copy = \(copy.serial)"
+    )
     all.removeAll { $0 === copy }
   }
 
@@ -282,7 +283,8 @@ final class ProjectionCopies {
 
   // MARK: Rejected rows
 
-  private func reject(_ key: [UInt8], _ position: UInt64, _ reason: String, _ copy: ProjectionCopy) throws(SQLiteError) {
+  private func reject(_ key: [UInt8], _ position: UInt64, _ reason: String, _ copy: ProjectionCopy) throws(SQLiteError)
+  {
     guard let table = copy.plan?.table else { return }
     let values = try key.span.withUnsafeBytes { (key) throws(SQLiteError) in try keyValues(key, of: table) }
     let shown = values.indices.map { "quote(?\($0 + 1))" }.joined(separator: " || ', ' || ")
@@ -305,7 +307,8 @@ final class ProjectionCopies {
   func redrive(_ name: String?) throws(SQLiteError) -> (taken: Int, tried: Int) {
     var taken = 0
     var tried = 0
-    for copy in all where copy.hasRejected && copy.isFollowing && (name.map { folded($0) == folded(copy.name) } ?? true) {
+    for copy in all where copy.hasRejected && copy.isFollowing && (name.map { folded($0) == folded(copy.name) } ?? true)
+    {
       let rows = try connection.prepare(
         "SELECT key_bytes, position FROM sluice_rejected WHERE copy = \(copy.serial) ORDER BY position"
       ).rows()

@@ -84,7 +84,8 @@ final class ProjectionCopy {
     switch plan?.stored {
     case .rows(let rows): for sql in rows.creation(tableName) { try connection.execute(sql) }
     case .groups(let groups): for sql in groups.creation(tableName) { try connection.execute(sql) }
-    case nil: try connection.execute("CREATE TABLE main.\(quoted(tableName)) AS SELECT * FROM (\(definition.select)) LIMIT 0")
+    case nil:
+      try connection.execute("CREATE TABLE main.\(quoted(tableName)) AS SELECT * FROM (\(definition.select)) LIMIT 0")
     }
   }
 

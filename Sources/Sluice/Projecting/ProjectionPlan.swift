@@ -146,7 +146,9 @@ struct ProjectionBase {
 
   /// FROM and WHERE over a source. `isBounded`: only rows up to the key that the first parameters give. `excluding`: a
   /// copy whose rejected rows are left out.
-  func from(_ source: ProjectionSource, isBounded: Bool, excluding copy: Int64?, also condition: String? = nil) -> String {
+  func from(_ source: ProjectionSource, isBounded: Bool, excluding copy: Int64?, also condition: String? = nil)
+    -> String
+  {
     let mirror = "main.\(quoted(table.name))"
     var conditions = [filter.map { "(\($0))" }, condition].compactMap { $0 }
     let key = "(" + keyNames.map { "\(alias).\($0)" }.joined(separator: ", ") + ")"
@@ -178,7 +180,7 @@ struct ProjectionBase {
 
   /// The table's column that an expression is, and nothing else; nil: it is more.
   func column(_ expression: String) -> Column? {
-    guard let name = ExpressionText(expression).loneName, let index = table.definition.columnIndex(name) else {
+    guard let name = ExpressionText(expression).bare.loneName, let index = table.definition.columnIndex(name) else {
       return nil
     }
     return table.definition.columns[index]
@@ -187,19 +189,24 @@ struct ProjectionBase {
   /// Whether an expression is never NULL, because it is a column that cannot be.
   func isNeverNull(_ expression: String) -> Bool {
     guard let column = column(expression), let index = table.definition.columnIndex(column.name) else { return false }
-    return table.definition.rejectsNull(index) || (table.definition.isRowidAlias && table.definition.primaryKey == [index])
+    return table.definition.rejectsNull(index)
+      || (table.definition.isRowidAlias && table.definition.primaryKey == [index])
   }
 
-  /// The collation by which values of an expression are told apart, or nil for BINARY. Of an expression that is neither
-  /// a column nor says so at its end only SQLite knows it.
+  /// The collation by which values of an expression are told apart, or nil for BINARY
+  /// (https://sqlite.org/datatype3.html#determining_which_collating_sequence_to_use). Refused is what only SQLite could
+  /// tell.
   func collation(_ expression: String) throws(SQLError) -> String? {
     if let column = column(expression) { return column.collation }
-    let text = ExpressionText(expression)
+    let text = ExpressionText(expression).bare
     if let name = text.lastCollation { return name }
     let collated = Set(table.definition.columns.filter { $0.collation != nil }.map { folded($0.name) })
-    if let name = text.names.first(where: { folded($0) == "collate" || collated.contains(folded($0)) }) {
+    let unknown = text.names.first {
+      folded($0) == "collate" || (text.mayInheritCollation && collated.contains(folded($0)))
+    }
+    if let unknown {
       throw SQLError(
-        .unsupported, "it is not known how \(expression) compares, because of \(name): write COLLATE … behind it")
+        .unsupported, "how \(expression) compares depends on \(unknown) in it: write COLLATE … behind it")
     }
     return nil
   }

@@ -96,29 +96,11 @@ extension Session {
     case .vacuum: break
     case .analyze(let name): try checkMaintained(name, isReindex: false)
     case .reindex(let name): try checkMaintained(name, isReindex: true)
-    case .createProjection, .alterProjection, .dropProjection, .rebuildProjection, .pauseProjection,
-      .resumeProjection, .redrive, .waitFor, .alterStore:
-      throw unsupported(statement)
+    case .alterStore:
+      throw StoreError(.unsupported, "ALTER STORE is not supported", isParse: true, sqliteCode: 1)
     case .refused(let sentence): throw StoreError(.unsupported, sentence, isParse: true, sqliteCode: 1)
     }
     return .done
-  }
-
-  private func unsupported(_ statement: SluiceSQL.Statement) -> StoreError {
-    let words =
-      switch statement {
-      case .createProjection: "CREATE PROJECTION"
-      case .alterProjection: "ALTER PROJECTION"
-      case .dropProjection: "DROP PROJECTION"
-      case .rebuildProjection: "REBUILD PROJECTION"
-      case .pauseProjection: "PAUSE PROJECTION"
-      case .resumeProjection: "RESUME PROJECTION"
-      case .redrive: "REDRIVE"
-      case .waitFor: "WAIT FOR"
-      case .alterStore: "ALTER STORE"
-      default: "this statement"
-      }
-    return StoreError(.unsupported, "\(words) is not supported", isParse: true, sqliteCode: 1)
   }
 
   /// What ANALYZE or REINDEX names must be there, though nothing is done about it.

@@ -89,7 +89,8 @@ extension Session {
     } catch let error as SQLiteError {
       var message = error.message
       if message.contains("prohibited in index expressions") || message.contains("prohibited in partial index") {
-        message = "a projection cannot follow this SELECT row by row: "
+        message =
+          "a projection cannot follow this SELECT row by row: "
           + message.replacing("index expressions", "it").replacing("partial index WHERE clauses", "it")
       }
       throw StoreError(.invalid, message, isParse: true, sqliteCode: 1)
@@ -167,7 +168,8 @@ extension Session {
       guard let projection = progress.projections[key] else { return nil }
       if let error = projection.obstacle(name, target) { return .failure(error) }
       let position = projection.position ?? progress.projected
-      return projection.serves && position >= target ? .success(()) : nil
+      // What is altered or rebuilt is there when its next copy serves.
+      return projection.serves && !projection.isBuilding && position >= target ? .success(()) : nil
     }
     if let reached { return try reached.get() }
     let position = pipeline.progress.withLock { $0.projections[key]?.position ?? $0.projected }
@@ -196,8 +198,7 @@ extension Session {
 extension ProjectionProgress {
   /// Why it will not come to `target` by itself.
   fileprivate func obstacle(_ name: String, _ target: UInt64) -> StoreError? {
-    if (position ?? target) >= target, serves { return nil }
-    if isBuilding { return nil }
+    if isBuilding || (serves && (position ?? target) >= target) { return nil }
     switch ProjectionCopy.State(rawValue: state) {
     case .paused:
       return StoreError(

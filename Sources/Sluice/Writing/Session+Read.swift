@@ -220,7 +220,8 @@ extension Session {
       return .rows(Rows(columns: ["read"], values: [[.text(Array((readsOwn ? "own" : "any").utf8))]]))
     case .setting(let name):
       throw StoreError(
-        .invalid, "no such setting: \(name); SHOW knows SHARDS, QUEUE, PROJECTIONS, TABLES, ack and read", isParse: true,
+        .invalid, "no such setting: \(name); SHOW knows SHARDS, QUEUE, PROJECTIONS, TABLES, ack and read",
+        isParse: true,
         sqliteCode: 1)
     }
   }

@@ -159,6 +159,7 @@ struct ProjectionRun {
   private func compare(_ session: Session) throws {
     try session.wait(for: .projected)
     for (name, select) in created {
+      try session.run("WAIT FOR \(name)")
       let actual = try session.run("SELECT * FROM \(name)")
       let expected = try session.run(select)
       #expect(shown(actual) == shown(expected), "\(name): \(select)\n\(comment)")
