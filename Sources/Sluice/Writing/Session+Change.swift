@@ -41,10 +41,19 @@ extension Session {
       }
       return table
     }
-    let isView = isTemporaryView(change.table) || catalog.objects[folded(change.table)]?.kind == .view
     throw StoreError(
-      .invalid, isView ? "cannot modify \(change.table) because it is a view" : "no such table: \(change.table)",
-      offset: change.tableOffset, isParse: true, sqliteCode: 1)
+      .invalid, reasonNotToModify(change.table) ?? "no such table: \(change.table)", offset: change.tableOffset,
+      isParse: true, sqliteCode: 1)
+  }
+
+  /// SQLite's sentence about a view, which a projection is too; nil: `name` is neither.
+  func reasonNotToModify(_ name: String) -> String? {
+    if isTemporaryView(name) { return "cannot modify \(name) because it is a view" }
+    switch catalog.objects[folded(name)]?.kind {
+    case .view: return "cannot modify \(name) because it is a view"
+    case .projection: return "cannot modify \(name) because it is a projection"
+    default: return nil
+    }
   }
 
   private func string(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> String {

@@ -193,9 +193,8 @@ extension Session {
   /// The SQL table that an INSERT names.
   func table(of header: InsertHeader) throws(SQLError) -> SQLTable {
     guard let table = catalog.table(header.table), !isTemporaryView(header.table) else {
-      if isTemporaryView(header.table) || catalog.objects[folded(header.table)]?.kind == .view {
-        throw SQLError(
-          .invalid, "cannot modify \(header.table) because it is a view", offset: header.tableOffset)
+      if let reason = reasonNotToModify(header.table) {
+        throw SQLError(.invalid, reason, offset: header.tableOffset)
       }
       if folded(header.table).hasPrefix("sqlite_stat") {
         throw SQLError(

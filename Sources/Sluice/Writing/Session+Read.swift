@@ -48,12 +48,21 @@ extension Session {
       if isMirrored, name == nil { throw error }
       try waitProjected()
       if let name {
-        guard waited.insert(name).inserted else { throw error }
         try wait(for: name, at: 0)
+        guard waited.insert(name).inserted else { return try prepareOnFile(sql) }
       }
       do { try live.refreshProjections() } catch { throw StoreError(error) }
       do throws(StoreError) { return try prepareReading(sql, live) } catch let again { error = again }
       if missingProjection(error) == nil { throw error }
+    }
+  }
+
+  /// Prepares a query on projections.db itself: a view over live tables cannot read a projection, one there can.
+  private func prepareOnFile(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement {
+    let connection = try queryConnection()
+    return try readOnly { () throws(SQLiteError) in
+      try connection.refreshSchema()
+      return try connection.prepare(sql)
     }
   }
 
@@ -140,14 +149,7 @@ extension Session {
     return try run(String(decoding: text, as: UTF8.self))
   }
 
-  private func run(_ sql: String) throws(StoreError) -> Outcome {
-    let connection = try queryConnection()
-    let statement = try readOnly { () throws(SQLiteError) in
-      try connection.refreshSchema()
-      return try connection.prepare(sql)
-    }
-    return .rows(Rows(statement))
-  }
+  private func run(_ sql: String) throws(StoreError) -> Outcome { .rows(Rows(try prepareOnFile(sql))) }
 
   // MARK: PRAGMA
 

@@ -307,10 +307,10 @@ public final class Session {
     openRows = nil
   }
 
-  /// Names of all SQL tables and views, sorted.
+  /// Names of all SQL tables, views and projections, sorted.
   public func tableNames() -> [String] {
     refreshCatalog()
-    let views = catalog.objects.values.filter { $0.kind == .view }.map(\.name)
+    let views = catalog.objects.values.filter { $0.kind == .view || $0.kind == .projection }.map(\.name)
     return (catalog.tables.values.map(\.name) + views).sorted()
   }
 
@@ -320,7 +320,7 @@ public final class Session {
     return catalog.table(table)?.definition.columns.map(\.name)
   }
 
-  /// The statement that creates a table, view or index as Sluice keeps it, without a semicolon; nil when there is none.
+  /// The statement that creates a table, view, index or projection as Sluice keeps it, without a semicolon; nil when there is none.
   public func createStatement(_ name: String) -> String? {
     refreshCatalog()
     if let table = catalog.table(name) { return SluiceSQL.print(table.definition, shardKey: true) }
