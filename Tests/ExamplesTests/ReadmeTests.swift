@@ -27,7 +27,7 @@ import Testing
     try FileManager.default.copyItem(atPath: packageFolder() + "/sql/tour.sql", toPath: folder.file("tour.sql"))
     let programs = (builtProduct("sluice") as NSString).deletingLastPathComponent
     let steps = try session()
-    #expect(steps.count == 5)
+    #expect(steps.count == 8)
     for step in steps {
       let result = try runProcess(
         "/bin/bash", ["-c", "cd '\(folder.path)' && PATH='\(programs)':\"$PATH\" && { \(step.command); } 2>&1"])

@@ -20,6 +20,8 @@ final class ProjectionCopies {
   private(set) var all: [ProjectionCopy] = []
   /// How far the mirrors are in the open transaction.
   var position: UInt64 = 0
+  /// Indexes that rows contradicted when they were to be created, with the reason.
+  private(set) var refusedIndexes: [String: String] = [:]
   /// Serials of copies that are handled with care from the next transaction on.
   private var careful: Set<Int64> = []
   /// The copy that the last error came from.
@@ -122,7 +124,7 @@ final class ProjectionCopies {
       for index in indexes { try createIndex(index.sql, on: copy) }
     }
     all.append(copy)
-    if let failure { try fail(copy, failure.message) } else { try save(copy) }
+    if let failure { try fail(copy, copy.explained(failure)) } else { try save(copy) }
   }
 
   /// PAUSE: it stays as it is.
@@ -151,9 +153,13 @@ final class ProjectionCopies {
     all.removeAll { $0 === copy }
   }
 
-  /// An index over a projection is one over the table of each of its copies.
-  func createIndex(_ sql: String, named name: String) throws(SQLiteError) {
-    for copy in copies(name) { try createIndex(sql, on: copy) }
+  /// An index over a projection is one over the table of each of its copies. Rows may contradict it: then there is none,
+  /// and `refusedIndexes` says why.
+  func createIndex(_ sql: String, _ index: String, of name: String) throws(SQLiteError) {
+    for copy in copies(name) {
+      let failure = try inSavepoint { () throws(SQLiteError) in try createIndex(sql, on: copy) }
+      if let failure { refusedIndexes[folded(index)] = copy.explained(failure) }
+    }
   }
 
   private func createIndex(_ sql: String, on copy: ProjectionCopy) throws(SQLiteError) {
@@ -170,6 +176,7 @@ final class ProjectionCopies {
   }
 
   func dropIndex(_ index: String, of name: String) throws(SQLiteError) {
+    refusedIndexes[folded(index)] = nil
     for copy in copies(name) {
       try connection.execute("DROP INDEX IF EXISTS main.\(quoted("\(copy.tableName)_\(index)"))")
     }
@@ -235,7 +242,7 @@ final class ProjectionCopies {
       let error = try inSavepoint { () throws(SQLiteError) in try copy.added(delta, index..<index + 1) }
       if let error {
         let row = delta.rows[index]
-        try reject([UInt8](row.key), row.position, error.message, copy)
+        try reject([UInt8](row.key), row.position, copy.explained(error), copy)
       }
     }
   }
@@ -248,7 +255,7 @@ final class ProjectionCopies {
       try body()
       culprit = nil
     } else if let error = try inSavepoint(body) {
-      try fail(copy, error.message)
+      try fail(copy, copy.explained(error))
     }
   }
 
@@ -319,7 +326,7 @@ final class ProjectionCopies {
         tried += 1
         let values = try key.span.withUnsafeBytes { (key) throws(SQLiteError) in try keyValues(key, of: table) }
         if let error = try inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: values) }) {
-          try reject(key, UInt64(bitPattern: position), error.message, copy)
+          try reject(key, UInt64(bitPattern: position), copy.explained(error), copy)
         } else {
           let delete = try connection.prepare("DELETE FROM sluice_rejected WHERE copy = ?1 AND key_bytes = ?2")
           try delete.bind([.integer(copy.serial), .blob(key)])
@@ -351,7 +358,7 @@ final class ProjectionCopies {
           guard let error = try inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: key) }),
             let table = copy.plan?.table
           else { continue }
-          try reject(engineKey(key, of: table), position, error.message, copy)
+          try reject(engineKey(key, of: table), position, copy.explained(error), copy)
         }
       }
     } else {
@@ -383,7 +390,7 @@ final class ProjectionCopies {
       if copy.serves { copy.state = .current } else { try serve(copy) }
     }
     if let failure {
-      copy.error = failure.message
+      copy.error = copy.explained(failure)
       copy.state = .failed
     }
     try save(copy)

@@ -72,6 +72,9 @@ final class ProjectionCopy {
   /// The table it is made of; nil: it is made anew as a whole.
   var tableID: UInt32? { plan?.table.id }
 
+  /// SQLite's sentence about an error, with the projection's name in place of its table's.
+  func explained(_ error: SQLiteError) -> String { error.message.replacing(tableName + ".", with: name + ".") }
+
   // MARK: Its tables
 
   /// Names of all its tables.
@@ -233,5 +236,18 @@ final class ProjectionCopy {
   func refresh() throws(SQLiteError) {
     try connection.execute("DELETE FROM main.\(quoted(tableName))")
     try connection.execute("INSERT INTO main.\(quoted(tableName)) SELECT * FROM (\(definition.select))")
+  }
+}
+
+extension String {
+  /// The text with each `part` replaced by `other`.
+  func replacing(_ part: String, with other: String) -> String {
+    var result = ""
+    var rest = self[...]
+    while let range = rest.firstRange(of: part) {
+      result += rest[..<range.lowerBound] + other
+      rest = rest[range.upperBound...]
+    }
+    return result + rest
   }
 }

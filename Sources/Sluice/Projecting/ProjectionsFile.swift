@@ -115,7 +115,7 @@ final class ProjectionsFile {
       if change.object == .projection {
         try copies.begin(change.definition, catalog)
       } else if change.object == .index, before.exists(.projection, folded(change.owner)) {
-        try copies.createIndex(change.definition, named: change.owner)
+        try copies.createIndex(change.definition, change.name, of: change.owner)
       } else {
         try connection.execute(mirrorSQL(change))
       }

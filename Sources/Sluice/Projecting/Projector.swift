@@ -212,9 +212,11 @@ final class Projector: Role, @unchecked Sendable {
     taken = []
     let position = boundary
     let projections = file.copies.progress
+    let refusedIndexes = file.copies.refusedIndexes
     pipeline.progress.update {
       $0.projected = max($0.projected, position)
       $0.projections = projections
+      $0.refusedIndexes = refusedIndexes
     }
     // Once into the write-ahead log, once into the file.
     pipeline.room.note(openBytes * 2)

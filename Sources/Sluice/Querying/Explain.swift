@@ -110,12 +110,21 @@ extension Session {
       let shards = isOneShard ? "1 of \(store.identity.shardCount)" : allShards
       return Line(table: alias, source: "live", shards: shards, access: plan.words(table), lag: "0")
     }
-    let isProjection = isMirror || words[1].hasPrefix("projections.")
+    let projection = projection(ofCopy: words[1])
+    let isProjection = isMirror || projection != nil || words[1].hasPrefix("projections.")
     let progress = store.pipeline.progress.withLock { $0 }
     let lag = progress.applied - min(progress.projected, progress.applied)
     return Line(
-      table: words[1], source: isProjection ? "projections.db" : "SQLite", shards: "", access: detail,
-      lag: isProjection ? String(lag) : "")
+      table: projection ?? words[1], source: isProjection ? "projections.db" : "SQLite", shards: "",
+      access: projection.map { detail.replacing(words[1], with: $0) } ?? detail, lag: isProjection ? String(lag) : "")
+  }
+
+  /// The projection that a table in projections.db is a copy of.
+  private func projection(ofCopy table: String) -> String? {
+    catalog.objects.values.first { object in
+      let head = "sluice_\(object.name)_"
+      return object.kind == .projection && table.hasPrefix(head) && Int64(table.dropFirst(head.count)) != nil
+    }?.name
   }
 }
 

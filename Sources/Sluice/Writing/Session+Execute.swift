@@ -286,11 +286,11 @@ extension Session {
     if let obstacle = catalog.obstacle(to: index.name, .index) {
       throw StoreError(.invalid, obstacle, isParse: true, sqliteCode: 1)
     }
-    if isOfProjection { try checkStored(index) }
-    try change(
-      CatalogChange(
-        operation: .create, object: .index, lenient: index.ifNotExists, name: index.name, owner: index.table,
-        definition: index.text), line: line)
+    let change = CatalogChange(
+      operation: .create, object: .index, lenient: index.ifNotExists, name: index.name, owner: index.table,
+      definition: index.text)
+    if isOfProjection { return try createIndex(ofProjection: index, change, line: line) }
+    try self.change(change, line: line)
   }
 
   private func createView(_ view: CreateView, line: Int) throws(StoreError) {

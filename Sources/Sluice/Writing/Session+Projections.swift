@@ -91,7 +91,7 @@ extension Session {
       if message.contains("prohibited in index expressions") || message.contains("prohibited in partial index") {
         message =
           "a projection cannot follow this SELECT row by row: "
-          + message.replacing("index expressions", "it").replacing("partial index WHERE clauses", "it")
+          + message.replacing("index expressions", with: "it").replacing("partial index WHERE clauses", with: "it")
       }
       throw StoreError(.invalid, message, isParse: true, sqliteCode: 1)
     } catch { throw StoreError(converting: error) }
@@ -99,7 +99,7 @@ extension Session {
 
   /// An index over a projection is one over the table of its copies, which holds what is computed when it is read in
   /// another form.
-  func checkStored(_ index: CreateIndex) throws(StoreError) {
+  private func checkStored(_ index: CreateIndex) throws(StoreError) {
     guard let definition = try projectionDefinition(projection(index.table).sql), definition.refreshMicroseconds == nil
     else { return }
     let plan: ProjectionPlan
@@ -122,6 +122,25 @@ extension Session {
         .unsupported, "CREATE UNIQUE INDEX is not for a projection with GROUP BY: its groups are unique",
         isParse: true, sqliteCode: 1)
     }
+  }
+
+  /// CREATE INDEX on a projection: its rows may contradict a unique one, which only the projector finds.
+  func createIndex(ofProjection index: CreateIndex, _ change: CatalogChange, line: Int) throws(StoreError) {
+    try checkStored(index)
+    if index.isUnique, transaction != nil {
+      throw StoreError(
+        .unsupported, "CREATE UNIQUE INDEX on a projection is not supported inside a transaction", isParse: true,
+        sqliteCode: 1)
+    }
+    try self.change(change, line: line)
+    guard index.isUnique else { return }
+    try waitProjected()
+    let name = folded(index.name)
+    guard let reason = store.pipeline.progress.withLock({ $0.refusedIndexes[name] }) else { return }
+    try self.change(
+      CatalogChange(operation: .drop, object: .index, lenient: true, tableID: store.lastTableID, name: index.name),
+      line: line)
+    throw StoreError(.conflict, reason, sqliteCode: 19)
   }
 
   // MARK: Waiting
@@ -209,13 +228,5 @@ extension ProjectionProgress {
         .unavailable, "projection \(name) has failed at position \(position ?? 0): \(error ?? "")", sqliteCode: 1)
     default: return nil
     }
-  }
-}
-
-extension String {
-  /// The text with one part replaced by another.
-  fileprivate func replacing(_ part: String, _ other: String) -> String {
-    guard let range = firstRange(of: part) else { return self }
-    return self[..<range.lowerBound] + other + self[range.upperBound...]
   }
 }
