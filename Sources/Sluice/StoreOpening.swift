@@ -173,9 +173,9 @@ enum StoreOpening {
       created[folded(change.name)] = position
     }
     for (change, position) in others where change.object == .projection { created[folded(change.name)] = position }
-    // An index or a sequence belongs to the table, or projection, that stood under its name then. When that was dropped,
-    // and perhaps another one created, it went with it, although nothing was written about itself. When that was
-    // altered, its indexes were written again behind it. A sequence that tells the table's id needs no such guess.
+    // An index or a sequence belongs to the table, or projection, that stood under its name then. When that was
+    // dropped, and perhaps another one created, it went with it, although nothing was written about itself. When that
+    // was altered, its indexes were written again behind it. A sequence that tells the table's id needs no such guess.
     for (change, position) in others {
       if change.operation == .setSequence, change.tableID != 0 {
         if catalog.tablesByID[change.tableID] != nil { _ = try catalog.apply(change) }

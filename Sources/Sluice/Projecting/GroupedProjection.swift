@@ -11,7 +11,7 @@
 // New rows: the SELECT runs over the delta, and its groups are merged in by INSERT … ON CONFLICT DO UPDATE. Rows that
 // are replaced or removed: before the mirror changes, the SELECT runs over their images in it into a temporary table,
 // and its groups are subtracted. What cannot be subtracted is computed anew from the mirror, for the groups concerned
-// only: a minimum or maximum that has gone, and a sum with reals in it, of which subtracting leaves the rounding behind.
+// only: a minimum or maximum that has gone, and a sum with reals in it, whose rounding subtracting would leave behind.
 //
 // A sum of reals therefore differs from that of a SELECT over the table by no more than the order of the additions
 // makes, as two SELECTs over it do. A sum of integers is an integer; beyond 64 bits, where SELECT is an error, a real.
@@ -322,7 +322,8 @@ extension GroupedProjection {
     let groups = keyColumns.map { "\(alias).\(quoted($0.name))" }.joined(separator: ", ")
     let name = quoted(slot.name)
     return "UPDATE main.\(quoted(copy)) AS t SET \(name) = t.\(name) \(sign) d.sluice_count "
-      + "FROM (SELECT \(names), count(*) AS sluice_count FROM \(source) GROUP BY \(groups)) AS d WHERE \(equal("t", "d"))"
+      + "FROM (SELECT \(names), count(*) AS sluice_count FROM \(source) GROUP BY \(groups)) AS d "
+      + "WHERE \(equal("t", "d"))"
   }
 
   /// Subtracts the rows that are about to be replaced or removed.
@@ -339,7 +340,8 @@ extension GroupedProjection {
       let same = "\(equal("H", "V")) AND H.sluice_value = V.sluice_value"
       result += collect(slot, serial, .replaced, isBounded: isBounded, excluding: excluding)
       result.append(
-        "UPDATE \(table) AS H SET sluice_count = H.sluice_count - V.sluice_count FROM \(changed(serial)) AS V WHERE \(same)"
+        "UPDATE \(table) AS H SET sluice_count = H.sluice_count - V.sluice_count "
+          + "FROM \(changed(serial)) AS V WHERE \(same)"
       )
       let gone = "\(changed(serial)) AS V CROSS JOIN \(table) AS H ON \(same) WHERE H.sluice_count = 0"
       result.append(addition(copy, slot, sign: "-", from: gone, of: "V"))
@@ -392,8 +394,8 @@ extension GroupedProjection {
     }
   }
 
-  /// Whether a row of the mirror is of a group that has to be computed anew. A lone key is asked for as it is, so that an
-  /// index of the mirror can answer.
+  /// Whether a row of the mirror is of a group that has to be computed anew. A lone key is asked for as it is, so that
+  /// an index of the mirror can answer.
   private func isTouched(_ serial: Int64) -> String {
     let all = "SELECT \(keyList) FROM \(touched(serial))"
     if !query.hasGroupBy { return "EXISTS (SELECT 1 FROM \(touched(serial)))" }

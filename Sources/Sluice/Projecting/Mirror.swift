@@ -172,6 +172,11 @@ func keyValues(_ key: UnsafeRawBufferPointer, of table: SQLTable) throws(SQLiteE
   return values
 }
 
+/// The same for a key that somebody owns.
+func keyValues(_ key: [UInt8], of table: SQLTable) throws(SQLiteError) -> [Value] {
+  try key.span.withUnsafeBytes { (key) throws(SQLiteError) in try keyValues(key, of: table) }
+}
+
 /// The engine key of a row of the mirror.
 func engineKey(_ values: [Value], of table: SQLTable) -> [UInt8] {
   var key = ByteBuffer()

@@ -7,8 +7,8 @@
 // Written in the same transactions as the rows of the copies, so that how far a copy is built is always true.
 //
 // An error while rows are brought in ends the transaction of all; it is then done again with that copy handled with
-// care: row by row, in a savepoint each. So the usual way pays nothing for it. An error anywhere else is the copy's end:
-// it is marked as failed and stays as it is.
+// care: row by row, in a savepoint each. So the usual way pays nothing for it. An error anywhere else is the copy's
+// end: it is marked as failed and stays as it is.
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -68,7 +68,7 @@ final class ProjectionCopies {
         serial, String(decoding: text, as: UTF8.self), state, UInt64(bitPattern: position), catalog)
       copy.serves = row[3] == .integer(1)
       if case .blob(let key) = row[4], let table = copy.plan?.table {
-        copy.builtKey = try key.span.withUnsafeBytes { (key) throws(SQLiteError) in try keyValues(key, of: table) }
+        copy.builtKey = try keyValues(key, of: table)
       }
       if case .text(let error) = row[6] { copy.error = String(decoding: error, as: UTF8.self) }
       copy.hasRejected = row[7] == .integer(1)
@@ -153,8 +153,8 @@ final class ProjectionCopies {
     all.removeAll { $0 === copy }
   }
 
-  /// An index over a projection is one over the table of each of its copies. Rows may contradict it: then there is none,
-  /// and `refusedIndexes` says why.
+  /// An index over a projection is one over the table of each of its copies. Rows may contradict it: then there is
+  /// none, and `refusedIndexes` says why.
   func createIndex(_ sql: String, _ index: String, of name: String) throws(SQLiteError) {
     for copy in copies(name) {
       let failure = try inSavepoint { () throws(SQLiteError) in try createIndex(sql, on: copy) }
@@ -293,7 +293,7 @@ final class ProjectionCopies {
   private func reject(_ key: [UInt8], _ position: UInt64, _ reason: String, _ copy: ProjectionCopy) throws(SQLiteError)
   {
     guard let table = copy.plan?.table else { return }
-    let values = try key.span.withUnsafeBytes { (key) throws(SQLiteError) in try keyValues(key, of: table) }
+    let values = try keyValues(key, of: table)
     let shown = values.indices.map { "quote(?\($0 + 1))" }.joined(separator: " || ', ' || ")
     let text = try connection.prepare("SELECT \(shown)")
     try text.bind(values)
@@ -324,7 +324,7 @@ final class ProjectionCopies {
           continue
         }
         tried += 1
-        let values = try key.span.withUnsafeBytes { (key) throws(SQLiteError) in try keyValues(key, of: table) }
+        let values = try keyValues(key, of: table)
         if let error = try inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: values) }) {
           try reject(key, UInt64(bitPattern: position), copy.explained(error), copy)
         } else {
@@ -348,8 +348,8 @@ final class ProjectionCopies {
   /// Those that are made anew from time to time.
   var refreshed: [ProjectionCopy] { all.filter { $0.isRefreshed && $0.state != .paused } }
 
-  /// Adds up to `rowCount` rows of the mirror to a copy; the last ones let it serve. Inside a transaction, at a border of
-  /// one of the log's. Cost: about 1 µs a row.
+  /// Adds up to `rowCount` rows of the mirror to a copy; the last ones let it serve. Inside a transaction, at a border
+  /// of one of the log's. Cost: about 1 µs a row.
   func build(_ copy: ProjectionCopy, rowCount: Int) throws(SQLiteError) {
     let upper = try copy.key(after: rowCount)
     if copy.isCareful {

@@ -67,13 +67,18 @@ public final class PreparedStatement {
     let live = try session.live()
     if let query { return query }
     do {
-      let made = try live.prepare(text, persistent: true)
+      let made: SluiceSQLite.Statement
+      do throws(SQLiteError) { made = try live.prepare(text, persistent: true) } catch {
+        guard try session.waitForMissing(StoreError(error)) else { throw error }
+        try live.refreshProjections()
+        made = try live.prepare(text, persistent: true)
+      }
       try session.bindParameters(of: made)
       query = made
       connection = live
       return made
     } catch {
-      var failure = StoreError(error)
+      var failure = StoreError(converting: error)
       failure.isParse = true
       throw failure
     }

@@ -57,6 +57,14 @@ extension Session {
     }
   }
 
+  /// Waits for what an error says is missing, a projection that is not filled yet; false: it is none.
+  func waitForMissing(_ error: StoreError) throws(StoreError) -> Bool {
+    guard transaction == nil, let name = missingProjection(error) else { return false }
+    try waitProjected()
+    try wait(for: name, at: 0)
+    return true
+  }
+
   /// Prepares a query on projections.db itself: a view over live tables cannot read a projection, one there can.
   private func prepareOnFile(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement {
     let connection = try queryConnection()

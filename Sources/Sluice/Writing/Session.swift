@@ -320,7 +320,8 @@ public final class Session {
     return catalog.table(table)?.definition.columns.map(\.name)
   }
 
-  /// The statement that creates a table, view, index or projection as Sluice keeps it, without a semicolon; nil when there is none.
+  /// The statement that creates a table, view, index or projection as Sluice keeps it, without a semicolon; nil when
+  /// there is none.
   public func createStatement(_ name: String) -> String? {
     refreshCatalog()
     if let table = catalog.table(name) { return SluiceSQL.print(table.definition, shardKey: true) }

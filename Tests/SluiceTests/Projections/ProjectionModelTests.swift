@@ -35,7 +35,10 @@ struct ProjectionRun {
 
   static let tables = [
     "CREATE TABLE t(id INTEGER PRIMARY KEY, g, n INTEGER, x, r REAL, s TEXT COLLATE NOCASE)",
-    "CREATE TABLE u(a TEXT, id INTEGER, g TEXT NOT NULL, n INTEGER, x, r REAL, s TEXT, PRIMARY KEY (a, id), SHARD KEY (a))",
+    """
+    CREATE TABLE u(a TEXT, id INTEGER, g TEXT NOT NULL, n INTEGER, x, r REAL, s TEXT, PRIMARY KEY (a, id),
+      SHARD KEY (a))
+    """,
     "CREATE TABLE v(g, n INTEGER, x, r REAL, s TEXT)",
   ]
 
@@ -46,7 +49,7 @@ struct ProjectionRun {
     "SELECT count(*), count(x), sum(n), sum(r), min(n), max(n), total(x), avg(r), count(DISTINCT n) FROM $",
     "SELECT n, min(x), max(x), min(r), max(s) FROM $ WHERE n > 0 GROUP BY n",
     "SELECT g AS k, count(DISTINCT x) AS d, count(DISTINCT n) FROM $ q GROUP BY 1",
-    "SELECT n % 3 AS bucket, count(*) AS rows, sum(n) * 2 + count(*) AS mixed FROM $ GROUP BY bucket HAVING count(*) > 2",
+    "SELECT n % 3 AS bucket, count(*) AS c, sum(n) * 2 + count(*) AS mixed FROM $ GROUP BY bucket HAVING count(*) > 2",
     "SELECT g, sum(n) FILTER (WHERE x IS NOT NULL) AS f, count(*) FILTER (WHERE n > 1) FROM $ GROUP BY g",
     "SELECT max(r) FROM $ WHERE g IS NOT NULL",
     "SELECT typeof(x) AS kind, count(*), min(x), max(x), avg(n) FROM $ GROUP BY typeof(x) HAVING sum(n) IS NOT NULL",
@@ -166,8 +169,8 @@ struct ProjectionRun {
     }
   }
 
-  /// Rows in one form and order. Of values that are equal to a collation, or as numbers, it is open which one stands for
-  /// the group.
+  /// Rows in one form and order. Of values that are equal to a collation, or as numbers, it is open which one stands
+  /// for the group.
   private func shown(_ rows: [[Value]]) -> [String] {
     rows.map { row in
       row.map { value in
