@@ -117,9 +117,10 @@ final class ProjectionCopy {
 
   // MARK: Changes
 
-  private func run(_ sql: String, _ parameters: [Value] = []) throws(SQLiteError) {
+  /// Runs a statement whose parameters, if it has some, are the bound or a key.
+  private func run(_ sql: String, _ key: [Value]? = nil) throws(SQLiteError) {
     let statement = try prepared(sql)
-    if !parameters.isEmpty { try statement.bind(parameters) }
+    if statement.parameterCount > 0 { try statement.bind(key ?? builtKey ?? []) }
     try statement.run()
   }
 
@@ -132,8 +133,7 @@ final class ProjectionCopy {
     return statement
   }
 
-  /// Parameters that say how far it is built.
-  private var bound: [Value] { state == .building ? builtKey ?? [] : [] }
+  /// Whether only rows up to `builtKey` concern it.
   private var isBounded: Bool { state == .building }
   private var excluded: Int64? { hasRejected ? serial : nil }
 
@@ -143,7 +143,7 @@ final class ProjectionCopy {
     case .rows(let rows): try run(rows.removal(tableName))
     case .groups(let groups):
       for sql in groups.removal(tableName, serial, isBounded: isBounded, excluding: excluded) {
-        try run(sql, sql.contains("?1") ? bound : [])
+        try run(sql)
       }
     case nil: break
     }
@@ -153,7 +153,7 @@ final class ProjectionCopy {
   func added(_ delta: RowDelta, _ range: Range<Int>? = nil) throws(SQLiteError) {
     for sql in insertion(.delta, isBounded: isBounded) {
       let statement = try prepared(sql)
-      if isBounded, sql.contains("?1") { try statement.bind(bound) }
+      if statement.parameterCount > 0 { try statement.bind(builtKey ?? []) }
       try delta.feed(statement, range)
     }
   }
@@ -162,7 +162,7 @@ final class ProjectionCopy {
   func settle() throws(SQLiteError) {
     guard case .groups(let groups)? = plan?.stored else { return }
     for sql in groups.settlement(tableName, serial, isBounded: isBounded, excluding: excluded) {
-      try run(sql, sql.contains("?1") ? bound : [])
+      try run(sql)
     }
   }
 

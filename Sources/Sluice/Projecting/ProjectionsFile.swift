@@ -194,6 +194,8 @@ final class ProjectionsFile {
     var noted = change
     noted.name = new.name
     try note(noted)
+    // Statements that are prepared read the table as it was.
+    try copies.load(catalog)
   }
 
   private func alterIndex(_ change: CatalogChange) throws(SQLiteError) {

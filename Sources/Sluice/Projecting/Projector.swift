@@ -343,8 +343,10 @@ final class Projector: Role, @unchecked Sendable {
     let copies = file.copies
     let requests = pipeline.projectorRequests.take()
     let now = pipeline.options.clock.monotonicNanoseconds()
-    let due = copies.refreshed.filter { background.isDue($0, requests, at: boundary, now) }
     let building = copies.building.first
+    // One that is made anew may read one that is not there yet.
+    let isComplete = copies.building.allSatisfy { copies.serving($0.name) != nil }
+    let due = copies.refreshed.filter { isComplete && background.isDue($0, requests, at: boundary, now) }
     guard !due.isEmpty || !requests.redriven.isEmpty || building != nil else { return false }
     do {
       copies.position = boundary
