@@ -68,7 +68,7 @@ struct ProjectionPlan {
   func probe(_ scratch: Connection) throws(SQLiteError) {
     let target = quoted(table.name)
     for expression in base.expressions where base.rowidNames.isDisjoint(with: ExpressionText(expression).names) {
-      try scratch.execute("CREATE INDEX sluice_probe ON \(target)((\(expression))); DROP INDEX sluice_probe")
+      try scratch.execute("CREATE INDEX sluice_probe ON \(target)(((\(expression)) IS NULL)); DROP INDEX sluice_probe")
     }
     if let filter = base.filter, base.rowidNames.isDisjoint(with: ExpressionText(filter).names) {
       let column = quoted(table.definition.columns[0].name)
