@@ -11,8 +11,9 @@ import SluiceSystem
 final class Projector: Role, @unchecked Sendable {
   let name = "projector"
   let bell = Bell()
-  /// Batch bytes taken at a time.
-  static let chunkBytes = 4 << 20
+  /// Batch bytes taken at a time: a batch of a session, or a few small ones. Between these the write-ahead log is
+  /// looked at.
+  static let chunkBytes = 128 << 10
   /// Rows after which a transaction is committed although more is waiting.
   static let transactionRows = 200_000
   /// Positions without a row for it that the projector passes before it writes its checkpoint all the same: the next
@@ -21,6 +22,10 @@ final class Projector: Role, @unchecked Sendable {
 
   /// Time after which a disk that was full is tried again.
   private static let retryMicroseconds: Int64 = 200_000
+  /// Time after which a reader that was in the way is looked for again.
+  private static let blockedMicroseconds: Int64 = 100_000
+  /// Time between two signs of life of a projector that has nothing to do.
+  private static let idleMicroseconds: Int64 = 1_000_000
 
   private let pipeline: Pipeline
   private let router: Router
@@ -38,8 +43,9 @@ final class Projector: Role, @unchecked Sendable {
   private var openBytes = 0
   /// Outcomes taken since the last commit: rows that come again must be left out again.
   private var taken: [(position: UInt64, noEffect: [(index: UInt32, reason: UInt8)])] = []
-  /// Not before then is a disk tried again that was full.
+  /// Not before then is a disk tried again that was full, or a reader that was in the way.
   private var retryAt: UInt64 = 0
+  private var isBlocked = false
 
   init(pipeline: Pipeline, router: Router, file: ProjectionsFile) {
     self.pipeline = pipeline
@@ -66,13 +72,16 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
-  var restMicroseconds: Int64? { pipeline.room.isProjectorHeld ? Self.retryMicroseconds : nil }
+  var restMicroseconds: Int64? {
+    if isBlocked { return Self.blockedMicroseconds }
+    return pipeline.room.isProjectorHeld ? Self.retryMicroseconds : Self.idleMicroseconds
+  }
 
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
     guard progress.isProjecting, !progress.isAbandoning else { return false }
-    if isHeld() { return false }
     do {
+      if try isHeld(applied: progress.applied) { return false }
       if let rebuild {
         try open()
         try rebuild.run(file)
@@ -86,15 +95,24 @@ final class Projector: Role, @unchecked Sendable {
         try commit()
         return true
       }
-      if !isOpen, pass(items) { return true }
+      if !isOpen, pass(items) {
+        goOn()
+        return true
+      }
+      try noteOldest(items.lazy.compactMap { $0.batch?.timeMicroseconds }.first)
       try open()
       try project(items)
-      if boundary == next - 1, openRows >= Self.transactionRows || openBytes >= transactionBytes { try commit() }
+      if boundary == next - 1,
+        try openRows >= Self.transactionRows || openBytes >= transactionBytes || !file.wal.transactionMayGrow()
+      {
+        try commit()
+      }
       return true
     } catch let error as SQLiteError where error.kind == .busy && !isOpen {
-      // Another process writes to the file; SQLite has waited already. What was taken comes again from the log.
+      // Another process writes to the file. What was taken comes again from the log.
       giveBack()
-      return true
+      wait(for: file.wal.writers(), toWrite: true)
+      return false
     } catch let error as SQLiteError where error.kind == .full {
       try retreat()
       return false
@@ -108,13 +126,60 @@ final class Projector: Role, @unchecked Sendable {
   /// Batch bytes after which a transaction is committed: what it writes must fit above half of the watermark, twice.
   private var transactionBytes: Int { max(1 << 20, Int(clamping: pipeline.room.watermarkBytes / 4)) }
 
-  /// Whether it waits for room.
-  private func isHeld() -> Bool {
-    let isTooEarly = retryAt > 0 && pipeline.options.clock.monotonicNanoseconds() < retryAt
-    let isHeld = isTooEarly || (!isOpen && pipeline.room.holdsProjector)
-    if !isHeld { retryAt = 0 }
-    pipeline.setProjectorHeld(isHeld)
-    return isHeld
+  /// Whether it waits: for room on the disk, or for a reader that keeps the write-ahead log from beginning anew.
+  private func isHeld(applied: UInt64) throws -> Bool {
+    let clock = pipeline.options.clock
+    if retryAt > 0, clock.monotonicNanoseconds() < retryAt { return true }
+    retryAt = 0
+    let isFull = !isOpen && pipeline.room.holdsProjector
+    pipeline.setProjectorHeld(isFull)
+    if isFull {
+      pipeline.projectorStatus.withLock { $0.hold(clock) }
+      return true
+    }
+    let hasWork = rebuild != nil || next <= applied
+    if !isOpen, hasWork, try !file.wal.makeRoom() {
+      try noteOldest(nil)
+      wait(for: file.wal.readers(), toWrite: false)
+      return true
+    }
+    if !isOpen, !hasWork {
+      try file.wal.cutBack()
+      goOn()
+    }
+    pipeline.projectorStatus.withLock { $0.beat(clock) }
+    return false
+  }
+
+  /// Nothing is in the way.
+  private func goOn() {
+    isBlocked = false
+    pipeline.projectorStatus.withLock { $0.goOn(isRebuilding: rebuild != nil) }
+  }
+
+  /// Others are in the way: looks again in a moment, and who waits for projections looks how long that has lasted.
+  private func wait(for processes: [Int32], toWrite: Bool) {
+    isBlocked = true
+    let clock = pipeline.options.clock
+    retryAt = clock.monotonicNanoseconds() + UInt64(Self.blockedMicroseconds) * 1_000
+    pipeline.projectorStatus.withLock { $0.block(clock, by: processes, whoWrite: toWrite) }
+    pipeline.progress.update { _ in }
+  }
+
+  /// Notes when the first command was written that is projected next: `time`, or what the log says.
+  private func noteOldest(_ time: Int64?) throws(StoreError) {
+    let status = pipeline.projectorStatus
+    guard !isOpen, status.withLock({ $0.oldestTaken == nil }) else { return }
+    var time = time
+    if time == nil, next <= pipeline.log.lastPosition {
+      do {
+        let reader = try pipeline.log.reader(after: next - 1, upTo: next)
+        while time == nil, let record = try reader.next() {
+          if case .commands(let batch, _) = record { time = batch.timeMicroseconds }
+        }
+      } catch { throw StoreError(error) }
+    }
+    status.withLock { $0.took(time) }
   }
 
   /// The disk filled up inside a transaction: back to the last commit, to try again later.
@@ -131,6 +196,7 @@ final class Projector: Role, @unchecked Sendable {
     giveBack()
     retryAt = pipeline.options.clock.monotonicNanoseconds() + UInt64(Self.retryMicroseconds) * 1_000
     pipeline.setProjectorHeld(true)
+    pipeline.projectorStatus.withLock { $0.hold(pipeline.options.clock) }
   }
 
   /// What was taken since the last commit is read from the log the next time.
@@ -167,6 +233,8 @@ final class Projector: Role, @unchecked Sendable {
     guard !isOpen else { return }
     try file.connection.execute("BEGIN IMMEDIATE")
     isOpen = true
+    goOn()
+    try file.wal.begin()
     openRows = 0
     openBytes = 0
   }
@@ -177,13 +245,11 @@ final class Projector: Role, @unchecked Sendable {
     isOpen = false
     taken = []
     let position = boundary
+    pipeline.projectorStatus.withLock { $0.committed(openRows, pipeline.options.clock) }
     pipeline.progress.update { $0.projected = max($0.projected, position) }
     // Once into the write-ahead log, once into the file.
     pipeline.room.note(openBytes * 2)
-    if file.connection.walPages > min(ProjectionsFile.checkpointPages, transactionBytes / 4_096) {
-      // A reader that sits on old pages only puts this off, and so does a full disk.
-      do { _ = try file.connection.checkpoint(.passive) } catch { if error.kind != .full { throw error } }
-    }
+    try file.wal.committed(dueAt: transactionBytes / 4_096)
   }
 
   /// Goes past items that hold nothing for the file, without a transaction; false when there is something, or when the
@@ -268,7 +334,8 @@ final class Projector: Role, @unchecked Sendable {
     for mirror in mirrors.values { try mirror.write() }
   }
 
-  /// Closes the file; all that was projected is then in the file itself, unless a reader sits on older pages.
+  /// Closes the file. All that was projected is then in the file itself, and none is beside it, unless somebody else
+  /// reads it or the rest was left to the next opening.
   func close() throws(StoreError) {
     // Rolled back rows are projected again from the checkpoint that stands.
     let isBehind = file.checkpoint.map { $0 < boundary } == true && !isOpen
@@ -276,12 +343,14 @@ final class Projector: Role, @unchecked Sendable {
       do { try file.connection.execute("ROLLBACK") } catch { throw StoreError(error) }
     }
     mirrors = [:]
-    if !pipeline.progress.withLock({ $0.isAbandoning }) {
-      do {
+    do {
+      if pipeline.progress.withLock({ $0.isAbandoning }) {
+        try file.connection.keepLogOnClose()
+      } else {
         if isBehind { try file.setCheckpoint(boundary) }
         try file.settle()
-      } catch { throw StoreError(error) }
-    }
+      }
+    } catch { throw StoreError(error) }
     file.connection.close()
   }
 }
