@@ -36,3 +36,22 @@ void sx_enter_shared_mutexes(void) {
 void sx_leave_shared_mutexes(void) {
   for (int i = shared_count; i > 0; i--) sx_api->mutex_leave(sx_api->mutex_alloc(shared[i - 1]));
 }
+
+int sx_read_wal_index(sqlite3 *db, sx_wal_index *index) {
+  enum { header = 48, region = 32768, version = 3007000 };
+  sqlite3_file *file = NULL;
+  if (sx_api->file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || file == NULL ||
+      file->pMethods == NULL || file->pMethods->iVersion < 2 || file->pMethods->xShmMap == NULL) {
+    return SQLITE_NOTFOUND;
+  }
+  void volatile *memory = NULL;
+  int code = file->pMethods->xShmMap(file, 0, region, 0, &memory);
+  if (code != SQLITE_OK) return code;
+  if (memory == NULL) return SQLITE_NOTFOUND;
+  const uint32_t volatile *words = memory;
+  if (words[0] != version) return SQLITE_NOTFOUND;
+  index->frames = words[4];
+  index->moved = words[2 * header / 4];
+  for (int i = 0; i < 5; i++) index->marks[i] = words[2 * header / 4 + 1 + i];
+  return SQLITE_OK;
+}

@@ -75,7 +75,6 @@ final class StoreCore: Sendable {
     do {
       let connection = try Connection(path: projectionsPath, mode: .readWrite, busyTimeoutMilliseconds: 5_000)
       try connection.execute("PRAGMA query_only = 1")
-      try connection.keepLogOnClose()
       try SystemTables.register(on: connection, store: self)
       return connection
     } catch { throw StoreError(error) }
@@ -92,9 +91,9 @@ final class StoreCore: Sendable {
     if drain {
       do { try self.drain() } catch { failure = error }
     }
-    // What a full disk keeps from tables and projections is in the log, for the next opening.
-    let isFull = failure?.kind == .overloaded
-    pipeline.progress.withLock { $0.isAbandoning = !drain || isFull }
+    // What a full disk, or a reader, keeps from tables and projections is in the log, for the next opening.
+    let isHindered = failure?.kind == .overloaded
+    pipeline.progress.withLock { $0.isAbandoning = !drain || isHindered }
     pipeline.stop()
     failure = failure ?? pipeline.progress.withLock { $0.failure }
     do { try projector.close() } catch { failure = failure ?? error }
@@ -111,14 +110,14 @@ final class StoreCore: Sendable {
       $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil
     }
     try pipeline.requestFreeze()
-    let room = pipeline.room
-    try pipeline.wait(unless: { room.flushObstacle ?? room.projectorObstacle }) {
+    let obstacle = pipeline.projectorObstacle()
+    try pipeline.wait(unless: { pipeline.room.flushObstacle ?? obstacle() }) {
       $0.projected >= target && $0.flushed >= target ? () : nil
     }
     let refreshed = pipeline.progress.withLock { $0.projections.filter { $0.value.isRefreshedAndBehind(target) } }
     for name in refreshed.keys { pipeline.projectorRequests.refresh(name) }
     if !refreshed.isEmpty { pipeline.wakeProjector() }
-    try pipeline.wait(unless: { room.projectorObstacle }) { progress in
+    try pipeline.wait(unless: obstacle) { progress in
       progress.projections.values.allSatisfy { !$0.isBuilding && !$0.isRefreshedAndBehind(target) } ? () : nil
     }
   }

@@ -93,28 +93,8 @@ public final class RealFileSystem: FileSystem {
     return status
   }
 
-  /// Reads /proc/locks: `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`, where 5678 is the inode. Its device numbers
-  /// are not those of `stat` on every file system, so the inode decides.
   public func isLocked(_ path: String) throws(SystemError) -> Bool? {
-    var status = stat()
-    if stat(path, &status) != 0 {
-      if errno == ENOENT || errno == ENOTDIR { return false }
-      throw SystemError(call: "stat", path: path, code: errno)
-    }
-    let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 1)
-    defer { text.deallocate() }
-    let size: Int
-    do {
-      let table = try open("/proc/locks", .read)
-      defer { table.close() }
-      size = try table.read(at: 0, into: text)
-    } catch { return nil }
-    let inode = ":\(status.st_ino)"
-    let isThere = String(decoding: text[..<size], as: UTF8.self).split(separator: "\n").contains { line in
-      let words = line.split(separator: " ")
-      return words.contains("FLOCK") && words.contains { $0.hasSuffix(inode) }
-    }
-    return isThere || size < text.count ? isThere : nil
+    try locks(on: path).map { $0.contains { $0.kind == .whole } }
   }
 }
 

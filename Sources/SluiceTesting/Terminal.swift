@@ -30,7 +30,8 @@ public final class Terminal {
   public static let left = "\u{1b}[D"
   public static let backspace = "\u{7f}"
 
-  private let id: pid_t
+  /// The program's process id.
+  public let id: Int32
   private let descriptor: Int32
   private var unread: [UInt8] = []
   private var isAtEnd = false

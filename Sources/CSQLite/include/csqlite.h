@@ -75,6 +75,18 @@ SX int sx_wal_checkpoint(sqlite3 *db, const char *schema, int mode, int *frames,
 SX void sx_wal_hook(sqlite3 *db, int (*hook)(void *, sqlite3 *, const char *, int), void *argument) {
   sx_api->wal_hook(db, hook, argument);
 }
+/* How the write-ahead log stands (https://sqlite.org/walformat.html, 2.3.1): its frames, how many of them are in the
+   file, and the frame up to which the readers on each of the five read marks see it. */
+typedef struct sx_wal_index {
+  uint32_t frames;
+  uint32_t moved;
+  uint32_t marks[5];
+} sx_wal_index;
+
+/* Reads that from the memory which all connections share; SQLITE_NOTFOUND when there is none. The shm file itself must
+   not be opened for it: closing it again would end this process's locks on it. */
+int sx_read_wal_index(sqlite3 *db, sx_wal_index *index);
+
 SX int sx_set_authorizer(sqlite3 *db,
                          int (*judge)(void *, int, const char *, const char *, const char *, const char *),
                          void *argument) {

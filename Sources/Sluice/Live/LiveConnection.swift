@@ -50,7 +50,6 @@ final class LiveConnection {
       let attach = try connection.prepare("ATTACH ? AS projections")
       try attach.bind(1, projectionsPath)
       try attach.run()
-      try connection.keepLogOnClose()
     }
     try connection.watchReads { [unowned self] table, schema in
       // A table named without a schema and without columns is that of the main database if there is one.

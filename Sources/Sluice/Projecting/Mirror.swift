@@ -32,12 +32,15 @@ final class Mirror {
 
   var rowCount: Int { delta.rows.count }
 
-  /// Takes note of a row; its memory must stay until `write`. `isNew`: no row has the key before.
+  /// Takes note of a row; its memory must stay until `write`. `isNew`: no row has the key before. Returns whether it is
+  /// new and all collected so far were in the order of their keys.
   @inline(__always)
-  func add(key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer, position: UInt64, isNew: Bool) {
+  @discardableResult
+  func add(key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer, position: UInt64, isNew: Bool) -> Bool {
     if isRising, let last = delta.rows.last, compareBytes(last.key, key) >= 0 { isRising = false }
     if !isNew { mayReplace = true }
     delta.rows.append(DeltaRow(key: key, row: row, position: position, isNew: isNew))
+    return isNew && isRising
   }
 
   /// Takes note of a key that was removed; its memory must stay until `write`.

@@ -21,9 +21,8 @@ final class ProjectionsFile {
   /// The projections that it holds.
   let copies: ProjectionCopies
 
-  /// Pages of the write-ahead log beyond which they are copied into the file (32 MiB of 4 KiB pages): large enough
-  /// that a page of a bulk load is copied once, small enough to stay in the page cache.
-  static let checkpointPages = 8_192
+  /// What its write-ahead log may grow to.
+  let wal: WalLimit
 
   /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or
   /// before.
@@ -48,12 +47,18 @@ final class ProjectionsFile {
   private init(_ path: String, storeID: UInt64, clock: any Clock) throws(SQLiteError) {
     self.storeID = storeID
     connection = try Connection(path: path, mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
-    try connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -24000")
+    try connection.execute(
+      """
+      PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -\(WalLimit.cacheKiB);
+      PRAGMA journal_size_limit = \(WalLimit.capBytes);
+      """)
     // Groups on their way are small and gone with the transaction.
     try connection.execute("PRAGMA temp_store = MEMORY")
     copies = try ProjectionCopies(connection, clock: clock)
     try connection.takeOverCheckpoints()
-    try connection.keepLogOnClose()
+    // The projector tries again by itself, and gives signs of life meanwhile.
+    try connection.execute("PRAGMA busy_timeout = 50")
+    wal = try WalLimit(connection, path: path)
     try load()
   }
 
@@ -213,7 +218,8 @@ final class ProjectionsFile {
   }
 
   /// Brings the whole write-ahead log into the file and empties it, unless a reader still needs it; then that is left
-  /// to the next opening. Nobody is locked out meanwhile.
+  /// to whoever closes the file last. Nobody is locked out meanwhile, and SQLite, which removes the files beside it
+  /// when the last connection closes, has only that left to do under its lock.
   func settle() throws(SQLiteError) {
     try connection.execute("PRAGMA busy_timeout = 0")
     _ = try connection.checkpoint(.passive)

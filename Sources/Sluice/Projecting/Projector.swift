@@ -14,8 +14,9 @@ import SluiceSystem
 final class Projector: Role, @unchecked Sendable {
   let name = "projector"
   let bell = Bell()
-  /// Batch bytes taken at a time.
-  static let chunkBytes = 4 << 20
+  /// Batch bytes taken at a time: a batch of a session, or a few small ones. Between these it is asked whether the
+  /// write-ahead log has room for more.
+  static let chunkBytes = 128 << 10
   /// Rows after which a transaction is committed although more is waiting: a group of a projection that many of them
   /// touch is written once.
   static let transactionRows = 200_000
@@ -27,6 +28,10 @@ final class Projector: Role, @unchecked Sendable {
 
   /// Time after which a disk that was full is tried again.
   private static let retryMicroseconds: Int64 = 200_000
+  /// Time after which a reader that was in the way is looked for again.
+  private static let blockedMicroseconds: Int64 = 100_000
+  /// Time between two signs of life of a projector that has nothing to do.
+  private static let idleMicroseconds: Int64 = 1_000_000
 
   private let pipeline: Pipeline
   private let router: Router
@@ -42,14 +47,18 @@ final class Projector: Role, @unchecked Sendable {
   /// Batches whose rows are noted in the mirrors and not written yet.
   private var gathered: [ProjectorItem] = []
   private var gatheredBytes = 0
+  private var gatheredRows = WalLimit.Rows()
+  /// Those that are written in the open transaction.
+  private var writtenRows = WalLimit.Rows()
   /// Rows and batch bytes since the last commit.
   private var openRows = 0
   private var openBytes = 0
   private var background = ProjectorBackground()
   /// Outcomes taken since the last commit: rows that come again must be left out again.
   private var taken: [(position: UInt64, noEffect: [(index: UInt32, reason: UInt8)])] = []
-  /// Not before then is a disk tried again that was full.
+  /// Not before then is a disk tried again that was full, or a reader that was in the way.
   private var retryAt: UInt64 = 0
+  private var isBlocked = false
 
   init(pipeline: Pipeline, router: Router, file: ProjectionsFile) {
     self.pipeline = pipeline
@@ -79,16 +88,19 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   var restMicroseconds: Int64? {
+    if isBlocked { return Self.blockedMicroseconds }
     if pipeline.room.isProjectorHeld { return Self.retryMicroseconds }
-    return background.restMicroseconds(
+    let due = background.restMicroseconds(
       file.copies.refreshed, at: boundary, now: pipeline.options.clock.monotonicNanoseconds())
+    return min(due ?? Self.idleMicroseconds, Self.idleMicroseconds)
   }
 
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
     guard progress.isProjecting, !progress.isAbandoning else { return false }
-    if isHeld() { return false }
     do {
+      let hasWork = rebuild != nil || next <= progress.applied || !gathered.isEmpty || !file.copies.building.isEmpty
+      if try isHeld(hasWork: hasWork) { return false }
       if let rebuild {
         try open()
         try rebuild.run(file)
@@ -104,23 +116,27 @@ final class Projector: Role, @unchecked Sendable {
         try commit()
         return true
       }
-      if !isOpen, gathered.isEmpty, pass(items) { return true }
+      if !isOpen, gathered.isEmpty, pass(items) {
+        goOn()
+        return true
+      }
+      try noteOldest(items.lazy.compactMap { $0.batch?.timeMicroseconds }.first)
       try gather(items)
-      if isAtBorder, openRows >= Self.transactionRows || openBytes >= transactionBytes {
+      if hasEnough {
         try write()
-        try commit()
-      } else if gatheredBytes >= Self.gatherBytes {
-        try write()
+        if isAtBorder { try commit() }
       }
       return true
     } catch let error as SQLiteError where error.kind == .busy && !isOpen {
-      // Another process writes to the file; SQLite has waited already. What was taken comes again from the log.
+      // Another process writes to the file. What was taken comes again from the log.
       try retreat()
-      return true
+      wait(for: file.wal.writers(), toWrite: true)
+      return false
     } catch let error as SQLiteError where error.kind == .full {
       try retreat()
       retryAt = pipeline.options.clock.monotonicNanoseconds() + UInt64(Self.retryMicroseconds) * 1_000
       pipeline.setProjectorHeld(true)
+      pipeline.projectorStatus.withLock { $0.hold(pipeline.options.clock) }
       return false
     } catch let error as SQLiteError where file.copies.takesCare(of: error) {
       try retreat()
@@ -128,6 +144,12 @@ final class Projector: Role, @unchecked Sendable {
     } catch {
       throw StoreError(converting: error)
     }
+  }
+
+  /// Whether what has gathered is to be written.
+  private var hasEnough: Bool {
+    openRows >= Self.transactionRows || openBytes >= transactionBytes || gatheredBytes >= Self.gatherBytes
+      || !file.wal.admitsMore(than: gatheredRows)
   }
 
   /// Whether the transaction may end here: all of a statement, and of a staged transaction, is in it.
@@ -138,13 +160,59 @@ final class Projector: Role, @unchecked Sendable {
   /// Batch bytes after which a transaction is committed: what it writes must fit above half of the watermark, twice.
   private var transactionBytes: Int { max(1 << 20, Int(clamping: pipeline.room.watermarkBytes / 4)) }
 
-  /// Whether it waits for room.
-  private func isHeld() -> Bool {
-    let isTooEarly = retryAt > 0 && pipeline.options.clock.monotonicNanoseconds() < retryAt
-    let isHeld = isTooEarly || (!isOpen && pipeline.room.holdsProjector)
-    if !isHeld { retryAt = 0 }
-    pipeline.setProjectorHeld(isHeld)
-    return isHeld
+  /// Whether it waits: for room on the disk, or for a reader that keeps the write-ahead log from beginning anew.
+  private func isHeld(hasWork: Bool) throws -> Bool {
+    let clock = pipeline.options.clock
+    if retryAt > 0, clock.monotonicNanoseconds() < retryAt { return true }
+    retryAt = 0
+    let isFull = !isOpen && pipeline.room.holdsProjector
+    pipeline.setProjectorHeld(isFull)
+    if isFull {
+      pipeline.projectorStatus.withLock { $0.hold(clock) }
+      return true
+    }
+    if !isOpen, hasWork, try !file.wal.makeRoom() {
+      try noteOldest(nil)
+      wait(for: file.wal.readers(), toWrite: false)
+      return true
+    }
+    if !isOpen, !hasWork {
+      try file.wal.cutBack()
+      goOn()
+    }
+    pipeline.projectorStatus.withLock { $0.beat(clock) }
+    return false
+  }
+
+  /// Nothing is in the way.
+  private func goOn() {
+    isBlocked = false
+    pipeline.projectorStatus.withLock { $0.goOn(isRebuilding: rebuild != nil) }
+  }
+
+  /// Others are in the way: looks again in a moment, and who waits for projections looks how long that has lasted.
+  private func wait(for processes: [Int32], toWrite: Bool) {
+    isBlocked = true
+    let clock = pipeline.options.clock
+    retryAt = clock.monotonicNanoseconds() + UInt64(Self.blockedMicroseconds) * 1_000
+    pipeline.projectorStatus.withLock { $0.block(clock, by: processes, whoWrite: toWrite) }
+    pipeline.progress.update { _ in }
+  }
+
+  /// Notes when the first command was written that is projected next: `time`, or what the log says.
+  private func noteOldest(_ time: Int64?) throws(StoreError) {
+    let status = pipeline.projectorStatus
+    guard !isOpen, status.withLock({ $0.oldestTaken == nil }) else { return }
+    var time = time
+    if time == nil, next <= pipeline.log.lastPosition {
+      do {
+        let reader = try pipeline.log.reader(after: next - 1, upTo: next)
+        while time == nil, let record = try reader.next() {
+          if case .commands(let batch, _) = record { time = batch.timeMicroseconds }
+        }
+      } catch { throw StoreError(error) }
+    }
+    status.withLock { $0.took(time) }
   }
 
   /// Back to the last commit: the disk filled up inside a transaction, or a projection needs more care.
@@ -165,6 +233,8 @@ final class Projector: Role, @unchecked Sendable {
   private func forgetGathered() {
     gathered = []
     gatheredBytes = 0
+    gatheredRows = WalLimit.Rows()
+    writtenRows = WalLimit.Rows()
     openRows = 0
     openBytes = 0
   }
@@ -203,9 +273,12 @@ final class Projector: Role, @unchecked Sendable {
     guard !isOpen else { return }
     try file.connection.execute("BEGIN IMMEDIATE")
     isOpen = true
+    goOn()
   }
 
-  private func commit() throws(SQLiteError) {
+  /// Returns the frames that went into the write-ahead log.
+  @discardableResult
+  private func commit() throws(SQLiteError) -> Int {
     try file.setCheckpoint(boundary)
     try file.connection.execute("COMMIT")
     isOpen = false
@@ -213,6 +286,7 @@ final class Projector: Role, @unchecked Sendable {
     let position = boundary
     let projections = file.copies.progress
     let refusedIndexes = file.copies.refusedIndexes
+    pipeline.projectorStatus.withLock { $0.committed(openRows, pipeline.options.clock) }
     pipeline.progress.update {
       $0.projected = max($0.projected, position)
       $0.projections = projections
@@ -222,10 +296,9 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.room.note(openBytes * 2)
     openRows = 0
     openBytes = 0
-    if file.connection.walPages > min(ProjectionsFile.checkpointPages, transactionBytes / 4_096) {
-      // A reader that sits on old pages only puts this off, and so does a full disk.
-      do { _ = try file.connection.checkpoint(.passive) } catch { if error.kind != .full { throw error } }
-    }
+    let frames = try file.wal.committed(writtenRows, dueAt: transactionBytes / 4_096)
+    writtenRows = WalLimit.Rows()
+    return frames
   }
 
   /// Goes past items that hold nothing for the file, without a transaction; false when there is something, or when the
@@ -281,9 +354,11 @@ final class Projector: Role, @unchecked Sendable {
         try lastMirror?.clear()
       } else if command.kind.removes {
         lastMirror?.remove(key: command.key, position: position)
-      } else {
-        lastMirror?.add(
+        gatheredRows.scattered += 1
+      } else if let lastMirror {
+        let isBehindAll = lastMirror.add(
           key: command.key, row: command.row, position: position, isNew: isNew(command, position))
+        if isBehindAll { gatheredRows.appended += 1 } else { gatheredRows.scattered += 1 }
       }
     }
   }
@@ -326,8 +401,11 @@ final class Projector: Role, @unchecked Sendable {
     try open()
     file.copies.position = next - 1
     try writeRows()
+    writtenRows.appended += gatheredRows.appended
+    writtenRows.scattered += gatheredRows.scattered
     gathered = []
     gatheredBytes = 0
+    gatheredRows = WalLimit.Rows()
   }
 
   private func writeRows() throws(SQLiteError) {
@@ -356,9 +434,12 @@ final class Projector: Role, @unchecked Sendable {
       for copy in due { try copies.refresh(copy) }
       if due.isEmpty, let building {
         try copies.build(building, rowCount: background.rowCount)
-        background.adjust(nanoseconds: pipeline.options.clock.monotonicNanoseconds() - now, isBusy: isBusy)
       }
-      try commit()
+      let frames = try commit()
+      if due.isEmpty, building != nil {
+        let nanoseconds = pipeline.options.clock.monotonicNanoseconds() - now
+        background.adjust(nanoseconds: nanoseconds, frames: frames, of: file.wal.freePages, isBusy: isBusy)
+      }
       for (request, outcome) in zip(requests.redriven, outcomes) { request.finish(outcome) }
       if !outcomes.isEmpty { pipeline.progress.update { _ in } }
     } catch {
@@ -377,12 +458,14 @@ final class Projector: Role, @unchecked Sendable {
     }
     forgetGathered()
     mirrors = [:]
-    if !pipeline.progress.withLock({ $0.isAbandoning }) {
-      do {
+    do {
+      if pipeline.progress.withLock({ $0.isAbandoning }) {
+        try file.connection.keepLogOnClose()
+      } else {
         if isBehind { try file.setCheckpoint(boundary) }
         try file.settle()
-      } catch { throw StoreError(error) }
-    }
+      }
+    } catch { throw StoreError(error) }
     file.connection.close()
   }
 }

@@ -5,7 +5,7 @@ import SluiceSystem
 /// Paces the filling of copies. Belongs to the projector's thread.
 struct ProjectorBackground {
   /// Rows of the mirror that are added to a copy at a time.
-  private(set) var rowCount = 16_384
+  private(set) var rowCount = 4_096
   private var hadTurn = false
 
   private static let fewestRows = 2_048
@@ -21,12 +21,12 @@ struct ProjectorBackground {
     return hadTurn || !isBusy
   }
 
-  /// The last part took so long.
-  mutating func adjust(nanoseconds: UInt64, isBusy: Bool) {
+  /// The last part took so long, and so many frames of the write-ahead log, in which `free` were left.
+  mutating func adjust(nanoseconds: UInt64, frames: Int, of free: Int, isBusy: Bool) {
     let limit = isBusy ? Self.busyNanoseconds : Self.idleNanoseconds
-    if nanoseconds > limit {
+    if nanoseconds > limit || frames > free / 2 {
       rowCount = max(rowCount / 2, Self.fewestRows)
-    } else if nanoseconds < limit / 2 {
+    } else if nanoseconds < limit / 2, frames < free / 5 {
       rowCount = min(rowCount * 2, Self.mostRows)
     }
   }

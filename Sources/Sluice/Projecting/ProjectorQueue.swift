@@ -76,6 +76,9 @@ final class ProjectorQueue: Sendable {
   /// First position that waits in memory, or nil.
   var firstPosition: UInt64? { state.withLock { $0.items.first?.firstPosition } }
 
+  /// When the first batch that waits in memory was written, in microseconds; nil when none does.
+  var firstTime: Int64? { state.withLock { $0.items.lazy.compactMap { $0.batch?.timeMicroseconds }.first } }
+
   /// Takes items from the front, up to about `limitBytes` and at least one, when the first one begins at `position`.
   func take(from position: UInt64, limitBytes: Int) -> [ProjectorItem] {
     state.withLock { state in

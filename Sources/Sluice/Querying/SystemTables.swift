@@ -27,7 +27,10 @@ enum SystemTables {
     ) { [queue(store)] }
     try connection.register(
       table: "sluice_projections",
-      columns: ["name TEXT", "kind TEXT", "position INTEGER", "lag INTEGER", "state TEXT"]
+      columns: [
+        "name TEXT", "kind TEXT", "position INTEGER", "lag INTEGER", "lag_ms INTEGER", "rows_per_second INTEGER",
+        "heartbeat TEXT", "state TEXT", "last_error TEXT", "blocked_by TEXT",
+      ]
     ) { projections(store) }
   }
 
@@ -74,13 +77,40 @@ enum SystemTables {
     return pipeline.generations.obstacle ?? "open"
   }
 
+  /// The columns of `sluice_projections` that fit a terminal; times without the date.
+  static let projectionsQuery = """
+    SELECT name, kind, state, position, lag, lag_ms, rows_per_second AS "rows/s", substr(heartbeat, 12, 8) AS heartbeat,
+      coalesce('waits for ' || blocked_by, last_error) AS note
+    FROM sluice_projections
+    """
+
+  /// A line for each mirror and each projection, by name. The projector takes all of them along, so what it does holds
+  /// for each, but for what one says of itself.
   private static func projections(_ store: StoreCore) -> [[Value]] {
-    let progress = store.pipeline.progress.withLock { $0 }
-    let catalog = store.pipeline.catalog.withLock { $0 }
-    let lag = progress.applied - min(progress.projected, progress.applied)
-    let state = progress.failure != nil ? "stopped" : lag == 0 ? "current" : "behind"
-    return catalog.tables.values.map(\.name).sorted().map {
-      [text($0), text("mirror"), number(progress.projected), number(lag), text(state)]
+    let pipeline = store.pipeline
+    let clock = store.options.clock
+    let progress = pipeline.progress.withLock { $0 }
+    let status = pipeline.projectorStatus.withLock { $0 }
+    let mirrors = pipeline.catalog.withLock { $0.tables.values.map(\.name) }
+    let shared = progress.applied - min(progress.projected, progress.applied)
+    let oldest = shared == 0 ? nil : status.oldestTaken ?? pipeline.projectorQueue.firstTime
+    let age = oldest.map { max(0, clock.wallMicroseconds() - $0) / 1_000 } ?? 0
+    let parts =
+      status.projections.map { ($0.key, $0.value) }
+      + mirrors.filter { status.projections[$0] == nil }.map {
+        ($0, ProjectionStatus(kind: "mirror", position: progress.projected))
+      }
+    let blockedBy = status.blockedBy.map(text) ?? .null
+    return parts.sorted { $0.0 < $1.0 }.map { name, part in
+      let lag = progress.applied - min(part.position, progress.applied)
+      let state = progress.failure != nil ? .stopped : part.state ?? status.state(lag: lag)
+      let error = part.lastError ?? progress.failure?.message ?? status.lastError
+      return [
+        text(name), text(part.kind), number(part.position), number(lag), number(age),
+        number(status.rowsPerSecond(clock)),
+        status.heartbeat > 0 ? text(utcText(microseconds: status.heartbeat)) : .null, text(state.rawValue),
+        error.map(text) ?? .null, blockedBy,
+      ]
     }
   }
 }

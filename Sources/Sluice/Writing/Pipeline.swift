@@ -17,6 +17,7 @@ final class Pipeline: Sendable {
   let catalog: Monitor<Catalog>
   let projectorQueue: ProjectorQueue
   let projectorRequests = ProjectorRequests()
+  let projectorStatus = Monitor(ProjectorStatus())
   let positions = ReadPositions()
   /// Set once by `start`, before any session exists.
   private let roles = Monitor(Roles())
@@ -366,6 +367,18 @@ final class Pipeline: Sendable {
     if room.isProjectorHeld == isHeld { return }
     room.isProjectorHeld = isHeld
     progress.update { _ in }
+  }
+
+  /// What whoever waits for projections is told when they do not come, asked again and again: the disk is full, or
+  /// others block them for longer than that is waited for. Without threads nothing changes by waiting.
+  func projectorObstacle() -> () -> StoreError? {
+    let start = options.clock.monotonicNanoseconds()
+    return { [self] in
+      room.projectorObstacle
+        ?? projectorStatus.withLock {
+          options.threaded ? $0.refusal(options.clock, waitingSince: start) : $0.refusal
+        }
+    }
   }
 
   /// Every shard is flushed up to `position`.

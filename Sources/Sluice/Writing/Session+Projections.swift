@@ -176,11 +176,12 @@ extension Session {
     pipeline.projectorRequests.refresh(name)
     pipeline.wakeProjector()
     let interrupter = interrupter
+    let obstacle = pipeline.projectorObstacle()
     let reached: Result<Void, StoreError>? = try pipeline.wait(
       timeoutMicroseconds: timeoutMicroseconds ?? Int64.max / 2_000,
       unless: {
         do throws(StoreError) { try interrupter.check() } catch { return error }
-        return pipeline.room.projectorObstacle
+        return obstacle()
       }
     ) { progress -> Result<Void, StoreError>? in
       if isMirror { return progress.projected >= target ? .success(()) : nil }
@@ -206,7 +207,7 @@ extension Session {
     let pipeline = store.pipeline
     let request = pipeline.projectorRequests.redrive(name)
     pipeline.wakeProjector()
-    let outcome = try pipeline.wait(unless: { pipeline.room.projectorObstacle }) { _ in request.outcome }
+    let outcome = try pipeline.wait(unless: pipeline.projectorObstacle()) { _ in request.outcome }
     return .rows(
       Rows(
         columns: ["taken", "rejected"],

@@ -221,7 +221,7 @@ extension Session {
     switch target {
     case .shards: return try run("SELECT * FROM sluice_shards")
     case .queue: return try run("SELECT * FROM sluice_queue")
-    case .projections: return try run("SELECT * FROM sluice_projections")
+    case .projections: return try run(SystemTables.projectionsQuery)
     case .tables:
       return .rows(Rows(columns: ["name"], values: tableNames().map { [.text(Array($0.utf8))] }))
     case .setting("ack"):

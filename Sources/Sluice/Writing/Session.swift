@@ -200,8 +200,8 @@ public final class Session {
   func waitProjected() throws(StoreError) {
     try waitApplied()
     let id = id
-    let room = store.pipeline.room
-    try store.pipeline.wait(unless: { room.projectorObstacle }) { progress -> Void? in
+    let pipeline = store.pipeline
+    try pipeline.wait(unless: pipeline.projectorObstacle()) { progress -> Void? in
       guard let session = progress.sessions[id] else { return nil }
       return progress.projected >= session.lastPosition ? () : nil
     }

@@ -1,0 +1,170 @@
+// The write-ahead log of projections.db stays small, whoever reads the file. SQLite can begin the log anew only when
+// all of it is in the file and nobody reads it; one reader that stays in its transaction keeps both from happening, and
+// the log grows with every commit. So the projector ends its transaction before the log would pass the cap, and waits
+// when there is no room for another one.
+//
+// The arithmetic, in frames of 24 bytes and a page (4 KiB):
+//
+//   cap        16,288    64 MiB, the size of the file at most
+//   room        4,096    committed frames behind which the log is copied into the file before the next transaction
+//   use        12,216    three quarters of the cap: committed frames, and those that a transaction is expected to add
+//
+// How many frames a transaction adds is known when it is committed. Rows at the end of their tables fill pages one
+// after the other, rows anywhere among others may take a page each, in the mirror, in each index and each projection.
+// So the two kinds are counted apart, the frames of a row of each kind are measured, and a transaction holds at most
+// four times as many rows of a kind as the largest one before: the first ones are small.
+//
+// A transaction of a user is never split, here neither: one that changes more pages than fit makes the log as large as
+// it needs, and so does filling the file anew. The log is cut back behind it.
+import SluiceSQLite
+import SluiceSystem
+
+/// Counts what is in the log and on its way there. Belongs to the projector's thread.
+final class WalLimit {
+  /// Size of `projections.db-wal` that is not passed.
+  static let capBytes = 64 << 20
+  /// Size of the page cache of the projector's connection.
+  static let cacheKiB = 24_000
+  /// Rows that are written in one transaction, by what they do to pages.
+  struct Rows {
+    /// New ones, each behind the one before.
+    var appended = 0
+    var scattered = 0
+    var count: Int { appended + scattered }
+  }
+
+  private let connection: Connection
+  private let path: String
+  private let files = RealFileSystem()
+  private let capPages: Int
+  /// Frames of the log that are committed.
+  private(set) var committedPages = 0
+  /// What a transaction may hold, and frames for a row of each kind, by the last ones.
+  private var limit = Rows(appended: 8_192, scattered: 1_024)
+  private var framesPerRow = (appended: 0.1, scattered: 6.0)
+
+  /// `path`: of the database file.
+  init(_ connection: Connection, path: String) throws(SQLiteError) {
+    self.connection = connection
+    self.path = path
+    var pageBytes = 4_096
+    if case .integer(let size)? = try connection.prepare("PRAGMA page_size").rows().first?.first {
+      pageBytes = Int(size)
+    }
+    capPages = (Self.capBytes - 32) / (pageBytes + 24)
+    try noteCommitted()
+  }
+
+  /// Committed frames beyond which the log is copied into the file.
+  private var roomPages: Int { capPages / 4 }
+
+  // MARK: The transaction
+
+  /// Whether a transaction may hold more than these rows.
+  func admitsMore(than rows: Rows) -> Bool {
+    if rows.appended >= limit.appended || rows.scattered >= limit.scattered { return false }
+    let expected = Double(rows.appended) * framesPerRow.appended + Double(rows.scattered) * framesPerRow.scattered
+    return committedPages + Int(expected) <= capPages * 3 / 4
+  }
+
+  /// Frames that a transaction may add.
+  var freePages: Int { max(capPages * 3 / 4 - committedPages, 0) }
+
+  /// To be called behind COMMIT; returns the frames that it added. Copies the log into the file when it has filled its
+  /// room; a reader or a full disk puts that off.
+  @discardableResult
+  func committed(_ rows: Rows, dueAt pages: Int) throws(SQLiteError) -> Int {
+    let before = committedPages
+    try noteCommitted()
+    // The log may have begun anew.
+    let added = committedPages > before ? committedPages - before : committedPages
+    learn(rows, added)
+    guard committedPages > min(roomPages, pages) else { return added }
+    do { _ = try connection.checkpoint(.passive) } catch { if error.kind != .full { throw error } }
+    return added
+  }
+
+  private func learn(_ rows: Rows, _ frames: Int) {
+    guard rows.count > 0 else { return }
+    let perRow = Double(frames) / Double(rows.count)
+    if rows.scattered > rows.count / 10 {
+      framesPerRow.scattered = max(perRow, framesPerRow.scattered / 2)
+      limit.scattered = min(max(limit.scattered, rows.scattered * 4), Projector.transactionRows)
+    } else {
+      framesPerRow.appended = max(perRow, framesPerRow.appended / 2)
+      limit.appended = min(max(limit.appended, rows.appended * 4), Projector.transactionRows)
+    }
+  }
+
+  private func noteCommitted() throws(SQLiteError) { committedPages = try connection.walIndex()?.frames ?? 0 }
+
+  // MARK: Between transactions
+
+  /// Whether the log has room for a transaction, once it has been made where that was possible; false: somebody reads
+  /// what is in the log, or from before it.
+  func makeRoom() throws(SQLiteError) -> Bool {
+    if committedPages <= roomPages { return true }
+    // The first one moves what it can and disturbs nobody; the second one has the rest, and finds nobody in the log.
+    let moved = try connection.checkpoint(.passive)
+    guard !moved.wasBlocked, try !connection.checkpoint(.restart).wasBlocked else { return false }
+    // The next transaction writes over what is there.
+    committedPages = 0
+    return true
+  }
+
+  /// Cuts the file back when it is larger than the cap, if nobody is in the way. For a projector that has nothing else
+  /// to do.
+  func cutBack() throws(SQLiteError) {
+    do {
+      guard let size = try files.fileSize(path + "-wal"), size > UInt64(Self.capBytes) else { return }
+    } catch { throw SQLiteError(message: error.description) }
+    if try !connection.checkpoint(.truncate).wasBlocked { committedPages = 0 }
+  }
+
+  // MARK: Who is in the way
+
+  /// Who keeps the log from beginning anew; empty when that cannot be told.
+  func readers() -> [Int32] {
+    holders { locks throws(SQLiteError) in
+      let readers = WalLocks.readers(try connection.walIndex(), locks)
+      return readers.isEmpty ? WalLocks.writers(locks) : readers
+    }
+  }
+
+  /// Who writes to the file; empty when that cannot be told.
+  func writers() -> [Int32] { holders { locks throws(SQLiteError) in WalLocks.writers(locks) } }
+
+  private func holders(_ choose: ([HeldLock]) throws(SQLiteError) -> [Int32]) -> [Int32] {
+    do { return try choose(try files.locks(on: path + "-shm") ?? []) } catch { return [] }
+  }
+}
+
+/// The locks of processes on the file `-shm` of a database in WAL mode (https://sqlite.org/walformat.html, 2.3.2; the
+/// first of them lies at byte 120).
+enum WalLocks {
+  /// Of who writes, and of who copies the log into the file.
+  private static let writing: Set<UInt64> = [120, 121]
+  private static let firstMark: UInt64 = 123
+
+  /// Processes whose locks keep a checkpoint from ending or the log from beginning anew, in rising order. Readers that
+  /// see the newest state are in nobody's way while others keep the log from being copied.
+  static func readers(_ index: Connection.WalIndex?, _ locks: [HeldLock]) -> [Int32] {
+    var bytes: Set<UInt64> = []
+    for (number, mark) in (index?.marks ?? [0, 0, 0, 0, 0]).enumerated() {
+      if let index, index.movedFrames < index.frames {
+        // Mark 0: a reader of the file itself, in which nothing may change meanwhile.
+        if number == 0 || mark.map({ $0 < index.frames }) == true { bytes.insert(firstMark + UInt64(number)) }
+      } else if number > 0 {
+        bytes.insert(firstMark + UInt64(number))
+      }
+    }
+    return holders(of: bytes, locks)
+  }
+
+  static func writers(_ locks: [HeldLock]) -> [Int32] { holders(of: writing, locks) }
+
+  private static func holders(of bytes: Set<UInt64>, _ locks: [HeldLock]) -> [Int32] {
+    let holders = locks.filter { lock in lock.kind == .bytes && bytes.contains(where: lock.range.contains) }
+    return Set(holders.map(\.process)).sorted()
+  }
+}
