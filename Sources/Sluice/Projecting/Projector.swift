@@ -114,6 +114,7 @@ final class Projector: Role, @unchecked Sendable {
       wait(for: file.wal.writers(), toWrite: true)
       return false
     } catch let error as SQLiteError where error.kind == .full {
+      pipeline.projectorStatus.withLock { $0.lastError = error.message }
       try retreat()
       return false
     } catch {

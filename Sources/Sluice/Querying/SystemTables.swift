@@ -77,10 +77,11 @@ enum SystemTables {
     return pipeline.generations.obstacle ?? "open"
   }
 
-  /// The columns of `sluice_projections` that fit a terminal; times without the date.
+  /// What of `sluice_projections` fits a terminal: of the last sign of life the time of day; in one column who blocks a
+  /// projection, or the error that keeps it from going on.
   static let projectionsQuery = """
-    SELECT name, kind, state, position, lag, lag_ms, rows_per_second AS "rows/s", substr(heartbeat, 12, 8) AS heartbeat,
-      coalesce('waits for ' || blocked_by, last_error) AS note
+    SELECT name, kind, state, position, lag, lag_ms, rows_per_second AS "rows/s", substr(heartbeat, 12, 8) AS alive,
+      coalesce(blocked_by, iif(state IN ('held', 'stopped'), last_error, NULL)) AS reason
     FROM sluice_projections
     """
 
