@@ -79,6 +79,12 @@ extension Connection {
     /// The frame up to which the readers of each of the five read marks see the log; mark 0 is of those who read the
     /// file alone. Nil: the mark is not in use.
     public let marks: [Int?]
+
+    public init(frames: Int, movedFrames: Int, marks: [Int?]) {
+      self.frames = frames
+      self.movedFrames = movedFrames
+      self.marks = marks
+    }
   }
 
   /// The log's state; nil when the connection has not read a database in WAL mode yet.

@@ -17,6 +17,12 @@ public struct HeldLock: Sendable, Equatable {
   public let process: Int32
   /// First and last byte; to the end of what a file can have where it says so.
   public let range: ClosedRange<UInt64>
+
+  public init(kind: Kind, process: Int32, range: ClosedRange<UInt64>) {
+    self.kind = kind
+    self.process = process
+    self.range = range
+  }
 }
 
 extension RealFileSystem {

@@ -1,6 +1,6 @@
 // The machine's own files, by the same statements the simulated disk is held to.
 import Glibc
-import SluiceSystem
+@testable import SluiceSystem
 import SluiceTesting
 import Testing
 
@@ -100,5 +100,34 @@ import Testing
     lock.release()
     #expect(try disk.isLocked(path) == false)
     #expect(try disk.isLocked(path + "/none") == false)
+  }
+}
+
+@Suite struct LockTableTests {
+  @Test func linesAreRead() {
+    let table = """
+      1: POSIX  ADVISORY  READ  4711 fe:00:5678 123 124
+      1: -> POSIX  ADVISORY  WRITE 4712 fe:00:5678 123 124
+      2: FLOCK  ADVISORY  WRITE 4713 00:1b:5678 0 EOF
+      3: POSIX  ADVISORY  READ  4714 fe:00:15678 123 124
+      4: OFDLCK ADVISORY  READ  -1 fe:00:5678 0 EOF
+      5: POSIX  ADVISORY  WRITE 4715 fe:00:5678 7
+      """
+    #expect(
+      heldLocks(table, inode: 5_678) == [
+        HeldLock(kind: .bytes, process: 4711, range: 123...124),
+        HeldLock(kind: .whole, process: 4713, range: 0...UInt64.max),
+      ])
+  }
+
+  @Test func processesHaveNames() {
+    #expect(commandName(processIdentifier())?.isEmpty == false)
+    #expect(commandName(Int32.max) == nil)
+  }
+
+  @Test func momentsAreWrittenAsSQLiteDoes() {
+    #expect(utcText(microseconds: 0) == "1970-01-01 00:00:00.000")
+    #expect(utcText(microseconds: 951_782_399_999_999) == "2000-02-28 23:59:59.999")
+    #expect(utcText(microseconds: 951_782_400_001_000) == "2000-02-29 00:00:00.001")
   }
 }

@@ -253,6 +253,9 @@ import Testing
     #expect(session.takeRejections().count == 1)
     #expect(storeError { try session.wait(for: .projected) }?.kind == .overloaded)
     #expect(try session.run("SELECT count(*) FROM t") == [[.integer(400)]], "the shards have them")
+    #expect(
+      try session.run("SELECT state, last_error, blocked_by FROM sluice_projections WHERE name = 't'")
+        == [[text("held"), text("database or disk is full"), .null]])
     #expect(store.progress.failure == nil)
     // Writing goes on, and so does the table's definition.
     try session.run("CREATE TABLE u(x)")

@@ -120,7 +120,7 @@ final class Projector: Role, @unchecked Sendable {
         goOn()
         return true
       }
-      try noteOldest(items.lazy.compactMap { $0.batch?.timeMicroseconds }.first)
+      noteOldest(items.lazy.compactMap { $0.batch?.timeMicroseconds }.first)
       try gather(items)
       if hasEnough {
         try write()
@@ -133,6 +133,7 @@ final class Projector: Role, @unchecked Sendable {
       wait(for: file.wal.writers(), toWrite: true)
       return false
     } catch let error as SQLiteError where error.kind == .full {
+      pipeline.projectorStatus.withLock { $0.lastError = error.message }
       try retreat()
       retryAt = pipeline.options.clock.monotonicNanoseconds() + UInt64(Self.retryMicroseconds) * 1_000
       pipeline.setProjectorHeld(true)
@@ -172,7 +173,7 @@ final class Projector: Role, @unchecked Sendable {
       return true
     }
     if !isOpen, hasWork, try !file.wal.makeRoom() {
-      try noteOldest(nil)
+      noteOldest(nil)
       wait(for: file.wal.readers(), toWrite: false)
       return true
     }
@@ -200,19 +201,11 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   /// Notes when the first command was written that is projected next: `time`, or what the log says.
-  private func noteOldest(_ time: Int64?) throws(StoreError) {
+  private func noteOldest(_ time: Int64?) {
     let status = pipeline.projectorStatus
     guard !isOpen, status.withLock({ $0.oldestTaken == nil }) else { return }
-    var time = time
-    if time == nil, next <= pipeline.log.lastPosition {
-      do {
-        let reader = try pipeline.log.reader(after: next - 1, upTo: next)
-        while time == nil, let record = try reader.next() {
-          if case .commands(let batch, _) = record { time = batch.timeMicroseconds }
-        }
-      } catch { throw StoreError(error) }
-    }
-    status.withLock { $0.took(time) }
+    let known = time ?? pipeline.time(ofPosition: next)
+    status.withLock { $0.took(known) }
   }
 
   /// Back to the last commit: the disk filled up inside a transaction, or a projection needs more care.

@@ -101,7 +101,10 @@ final class ProjectorRequests: Sendable {
 /// How far a projection is, for those who wait for it.
 struct ProjectionProgress: Sendable, Equatable {
   enum Kind: String, Sendable { case rows, groups, refreshed }
+  /// As it is written.
+  var name: String
   var kind: Kind
+  /// `rebuilding` while another copy is filled beside the one that serves, else that of its copy.
   var state: String
   /// Whether there is a view.
   var serves: Bool
@@ -132,7 +135,8 @@ extension ProjectionCopies {
       }
       let isLive = copy.state == .current && !copy.isRefreshed
       result[name] = ProjectionProgress(
-        kind: kind, state: isBuilding && copy.serves ? "rebuilding" : copy.state.rawValue, serves: copy.serves,
+        name: copy.name, kind: kind, state: isBuilding && copy.serves ? "rebuilding" : copy.state.rawValue,
+        serves: copy.serves,
         isBuilding: isBuilding, position: isLive ? nil : copy.position, error: copy.error)
     }
     return result

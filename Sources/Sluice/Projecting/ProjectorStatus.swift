@@ -2,17 +2,6 @@
 // once a step and once a commit, never per row; read by `sluice_projections` and by who waits for projections.
 import SluiceSystem
 
-/// One projection's own part. Mirrors have none: they are where the projector is.
-struct ProjectionStatus: Sendable {
-  /// What it is, as `sluice_projections` shows it.
-  var kind: String
-  /// The last position that it holds.
-  var position: UInt64
-  /// Nil: as the projector.
-  var state: ProjectorStatus.State?
-  var lastError: String?
-}
-
 struct ProjectorStatus: Sendable {
   /// What a projection is doing.
   enum State: String, Sendable {
@@ -49,8 +38,6 @@ struct ProjectorStatus: Sendable {
   var lastError: String?
   /// When the oldest command was written that the projector knows of and has not committed, in microseconds.
   private(set) var oldestTaken: Int64?
-  /// The projections' own parts, by name.
-  var projections: [String: ProjectionStatus] = [:]
   private var rowCount = 0
   /// Rows projected until then, with the first one from before the time that is looked back to.
   private var samples: [(time: UInt64, rowCount: Int)] = []

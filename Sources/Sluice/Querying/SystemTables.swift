@@ -77,10 +77,11 @@ enum SystemTables {
     return pipeline.generations.obstacle ?? "open"
   }
 
-  /// The columns of `sluice_projections` that fit a terminal; times without the date.
+  /// What of `sluice_projections` fits a terminal: of the last sign of life the time of day; in one column who blocks a
+  /// projection, or the error that keeps it from going on.
   static let projectionsQuery = """
-    SELECT name, kind, state, position, lag, lag_ms, rows_per_second AS "rows/s", substr(heartbeat, 12, 8) AS heartbeat,
-      coalesce('waits for ' || blocked_by, last_error) AS note
+    SELECT name, kind, state, position, lag, lag_ms, rows_per_second AS "rows/s", substr(heartbeat, 12, 8) AS alive,
+      coalesce(blocked_by, iif(state IN ('held', 'stopped'), last_error, NULL)) AS reason
     FROM sluice_projections
     """
 
@@ -94,23 +95,25 @@ enum SystemTables {
     let mirrors = pipeline.catalog.withLock { $0.tables.values.map(\.name) }
     let shared = progress.applied - min(progress.projected, progress.applied)
     let oldest = shared == 0 ? nil : status.oldestTaken ?? pipeline.projectorQueue.firstTime
-    let age = oldest.map { max(0, clock.wallMicroseconds() - $0) / 1_000 } ?? 0
-    let parts =
-      status.projections.map { ($0.key, $0.value) }
-      + mirrors.filter { status.projections[$0] == nil }.map {
-        ($0, ProjectionStatus(kind: "mirror", position: progress.projected))
-      }
-    let blockedBy = status.blockedBy.map(text) ?? .null
-    return parts.sorted { $0.0 < $1.0 }.map { name, part in
-      let lag = progress.applied - min(part.position, progress.applied)
-      let state = progress.failure != nil ? .stopped : part.state ?? status.state(lag: lag)
-      let error = part.lastError ?? progress.failure?.message ?? status.lastError
+    func line(_ name: String, _ kind: String, _ own: ProjectionProgress?) -> [Value] {
+      let position = own?.position ?? progress.projected
+      let lag = progress.applied - min(position, progress.applied)
+      let ownState = own.flatMap { $0.state == ProjectionCopy.State.current.rawValue ? nil : $0.state }
+      let state = progress.failure != nil ? ProjectorStatus.State.stopped.rawValue : nil
+      let error = own?.error ?? progress.failure?.message ?? status.lastError
+      let isBehindAlone = own?.position != nil && position < progress.projected
+      let time = isBehindAlone ? pipeline.time(ofPosition: position + 1) : oldest
+      let age = time.map { number(max(0, clock.wallMicroseconds() - $0) / 1_000) }
       return [
-        text(name), text(part.kind), number(part.position), number(lag), number(age),
+        text(name), text(kind), number(position), number(lag), lag == 0 ? number(0) : age ?? .null,
         number(status.rowsPerSecond(clock)),
-        status.heartbeat > 0 ? text(utcText(microseconds: status.heartbeat)) : .null, text(state.rawValue),
-        error.map(text) ?? .null, blockedBy,
+        status.heartbeat > 0 ? text(utcText(microseconds: status.heartbeat)) : .null,
+        text(state ?? ownState ?? status.state(lag: lag).rawValue), error.map(text) ?? .null,
+        status.blockedBy.map(text) ?? .null,
       ]
     }
+    let lines =
+      mirrors.map { line($0, "mirror", nil) } + progress.projections.values.map { line($0.name, $0.kind.rawValue, $0) }
+    return lines.sorted { "\($0[0])" < "\($1[0])" }
   }
 }

@@ -6,7 +6,8 @@
 //
 //   2 * budget   one generation is being flushed and one has filled: their tables take no more than their memory did
 //   reserve      64 MiB: the log between two looks at the disk (16 MiB) and what sessions had accepted (a quarter of a
-//                megabyte each), the write-ahead log of projections.db (32 MiB), manifests, a table being merged
+//                megabyte each), the write-ahead log of projections.db (16 MiB and a transaction behind them, while
+//                no reader keeps it from beginning anew), manifests, a table being merged
 //
 // On a small file system neither the budget of the memtables nor the reserve takes more than a sixteenth of it, so that
 // the watermark is three sixteenths at most. A merge that would not fit is put off until there is room.

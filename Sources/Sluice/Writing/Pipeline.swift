@@ -174,6 +174,19 @@ final class Pipeline: Sendable {
     }
   }
 
+  /// When the command with a position was written, in microseconds; nil when the log does not say. Cost: up to a MiB of
+  /// the log is read.
+  func time(ofPosition position: UInt64) -> Int64? {
+    guard position <= log.lastPosition else { return nil }
+    do throws(LogError) {
+      let reader = try log.reader(after: position - 1, upTo: position)
+      while let record = try reader.next() {
+        if case .commands(let batch, _) = record { return batch.timeMicroseconds }
+      }
+    } catch {}
+    return nil
+  }
+
   // MARK: Sessions
 
   /// Enters a session; returns its id. `mark` tells it how many of its items are applied.
