@@ -70,7 +70,7 @@ let package = Package(
     .testTarget(name: "SluiceSystemTests", dependencies: ["SluiceSystem", "SluiceTesting"], exclude: ["Golden"]),
     .testTarget(name: "SluiceLogTests", dependencies: ["SluiceLog", "SluiceTesting"]),
     .testTarget(name: "SluiceLSMTests", dependencies: ["SluiceLSM", "SluiceTesting"]),
-    .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"]),
+    .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"], exclude: ["Golden"]),
     .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
     .testTarget(
       name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"], exclude: ["Fixtures", "Golden"]),

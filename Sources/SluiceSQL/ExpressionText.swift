@@ -7,7 +7,7 @@ public struct ExpressionText: Sendable {
   public init(_ text: String) { self.text = text }
 
   /// Tokens with their texts. `depth`: how many parentheses are open around it.
-  func eachToken(_ body: (_ kind: TokenKind, _ text: String, _ name: String, _ depth: Int) -> Void) {
+  private func eachToken(_ body: (_ kind: TokenKind, _ text: String, _ name: String, _ depth: Int) -> Void) {
     let bytes = Array(text.utf8)
     bytes.withUnsafeBytes { bytes in
       var lexer = Lexer(bytes)

@@ -8,9 +8,17 @@ public func parseStatement(_ text: UnsafeRawBufferPointer) throws(SQLError) -> S
 
 /// The same for a Swift string.
 public func parseStatement(_ text: String) throws(SQLError) -> Statement {
+  try parsing(text) { (parser) throws(SQLError) in
+    var parser = parser
+    return try parser.statement()
+  }
+}
+
+/// What `body` reads of a text. The parser is good only as long as `body` runs.
+func parsing<T>(_ text: String, _ body: (Parser) throws(SQLError) -> T) throws(SQLError) -> T {
   let bytes = Array(text.utf8)
   return try bytes.withUnsafeBytes { text in
-    Result { () throws(SQLError) in try parseStatement(text) }
+    Result { () throws(SQLError) in try body(try Parser(text)) }
   }.get()
 }
 

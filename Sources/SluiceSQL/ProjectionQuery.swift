@@ -1,149 +1,218 @@
+// The analysis of a projection's SELECT: a query over one table, taken apart so that SQLite can evaluate its parts over
+// changed rows alone, and fold what they give into what is stored.
+//
+// A row query gives one result row for each row of the table that its filter lets through. A grouped query gives one
+// for each group: its result columns and HAVING are expressions over the group's terms and its aggregates, and over
+// nothing else, so both have holes where these stand. What is no such query is refused with a reason that names the
+// thing.
+
+/// A SELECT over one table, taken apart so that it can be evaluated over changed rows only.
+///
+/// All texts are SQL over the table's columns, which may be qualified with `alias`.
 public struct ProjectionQuery: Equatable, Sendable {
+  /// A column of the result.
   public struct Column: Equatable, Sendable {
+    /// As SQLite names it: by its alias, else a plain column's own name as declared, else by the text as written.
     public let name: String
     public let expression: Expression
   }
+
+  /// The table's name as written, without quotes and schema.
   public let table: String
+  /// The name by which columns may be qualified: the table's when it has no other.
   public let alias: String
   public let columns: [Column]
+  /// WHERE, with aliases of result columns written out; nil: every row.
   public let filter: String?
+  /// The terms of GROUP BY, with ordinals and aliases written out, each once; empty without GROUP BY.
   public let groups: [String]
   public let hasGroupBy: Bool
+  /// Every distinct aggregate of the result columns and of HAVING, in the order they are met.
   public let aggregates: [Aggregate]
   public let having: Expression?
+
+  /// Whether a result row stands for a group: without GROUP BY, for the only one.
   public var isGrouped: Bool { hasGroupBy || !aggregates.isEmpty }
-  public struct Expression: Equatable, Sendable {
-    public enum Piece: Equatable, Sendable {
-      case text(String), group(Int), aggregate(Int)
-    }
-    public let pieces: [Piece]
-    public func rendered(_ hole: (Piece) -> String) -> String {
-      pieces.map { if case .text(let text) = $0 { text } else { hole($0) } }.joined()
-    }
+}
+
+/// SQL text with holes for what is stored. Without holes, it is over the table's columns.
+public struct Expression: Equatable, Sendable {
+  public enum Piece: Equatable, Sendable {
+    case text(String)
+    /// The value of `ProjectionQuery.groups[index]`.
+    case group(Int)
+    /// The value of `ProjectionQuery.aggregates[index]`.
+    case aggregate(Int)
   }
-  public struct Aggregate: Equatable, Sendable {
-    public enum Function: Equatable, Sendable { case count, sum, total, avg, min, max }
-    public let function: Function
-    public let argument: String?
-    public let isDistinct: Bool
-    public let filter: String?
+
+  public let pieces: [Piece]
+
+  /// The text with what `hole` gives for each group and aggregate: a name, or an expression in parentheses.
+  public func rendered(_ hole: (Piece) -> String) -> String {
+    pieces.map { piece in if case .text(let text) = piece { text } else { hole(piece) } }.joined()
+  }
+
+  /// The group that this is and nothing but; nil for any other expression.
+  public var groupIndex: Int? { if pieces.count == 1, case .group(let index) = pieces[0] { index } else { nil } }
+
+  /// The aggregate that this is and nothing but; nil for any other expression.
+  public var aggregateIndex: Int? {
+    if pieces.count == 1, case .aggregate(let index) = pieces[0] { index } else { nil }
   }
 }
 
-public func parseProjectionQuery(_ select: String, columnsOf: (String) -> [String]?) throws(SQLError) -> ProjectionQuery
-{
-  typealias T = (kind: TokenKind, text: String, name: String, depth: Int)
-  var tokens: [T] = []
-  ExpressionText(select).eachToken { tokens.append(($0, $1, $2, $3)) }
-  func up(_ i: Int) -> String { i < tokens.count && tokens[i].depth == 0 ? tokens[i].text.uppercased() : "" }
-  var at: [String: Int] = [:]
-  for i in tokens.indices where ["FROM", "WHERE", "GROUP", "HAVING"].contains(up(i)) { at[up(i)] = i }
-  func text(_ r: Range<Int>) -> String { tokens[r].map(\.text).joined(separator: " ") }
-  func split(_ r: Range<Int>) -> [Range<Int>] {
-    var result: [Range<Int>] = [], start = r.lowerBound
-    for i in r where tokens[i].text == "," && tokens[i].depth == 0 {
-      result.append(start..<i)
-      start = i + 1
-    }
-    return result + [start..<r.upperBound]
+/// A call of an aggregate function. Its texts are over the table's columns.
+public struct Aggregate: Equatable, Sendable {
+  public enum Function: String, Equatable, Sendable, CaseIterable {
+    case count
+    case sum
+    case total
+    case avg
+    case min
+    case max
   }
-  guard let from = at["FROM"] else { throw SQLError(.unsupported, "no FROM") }
-  let end = tokens.count
-  let having = at["HAVING"], group = at["GROUP"], wh = at["WHERE"]
-  let table = tokens[from + 1].name
-  var next = from + 2
-  if up(next) == "AS" { next += 1 }
-  let stop = wh ?? group ?? having ?? end
-  let alias = next < stop ? tokens[next].name : table
-  guard let names = columnsOf(table) else { throw SQLError(.invalid, "no such table: \(table)") }
-  var columns: [(name: String, range: [T])] = []
-  for r in split(1..<from) {
-    if text(r) == "*" {
-      for n in names { columns.append((n, [(.quotedName, quotedName(n), n, 0)])) }
-      continue
-    }
-    if r.count > 2, up(r.upperBound - 2) == "AS" {
-      columns.append((tokens[r.upperBound - 1].name, Array(tokens[r.dropLast(2)])))
-    } else {
-      columns.append((r.count == 1 ? tokens[r.lowerBound].name : text(r).replacingSpaces, Array(tokens[r])))
-    }
-  }
-  var groups: [[T]] = []
-  if let group {
-    for r in split(group + 2..<(having ?? end)) {
-      if let n = Int(text(r)) {
-        groups.append(columns[n - 1].range)
-      } else if r.count == 1, !names.contains(where: { sameName($0, tokens[r.lowerBound].name) }),
-        let c = columns.first(where: { sameName($0.name, tokens[r.lowerBound].name) })
-      {
-        groups.append(c.range)
-      } else {
-        groups.append(Array(tokens[r]))
-      }
-    }
-  }
-  var aggregates: [ProjectionQuery.Aggregate] = []
-  let functions: [String: ProjectionQuery.Aggregate.Function] = [
-    "count": .count, "sum": .sum, "total": .total, "avg": .avg, "min": .min, "max": .max,
-  ]
-  func expression(_ t: [T]) -> ProjectionQuery.Expression {
-    var pieces: [ProjectionQuery.Expression.Piece] = []
-    var i = 0
-    func close(_ i: Int) -> Int {
-      var d = 0, j = i
-      while true {
-        if t[j].text == "(" { d += 1 }
-        if t[j].text == ")" {
-          d -= 1
-          if d == 0 { return j }
-        }
-        j += 1
-      }
-    }
-    outer: while i < t.count {
-      if let f = functions[t[i].text.lowercased()], i + 1 < t.count, t[i + 1].text == "(" {
-        let e = close(i + 1)
-        var inner = Array(t[i + 2..<e])
-        var isDistinct = false
-        if inner.first?.text.uppercased() == "DISTINCT" {
-          isDistinct = true
-          inner.removeFirst()
-        }
-        let arg = inner.map(\.text).joined(separator: " ")
-        var filter: String?
-        i = e + 1
-        if i < t.count, t[i].text.uppercased() == "FILTER" {
-          let e2 = close(i + 1)
-          filter = t[i + 3..<e2].map(\.text).joined(separator: " ")
-          i = e2 + 1
-        }
-        let a = ProjectionQuery.Aggregate(
-          function: f, argument: arg == "*" || arg.isEmpty ? nil : arg, isDistinct: isDistinct, filter: filter)
-        if let n = aggregates.firstIndex(of: a) {
-          pieces.append(.aggregate(n))
-        } else {
-          aggregates.append(a)
-          pieces.append(.aggregate(aggregates.count - 1))
-        }
-        continue
-      }
-      for (n, g) in groups.enumerated()
-      where i + g.count <= t.count && zip(t[i...], g).allSatisfy({ sameName($0.text, $1.text) }) {
-        pieces.append(.group(n))
-        i += g.count
-        continue outer
-      }
-      pieces.append(.text(" " + t[i].text + " "))
-      i += 1
-    }
-    return ProjectionQuery.Expression(pieces: pieces)
-  }
-  let cols = columns.map { ProjectionQuery.Column(name: $0.name, expression: expression($0.range)) }
-  let hav = having.map { expression(Array(tokens[($0 + 1)..<end])) }
-  return ProjectionQuery(
-    table: table, alias: alias, columns: cols, filter: wh.map { text($0 + 1..<(group ?? having ?? end)) },
-    groups: groups.map { $0.map(\.text).joined(separator: " ") }, hasGroupBy: group != nil, aggregates: aggregates,
-    having: hav)
+
+  public let function: Function
+  /// nil: `count(*)`.
+  public let argument: String?
+  /// Whether equal values count once; of `count` only.
+  public let isDistinct: Bool
+  /// FILTER (WHERE …); nil: every row.
+  public let filter: String?
 }
-extension String { var replacingSpaces: String { self } }
-public func nondeterminism(in text: String) -> String? { nil }
+
+/// Takes a projection's SELECT apart. `columnsOf` gives the names of a table's columns, or nil where there is none.
+///
+/// Throws syntax and incomplete; unsupported, with the reason, for a query that is not kept over changed rows only; and
+/// invalid for a table or column that is not there.
+public func parseProjectionQuery(
+  _ select: String, columnsOf: (String) -> [String]?
+) throws(SQLError) -> ProjectionQuery {
+  try parsing(select) { (parser) throws(SQLError) in
+    let lexer = parser.lexer
+    var reader = QueryParser(parser)
+    let draft = try reader.select()
+    guard let columns = columnsOf(draft.table) else {
+      throw SQLError(.invalid, "no such table: \(draft.table)", offset: draft.tableOffset)
+    }
+    var assembly = QueryAssembly(draft, QueryScope(draft, columns: columns, lexer: lexer))
+    return try assembly.query()
+  }
+}
+
+/// Puts the parts of a query that was read together: names are looked up, holes made.
+private struct QueryAssembly {
+  private let draft: SelectDraft
+  private var writer: ExpressionWriter
+
+  init(_ draft: SelectDraft, _ scope: QueryScope) {
+    self.draft = draft
+    writer = ExpressionWriter(scope)
+  }
+
+  mutating func query() throws(SQLError) -> ProjectionQuery {
+    let results = try resultColumns()
+    writer.scope.aliases = results.compactMap { result in result.alias.map { ($0, result.node) } }
+    writer.isGrouped = isGrouped(results)
+    if let having = draft.having, !writer.isGrouped {
+      throw SQLError(.invalid, "HAVING clause on a non-aggregate query", offset: having.range.lowerBound)
+    }
+    var filter: String?
+    if let node = draft.filter { filter = try writer.text(of: node, in: .filter, withAliases: true) }
+    let groups = try groups(results)
+    var columns: [ProjectionQuery.Column] = []
+    for result in results {
+      let node = result.node.withoutParentheses
+      let expression =
+        writer.isGrouped ? try writer.grouped(node, withAliases: false) : try writer.expression(of: node)
+      columns.append(ProjectionQuery.Column(name: try name(of: result), expression: expression))
+    }
+    var having: Expression?
+    if let node = draft.having { having = try writer.grouped(node, withAliases: true) }
+    return ProjectionQuery(
+      table: draft.table, alias: writer.scope.alias, columns: columns, filter: filter, groups: groups,
+      hasGroupBy: draft.hasGroupBy, aggregates: writer.aggregates, having: having)
+  }
+
+  /// An aggregate in HAVING alone does not make a query a grouped one to SQLite.
+  private func isGrouped(_ results: [Result]) -> Bool {
+    if draft.hasGroupBy { return true }
+    for result in results where writer.scope.hasAggregate(result.node) { return true }
+    return false
+  }
+
+  private mutating func groups(_ results: [Result]) throws(SQLError) -> [String] {
+    var groups: [String] = []
+    for node in draft.groups {
+      let (term, seesAliases) = try groupTerm(node, results)
+      let text = try writer.text(of: term, in: .group, withAliases: seesAliases)
+      if writer.addGroup(try writer.scope.key(of: term, withAliases: seesAliases)) { groups.append(text) }
+    }
+    return groups
+  }
+
+  /// A column of the result: stars are written out.
+  private struct Result {
+    let node: ExpressionNode
+    let alias: String?
+  }
+
+  private func resultColumns() throws(SQLError) -> [Result] {
+    var results: [Result] = []
+    for result in draft.results {
+      switch result {
+      case .expression(let node, let alias): results.append(Result(node: node, alias: alias))
+      case .star(let qualifier, let offset):
+        if let qualifier, !sameName(qualifier, writer.scope.alias) {
+          throw SQLError(.invalid, "no such table: \(qualifier)", offset: offset)
+        }
+        results += writer.scope.columns.indices.map {
+          Result(node: ExpressionNode(.tableColumn($0), offset..<offset), alias: nil)
+        }
+      }
+    }
+    return results
+  }
+
+  private func name(of result: Result) throws(SQLError) -> String {
+    if let alias = result.alias { return alias }
+    let node = result.node.withoutParentheses
+    switch node.kind {
+    case .tableColumn(let index): return writer.scope.columns[index]
+    case .name(let name):
+      switch try writer.scope.resolve(name, withAliases: false) {
+      case .column(let index): return writer.scope.columns[index]
+      case .rowid: return "rowid"
+      case .alias, .literal: break
+      }
+    default: break
+    }
+    return writer.scope.lexer.text(result.node.range)
+  }
+
+  /// What a term of GROUP BY stands for: an ordinal or an alias for its result column, in which no alias is seen.
+  private func groupTerm(
+    _ term: ExpressionNode, _ results: [Result]
+  ) throws(SQLError) -> (node: ExpressionNode, seesAliases: Bool) {
+    let node = term.withoutParentheses
+    if case .name(let name) = node.kind, case .alias(let index) = try writer.scope.resolve(name, withAliases: true) {
+      return (writer.scope.aliases[index].node.withoutParentheses, false)
+    }
+    guard let ordinal = ordinal(node) else { return (node, true) }
+    guard results.indices.contains(ordinal - 1) else {
+      throw SQLError(
+        .invalid, "GROUP BY term \(ordinal) out of range - should be between 1 and \(results.count)",
+        offset: term.range.lowerBound)
+    }
+    return (results[ordinal - 1].node.withoutParentheses, false)
+  }
+
+  /// A whole number, with or without a sign, is one.
+  private func ordinal(_ node: ExpressionNode) -> Int? {
+    if case .literal = node.kind { return Int(writer.scope.lexer.text(node.range)) }
+    guard case .signed(let isNegative) = node.kind, let inner = ordinal(node.children[0].withoutParentheses) else {
+      return nil
+    }
+    return isNegative ? -inner : inner
+  }
+}

@@ -221,7 +221,7 @@ struct GroupedProjection {
   }
 
   /// What stands in the place of a group's expression or of an aggregate.
-  private func hole(_ piece: ProjectionQuery.Expression.Piece, withNulls: Bool) -> String {
+  private func hole(_ piece: SluiceSQL.Expression.Piece, withNulls: Bool) -> String {
     switch piece {
     case .text(let text): return text
     case .group(let index):
@@ -434,12 +434,12 @@ extension GroupedProjection {
   }
 }
 
-extension ProjectionQuery.Aggregate {
+extension SluiceSQL.Aggregate {
   /// Whether its value is what is stored, and not computed from it.
   fileprivate var isStoredAsIs: Bool { function != .total && function != .avg }
 }
 
-extension ProjectionQuery.Expression {
+extension SluiceSQL.Expression {
   /// The one hole that is all of it; nil: it is more, or text.
   fileprivate var lonePiece: Piece? {
     guard pieces.count == 1, let piece = pieces.first else { return nil }

@@ -113,7 +113,8 @@ enum SystemTables {
       ]
     }
     let lines =
-      mirrors.map { line($0, "mirror", nil) } + progress.projections.values.map { line($0.name, $0.kind.rawValue, $0) }
-    return lines.sorted { "\($0[0])" < "\($1[0])" }
+      mirrors.map { ($0, line($0, "mirror", nil)) }
+      + progress.projections.values.map { ($0.name, line($0.name, $0.kind.rawValue, $0)) }
+    return lines.sorted { $0.0 < $1.0 }.map(\.1)
   }
 }
