@@ -84,6 +84,38 @@ func call(_ aggregate: Aggregate) -> String {
   }
 }
 
+private let words = [
+  "SELECT", "FROM", "orders", "named", "AS", "o", "id", "sku", "Amount", "*", "o.", ",", ",", "(", ")", "(", ")",
+  "WHERE",
+  "GROUP BY", "HAVING", "count(*)", "sum(", "max(", "count(DISTINCT", "FILTER (WHERE", "OVER", "CASE", "WHEN", "THEN",
+  "END", "CAST(", "NOT", "AND", "OR", "IN (", "BETWEEN", "IS", "NULL", "-", "+", "=", "||", "1", "'x'", "\"id\"",
+  "[sku]",
+  "COLLATE NOCASE", "LIKE", "ESCAPE", "?", ";", "'", "/*", "--", "REFRESH", "EVERY", "'5s'", "date(", "'now'", "of",
+]
+
+/// Any text is an answer or an error; a statement that is one prints to what reads back as the same.
+@Test func garbageIsTakenApartOrRefused() throws {
+  var kept = 0
+  var statements = 0
+  for seed in 0..<40_000 as Range<UInt64> {
+    var random = SeededGenerator(seed: seed)
+    func some(_ bound: Int) -> String {
+      (0..<random.below(bound)).map { _ in random.pick(words) }.joined(separator: " ")
+    }
+    let query = random.pick([
+      "\(some(12))", "SELECT id \(some(4)) FROM orders \(some(4))", "SELECT id FROM orders GROUP BY id \(some(8))",
+      "SELECT count(*), \(some(5)) FROM orders AS o WHERE id = \(some(5))",
+    ])
+    if sqlError({ () throws(SQLError) in try projectionQuery(query) }) == nil { kept += 1 }
+    _ = nondeterminism(in: query)
+    let parsed = Result { () throws(SQLError) in try parseStatement("CREATE PROJECTION p AS " + query) }
+    guard case .success(.createProjection(let projection)) = parsed else { continue }
+    statements += 1
+    #expect(try parseStatement(print(projection)) == .createProjection(projection), "seed \(seed): \(query)")
+  }
+  #expect(kept > 500 && statements > 5000, "\(kept), \(statements)")
+}
+
 @Test(
   arguments: [
     ("CURRENT_TIMESTAMP", "CURRENT_TIMESTAMP"), ("a > current_date", "CURRENT_DATE"),
