@@ -35,7 +35,16 @@ public final class PreparedStatement {
     self.session = session
     do { kind = try parseStatement(text) } catch { throw StoreError(error) }
     session.refreshCatalog()
-    if case .select = kind { _ = try statement() }
+    if case .select = kind {
+      var copy = text
+      let isPast = copy.withUTF8 { text in
+        Result { () throws(StoreError) in try session.isPast(UnsafeRawBufferPointer(text)) }
+      }
+      if try isPast.get() {
+        throw StoreError(.unsupported, "a query AS OF cannot be prepared", isParse: true, sqliteCode: 1)
+      }
+      _ = try statement()
+    }
   }
 
   /// Runs it with `values` for its parameters by number, the first for `?1`; parameters beyond them are NULL, or what

@@ -7,6 +7,7 @@ import SluiceSystem
 extension Session {
   /// SELECT, VALUES, WITH: SQLite answers from the shards, which hold all that this session wrote.
   func query(_ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+    if let past = try queryPast(text) { return past }
     if let count = try countOfTable(text) {
       return .rows(Rows(columns: [count.name], values: [[.integer(count.rows)]]))
     }
@@ -270,6 +271,11 @@ extension Session {
   ) throws(StoreError) -> Outcome {
     switch statement {
     case .select:
+      if try isPast(inner) {
+        throw StoreError(
+          .unsupported, "EXPLAIN is not for a query AS OF, which runs over a replay of the log", isParse: true,
+          sqliteCode: 1)
+      }
       if queryPlan { return .rows(Rows(try prepareQuery(String(decoding: text, as: UTF8.self)))) }
       return try explainQuery(String(decoding: inner, as: UTF8.self))
     case .change(let change): return try explainChange(change, text)

@@ -279,7 +279,7 @@ public final class Session {
   }
 
   /// What SQLite's own functions would say about a connection that knows nothing of this session's rows.
-  private func registerFunctions(_ connection: Connection) throws(SQLiteError) {
+  func registerFunctions(_ connection: Connection) throws(SQLiteError) {
     let lastRowid = lastRowid
     try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) { _ in
       .integer(lastRowid.value)

@@ -106,7 +106,7 @@ struct ProjectionRun {
 
   // MARK: Changes
 
-  private mutating func change(_ session: Session) throws {
+  mutating func change(_ session: Session) throws {
     let isOpen = random.below(3) == 0
     if isOpen { try session.run("BEGIN") }
     for _ in 0..<(1 + random.below(6)) { try session.run(statement()) }
