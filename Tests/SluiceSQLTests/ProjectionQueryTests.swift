@@ -105,6 +105,7 @@ private let words = [
     let query = random.pick([
       "\(some(12))", "SELECT id \(some(4)) FROM orders \(some(4))", "SELECT id FROM orders GROUP BY id \(some(8))",
       "SELECT count(*), \(some(5)) FROM orders AS o WHERE id = \(some(5))",
+      "SELECT \(some(6)) REFRESH EVERY '\(random.below(200)) \(random.pick(["us", "ms", "min", "days"]))'",
     ])
     if sqlError({ () throws(SQLError) in try projectionQuery(query) }) == nil { kept += 1 }
     _ = nondeterminism(in: query)
