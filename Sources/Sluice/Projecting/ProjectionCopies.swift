@@ -213,24 +213,26 @@ final class ProjectionCopies {
   /// The mirror holds the new rows. `settles`: some replaced others.
   func added(_ delta: RowDelta, to followers: [ProjectionCopy], settles: Bool) throws(SQLiteError) {
     for copy in followers where copy.state != .failed {
+      var isWhole = false
       if copy.isCareful {
-        try addCarefully(delta, copy)
+        isWhole = try addCarefully(delta, copy)
       } else {
         culprit = copy
         if !delta.rows.isEmpty { try copy.added(delta) }
         culprit = nil
       }
       if settles { try attempt(copy) { () throws(SQLiteError) in try copy.settle() } }
+      // Not before: what fails when it is brought to order would be met again and again.
+      if isWhole {
+        careful.remove(copy.serial)
+        copy.isCareful = false
+      }
     }
   }
 
-  /// Row by row where all together cannot be.
-  private func addCarefully(_ delta: RowDelta, _ copy: ProjectionCopy) throws(SQLiteError) {
-    if try inSavepoint({ () throws(SQLiteError) in try copy.added(delta) }) == nil {
-      careful.remove(copy.serial)
-      copy.isCareful = false
-      return
-    }
+  /// Row by row where all together cannot be; true when they could.
+  private func addCarefully(_ delta: RowDelta, _ copy: ProjectionCopy) throws(SQLiteError) -> Bool {
+    if try inSavepoint({ () throws(SQLiteError) in try copy.added(delta) }) == nil { return true }
     for index in delta.rows.indices {
       let error = try inSavepoint { () throws(SQLiteError) in try copy.added(delta, index..<index + 1) }
       if let error {
@@ -238,6 +240,7 @@ final class ProjectionCopies {
         try reject([UInt8](row.key), row.position, error.message, copy)
       }
     }
+    return false
   }
 
   /// Runs a part of a copy's work of which an error ends the copy, not the transaction.
