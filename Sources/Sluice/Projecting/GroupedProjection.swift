@@ -152,6 +152,8 @@ struct GroupedProjection {
   private func removed(_ serial: Int64) -> String { "temp.sluice_removed_\(serial)" }
   private func touched(_ serial: Int64) -> String { "temp.sluice_touched_\(serial)" }
   private func changed(_ serial: Int64) -> String { "temp.sluice_values_\(serial)" }
+  /// Names of all tables that changes go through.
+  func temporaryTables(_ serial: Int64) -> [String] { [removed(serial), touched(serial), changed(serial)] }
   private func values(_ copy: String, _ index: Int) -> String { "\(copy)_values\(index)" }
 
   private var distinctSlots: [(index: Int, slot: Slot)] {

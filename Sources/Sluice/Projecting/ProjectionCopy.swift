@@ -92,6 +92,9 @@ final class ProjectionCopy {
   func drop() throws(SQLiteError) {
     statements = [:]
     for table in tables { try connection.execute("DROP TABLE IF EXISTS main.\(quoted(table))") }
+    // The next copy may get its number.
+    guard case .groups(let groups)? = plan?.stored else { return }
+    for table in groups.temporaryTables(serial) { try connection.execute("DROP TABLE IF EXISTS \(table)") }
   }
 
   /// The statement that makes the view over it.
