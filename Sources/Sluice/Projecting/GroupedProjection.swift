@@ -154,7 +154,8 @@ struct GroupedProjection {
   private func changed(_ serial: Int64) -> String { "temp.sluice_values_\(serial)" }
   /// Names of all tables that changes go through.
   func temporaryTables(_ serial: Int64) -> [String] { [removed(serial), touched(serial), changed(serial)] }
-  private func values(_ copy: String, _ index: Int) -> String { "\(copy)_values\(index)" }
+  /// With a colon: behind an underscore stands the name of a user's index.
+  private func values(_ copy: String, _ index: Int) -> String { "\(copy):values\(index)" }
 
   private var distinctSlots: [(index: Int, slot: Slot)] {
     slots.enumerated().filter { $0.element.kind == .distinct }.map { ($0.offset, $0.element) }
@@ -176,7 +177,7 @@ struct GroupedProjection {
     ]
     if let nullName {
       let name = quoted(nullName)
-      result.append("CREATE INDEX main.\(quoted(copy + "_null")) ON \(quoted(copy))(\(name)) WHERE \(name) <> 0")
+      result.append("CREATE INDEX main.\(quoted(copy + ":null")) ON \(quoted(copy))(\(name)) WHERE \(name) <> 0")
     }
     for (index, slot) in distinctSlots {
       var columns =
