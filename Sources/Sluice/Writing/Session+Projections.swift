@@ -153,6 +153,7 @@ extension Session {
   ) throws(StoreError) {
     let key = folded(name)
     let isMirror = catalog.table(name) != nil
+    let own = lastPosition
     let pipeline = store.pipeline
     pipeline.projectorRequests.refresh(name)
     pipeline.wakeProjector()
@@ -165,7 +166,8 @@ extension Session {
       }
     ) { progress -> Result<Void, StoreError>? in
       if isMirror { return progress.projected >= target ? .success(()) : nil }
-      guard let projection = progress.projections[key] else { return nil }
+      // Before, it is perhaps not what this session made of it.
+      guard progress.projected >= own, let projection = progress.projections[key] else { return nil }
       if let error = projection.obstacle(name, target) { return .failure(error) }
       let position = projection.position ?? progress.projected
       // What is altered or rebuilt is there when its next copy serves.
