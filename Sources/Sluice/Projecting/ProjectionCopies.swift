@@ -129,7 +129,7 @@ final class ProjectionCopies {
   func pause(_ name: String) throws(SQLiteError) {
     for copy in copies(name) {
       if copy.serves {
-        if copy.state == .current { copy.position = position }
+        if copy.state == .current, !copy.isRefreshed { copy.position = position }
         copy.state = .paused
         try save(copy)
       } else {
