@@ -137,6 +137,11 @@ final class Evaluator: ValueEvaluator {
   func declare(_ catalog: Catalog, in scratch: Connection) throws(SQLiteError) {
     for table in catalog.tables.values { try scratch.execute(SluiceSQL.print(table.definition, shardKey: false)) }
     for object in catalog.objects.values where object.kind == .view { try scratch.execute(object.sql) }
+    try Self.declareProjections(of: catalog, in: scratch)
+  }
+
+  /// Creates a table with the columns of each projection.
+  static func declareProjections(of catalog: Catalog, in scratch: Connection) throws(SQLiteError) {
     var waiting = catalog.objects.values.filter { $0.kind == .projection }
     // One may read another.
     while !waiting.isEmpty {
