@@ -116,13 +116,17 @@ final class ProjectionCopies {
     if case .integer(let number)? = highest.first?.first { serial = max(serial, number + 1) }
     let copy = try makeCopy(serial, text, .building, position, catalog)
     for earlier in copies(copy.name) where !earlier.serves { try remove(earlier) }
-    let indexes = catalog.objects.values.filter { $0.kind == .index && folded($0.owner) == folded(copy.name) }
-    let failure = try inSavepoint { () throws(SQLiteError) in
-      try copy.create()
-      for index in indexes { try createIndex(index.sql, on: copy) }
-    }
+    let failure = try inSavepoint { () throws(SQLiteError) in try create(copy, catalog) }
     all.append(copy)
-    if let failure { try fail(copy, failure.message) } else { try save(copy) }
+    // What is made anew may read a projection that is not there yet.
+    if let failure, !copy.isRefreshed { try fail(copy, failure.message) } else { try save(copy) }
+  }
+
+  private func create(_ copy: ProjectionCopy, _ catalog: Catalog) throws(SQLiteError) {
+    try copy.create()
+    for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(copy.name) {
+      try createIndex(index.sql, on: copy)
+    }
   }
 
   /// PAUSE: it stays as it is.
@@ -153,7 +157,7 @@ final class ProjectionCopies {
 
   /// An index over a projection is one over the table of each of its copies.
   func createIndex(_ sql: String, named name: String) throws(SQLiteError) {
-    for copy in copies(name) { try createIndex(sql, on: copy) }
+    for copy in copies(name) where try copy.isCreated() { try createIndex(sql, on: copy) }
   }
 
   private func createIndex(_ sql: String, on copy: ProjectionCopy) throws(SQLiteError) {
@@ -377,9 +381,20 @@ final class ProjectionCopies {
     try save(copy)
   }
 
-  /// Makes a copy anew that is not kept row by row. Inside a transaction. What goes wrong stays the copy's own.
-  func refresh(_ copy: ProjectionCopy) throws(SQLiteError) {
+  /// Makes copies anew that are not kept row by row. Inside a transaction. What goes wrong stays the copy's own.
+  func refresh(_ copies: [ProjectionCopy], _ catalog: Catalog) throws(SQLiteError) {
+    var waiting = copies
+    // One may read another, which is not there before it was made.
+    while !waiting.isEmpty {
+      for copy in waiting { try refresh(copy, catalog) }
+      let failed = waiting.filter { $0.state == .failed && !$0.serves }
+      waiting = failed.count < waiting.count ? failed : []
+    }
+  }
+
+  private func refresh(_ copy: ProjectionCopy, _ catalog: Catalog) throws(SQLiteError) {
     let failure = try inSavepoint { () throws(SQLiteError) in
+      if try !copy.isCreated() { try create(copy, catalog) }
       try copy.refresh()
       copy.position = position
       copy.error = nil

@@ -89,6 +89,13 @@ final class ProjectionCopy {
     }
   }
 
+  /// Whether its table is there.
+  func isCreated() throws(SQLiteError) -> Bool {
+    let select = try connection.prepare("SELECT 1 FROM main.sqlite_schema WHERE name = ?")
+    try select.bind(1, tableName)
+    return try !select.rows().isEmpty
+  }
+
   func drop() throws(SQLiteError) {
     statements = [:]
     for table in tables { try connection.execute("DROP TABLE IF EXISTS main.\(quoted(table))") }

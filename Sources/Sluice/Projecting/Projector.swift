@@ -341,15 +341,17 @@ final class Projector: Role, @unchecked Sendable {
     let copies = file.copies
     let requests = pipeline.projectorRequests.take()
     let now = pipeline.options.clock.monotonicNanoseconds()
-    let due = copies.refreshed.filter { background.isDue($0, requests, at: boundary, now) }
     let building = copies.building.first
+    // One that is made anew may read one that is not there yet.
+    let isComplete = copies.building.allSatisfy { copies.serving($0.name) != nil }
+    let due = copies.refreshed.filter { isComplete && background.isDue($0, requests, at: boundary, now) }
     guard !due.isEmpty || !requests.redriven.isEmpty || building != nil else { return false }
     do {
       copies.position = boundary
       try open()
       var outcomes: [(taken: Int, tried: Int)] = []
       for request in requests.redriven { outcomes.append(try copies.redrive(request.name)) }
-      for copy in due { try copies.refresh(copy) }
+      try copies.refresh(due, file.catalog)
       if due.isEmpty, let building {
         try copies.build(building, rowCount: background.rowCount)
         background.adjust(nanoseconds: pipeline.options.clock.monotonicNanoseconds() - now, isBusy: isBusy)
