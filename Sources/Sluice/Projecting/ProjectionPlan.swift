@@ -151,6 +151,14 @@ struct ProjectionBase {
   {
     let mirror = "main.\(quoted(table.name))"
     var conditions = [filter.map { "(\($0))" }, condition].compactMap { $0 }
+    if let copy, source != .delta {
+      let values = keyNames.map { ", \(alias).\($0)" }.joined()
+      let isRejected =
+        "sluice_key(\(table.id)\(values)) IN (SELECT key_bytes FROM main.sluice_rejected WHERE copy = \(copy))"
+      // SQLite looks at conditions in the order that it likes, and a rejected row may fail in any of them.
+      let others = conditions.isEmpty ? "true" : conditions.joined(separator: " AND ")
+      conditions = ["CASE WHEN \(isRejected) THEN false ELSE \(others) END"]
+    }
     let key = "(" + keyNames.map { "\(alias).\($0)" }.joined(separator: ", ") + ")"
     let upper = "(" + keyNames.indices.map { "?\($0 + 1)" }.joined(separator: ", ") + ")"
     let text: String
@@ -170,11 +178,6 @@ struct ProjectionBase {
       conditions.append("\(key) = \(upper)")
     }
     if isBounded { conditions.append("\(key) <= \(upper)") }
-    if let copy, source != .delta {
-      let values = keyNames.map { ", \(alias).\($0)" }.joined()
-      conditions.append(
-        "sluice_key(\(table.id)\(values)) NOT IN (SELECT key_bytes FROM main.sluice_rejected WHERE copy = \(copy))")
-    }
     return " FROM \(text) WHERE " + (conditions.isEmpty ? "true" : conditions.joined(separator: " AND "))
   }
 
