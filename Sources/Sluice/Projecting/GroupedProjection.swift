@@ -235,7 +235,8 @@ struct GroupedProjection {
       let slot = slots[slotOfAggregate[index]]
       let name = quoted(slot.name)
       switch query.aggregates[index].function {
-      case .total: return "coalesce(CAST(\(name) AS REAL), 0.0)"
+      // Where infinities meet there is no sum, though there are values.
+      case .total: return "CASE \(quoted(slots[slot.count].name)) WHEN 0 THEN 0.0 ELSE CAST(\(name) AS REAL) END"
       case .avg: return "(CAST(\(name) AS REAL) / \(quoted(slots[slot.count].name)))"
       default: return name
       }
