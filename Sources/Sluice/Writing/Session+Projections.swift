@@ -155,7 +155,8 @@ extension Session {
     let isMirror = catalog.table(name) != nil
     let own = lastPosition
     let pipeline = store.pipeline
-    pipeline.projectorRequests.refresh(name)
+    let wish = pipeline.projectorRequests.want(name, at: target)
+    defer { pipeline.projectorRequests.forget(wish) }
     pipeline.wakeProjector()
     let interrupter = interrupter
     let reached: Result<Void, StoreError>? = try pipeline.wait(
