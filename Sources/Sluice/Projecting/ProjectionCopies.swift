@@ -129,6 +129,20 @@ final class ProjectionCopies {
     }
   }
 
+  /// A table has columns more: what that makes another SELECT, such as `*`, is made anew.
+  func tableAltered(_ catalog: Catalog) throws(SQLiteError) {
+    let earlier = all
+    // Statements that are prepared read the table as it was.
+    try load(catalog)
+    var changed: [String: String] = [:]
+    for (copy, before) in zip(all, earlier) where copy.state != .paused {
+      guard let plan = copy.plan, let other = before.plan, !plan.stores(as: other) else { continue }
+      try fail(copy, "the columns of \(plan.table.name) have changed")
+      changed[folded(copy.name)] = print(copy.definition)
+    }
+    for (_, text) in changed.sorted(by: { $0.key < $1.key }) { try begin(text, catalog) }
+  }
+
   /// PAUSE: it stays as it is.
   func pause(_ name: String) throws(SQLiteError) {
     for copy in copies(name) {

@@ -63,6 +63,19 @@ struct ProjectionPlan {
     }
   }
 
+  /// Whether it stores the same of each row as another plan, and in the same way.
+  func stores(as other: ProjectionPlan) -> Bool { texts == other.texts }
+
+  private var texts: [String] {
+    switch stored {
+    case .rows(let rows):
+      rows.creation("") + [rows.view("", ""), rows.insertion("", .delta, isBounded: false, excluding: nil)]
+    case .groups(let groups):
+      groups.creation("") + [groups.view("", "")]
+        + groups.insertion("", 0, .delta, isBounded: false, excluding: nil)
+    }
+  }
+
   /// What the values of expressions must not depend on, and what only SQLite knows: asked of a scratch database that
   /// holds the table. An index may hold what is fixed by the row, and nothing else.
   func probe(_ scratch: Connection) throws(SQLiteError) {

@@ -196,6 +196,7 @@ final class ProjectionsFile {
     var noted = change
     noted.name = new.name
     try note(noted)
+    try copies.tableAltered(catalog)
   }
 
   private func alterIndex(_ change: CatalogChange) throws(SQLiteError) {
