@@ -38,6 +38,8 @@ struct GroupedProjection {
     var declaration = ""
     /// The count that goes with a sum.
     var count = 0
+    /// Whether a sum of integers may pass 64 bits on its way.
+    var isWide = false
 
     static func == (a: Slot, b: Slot) -> Bool {
       a.kind == b.kind && a.argument == b.argument && a.filter == b.filter
@@ -48,11 +50,22 @@ struct GroupedProjection {
       let suffix = filter.map { " FILTER (WHERE \($0))" } ?? ""
       switch kind {
       case .count: return "count(\(argument ?? "*"))" + suffix
+      case .sum where isWide: return wideSum(argument ?? "NULL", suffix)
       case .sum: return "sum(\(argument ?? ""))" + suffix
       case .minimum: return "min(\(argument ?? ""))" + suffix
       case .maximum: return "max(\(argument ?? ""))" + suffix
       case .distinct: return "0"
       }
+    }
+
+    /// A sum without SQLite's "integer overflow": integers are added in halves of 32 bits, which together are a real
+    /// where an integer has no room for them.
+    private func wideSum(_ value: String, _ suffix: String) -> String {
+      let isOther = "typeof(\(value)) <> 'integer'" + (filter.map { " AND (\($0))" } ?? "")
+      let high = "sum((\(value)) >> 32)\(suffix)", low = "sum((\(value)) & 4294967295)\(suffix)"
+      return "CASE WHEN count(\(value))\(suffix) = 0 THEN NULL "
+        + "WHEN count(\(value)) FILTER (WHERE \(isOther)) > 0 THEN total(\(value))\(suffix) "
+        + "ELSE (\(high) + (\(low) >> 32)) * 4294967296 + (\(low) & 4294967295) END"
     }
   }
 
@@ -123,6 +136,13 @@ struct GroupedProjection {
     if let index = slots.firstIndex(of: slot) { return index }
     slots.append(slot)
     return slots.count - 1
+  }
+
+  /// The same for sums that pass 64 bits, at several times the cost.
+  var widened: GroupedProjection {
+    var result = self
+    for index in slots.indices { result.slots[index].isWide = true }
+    return result
   }
 
   // MARK: Pieces of text

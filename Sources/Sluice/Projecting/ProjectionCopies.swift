@@ -22,6 +22,8 @@ final class ProjectionCopies {
   var position: UInt64 = 0
   /// Serials of copies that are handled with care from the next transaction on.
   private var careful: Set<Int64> = []
+  /// Serials of copies with a sum that has passed 64 bits.
+  private var wide: Set<Int64> = []
   /// The copy that the last error came from.
   private var culprit: ProjectionCopy?
 
@@ -71,6 +73,7 @@ final class ProjectionCopies {
       if case .text(let error) = row[6] { copy.error = String(decoding: error, as: UTF8.self) }
       copy.hasRejected = row[7] == .integer(1)
       copy.isCareful = careful.contains(serial)
+      copy.isWide = wide.contains(serial)
       all.append(copy)
     }
   }
@@ -167,6 +170,7 @@ final class ProjectionCopies {
       "DELETE FROM sluice_copies WHERE serial = \(copy.serial); DELETE FROM sluice_rejected WHERE copy = \(copy.serial)"
     )
     all.removeAll { $0 === copy }
+    wide.remove(copy.serial)
   }
 
   /// An index over a projection is one over the table of each of its copies.
@@ -269,6 +273,10 @@ final class ProjectionCopies {
       try body()
       culprit = nil
     } else if let error = try inSavepoint(body) {
+      if copy.mayWiden(error) {
+        culprit = copy
+        throw error
+      }
       try fail(copy, error.message)
     }
   }
@@ -294,9 +302,11 @@ final class ProjectionCopies {
     }
   }
 
-  /// Whether an error that ended the transaction came from one copy, which is handled with care from now on.
+  /// Whether an error that ended the transaction came from one copy, which is handled with care from now on, or with
+  /// sums that have no limit.
   func takesCare(of error: SQLiteError) -> Bool {
     defer { culprit = nil }
+    if let culprit, culprit.mayWiden(error) { return wide.insert(culprit.serial).inserted }
     guard let culprit, error.isAboutRows, !culprit.isCareful else { return false }
     careful.insert(culprit.serial)
     return true
@@ -421,6 +431,14 @@ final class ProjectionCopies {
     try save(copy)
     let pause = UInt64(clamping: copy.definition.refreshMicroseconds ?? 0) &* 1_000
     copy.refreshAt = clock.monotonicNanoseconds() &+ pause
+  }
+}
+
+extension ProjectionCopy {
+  /// Whether an error may be that of a sum which passes 64 bits.
+  fileprivate func mayWiden(_ error: SQLiteError) -> Bool {
+    guard case .groups? = plan?.stored else { return false }
+    return !isWide && error.message == "integer overflow"
   }
 }
 
