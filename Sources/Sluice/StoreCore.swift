@@ -115,7 +115,8 @@ final class StoreCore: Sendable {
       $0.projected >= target && $0.flushed >= target ? () : nil
     }
     let refreshed = pipeline.progress.withLock { $0.projections.filter { $0.value.isRefreshedAndBehind(target) } }
-    for name in refreshed.keys { pipeline.projectorRequests.refresh(name) }
+    let wishes = refreshed.keys.map { pipeline.projectorRequests.want($0, at: target) }
+    defer { for wish in wishes { pipeline.projectorRequests.forget(wish) } }
     if !refreshed.isEmpty { pipeline.wakeProjector() }
     try pipeline.wait(unless: obstacle) { progress in
       progress.projections.values.allSatisfy { !$0.isBuilding && !$0.isRefreshedAndBehind(target) } ? () : nil

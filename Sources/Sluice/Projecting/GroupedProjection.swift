@@ -38,6 +38,8 @@ struct GroupedProjection {
     var declaration = ""
     /// The count that goes with a sum.
     var count = 0
+    /// Whether a sum of integers may pass 64 bits on its way.
+    var isWide = false
 
     static func == (a: Slot, b: Slot) -> Bool {
       a.kind == b.kind && a.argument == b.argument && a.filter == b.filter
@@ -48,11 +50,22 @@ struct GroupedProjection {
       let suffix = filter.map { " FILTER (WHERE \($0))" } ?? ""
       switch kind {
       case .count: return "count(\(argument ?? "*"))" + suffix
+      case .sum where isWide: return wideSum(argument ?? "NULL", suffix)
       case .sum: return "sum(\(argument ?? ""))" + suffix
       case .minimum: return "min(\(argument ?? ""))" + suffix
       case .maximum: return "max(\(argument ?? ""))" + suffix
       case .distinct: return "0"
       }
+    }
+
+    /// A sum without SQLite's "integer overflow": integers are added in halves of 32 bits, which together are a real
+    /// where an integer has no room for them.
+    private func wideSum(_ value: String, _ suffix: String) -> String {
+      let isOther = "typeof(\(value)) <> 'integer'" + (filter.map { " AND (\($0))" } ?? "")
+      let high = "sum((\(value)) >> 32)\(suffix)", low = "sum((\(value)) & 4294967295)\(suffix)"
+      return "CASE WHEN count(\(value))\(suffix) = 0 THEN NULL "
+        + "WHEN count(\(value)) FILTER (WHERE \(isOther)) > 0 THEN total(\(value))\(suffix) "
+        + "ELSE (\(high) + (\(low) >> 32)) * 4294967296 + (\(low) & 4294967295) END"
     }
   }
 
@@ -125,6 +138,13 @@ struct GroupedProjection {
     return slots.count - 1
   }
 
+  /// The same for sums that pass 64 bits, at several times the cost.
+  var widened: GroupedProjection {
+    var result = self
+    for index in slots.indices { result.slots[index].isWide = true }
+    return result
+  }
+
   // MARK: Pieces of text
 
   /// Stored key columns with what is stored in them; without GROUP BY a constant.
@@ -152,7 +172,10 @@ struct GroupedProjection {
   private func removed(_ serial: Int64) -> String { "temp.sluice_removed_\(serial)" }
   private func touched(_ serial: Int64) -> String { "temp.sluice_touched_\(serial)" }
   private func changed(_ serial: Int64) -> String { "temp.sluice_values_\(serial)" }
-  private func values(_ copy: String, _ index: Int) -> String { "\(copy)_values\(index)" }
+  /// Names of all tables that changes go through.
+  func temporaryTables(_ serial: Int64) -> [String] { [removed(serial), touched(serial), changed(serial)] }
+  /// With a colon: behind an underscore stands the name of a user's index.
+  private func values(_ copy: String, _ index: Int) -> String { "\(copy):values\(index)" }
 
   private var distinctSlots: [(index: Int, slot: Slot)] {
     slots.enumerated().filter { $0.element.kind == .distinct }.map { ($0.offset, $0.element) }
@@ -174,7 +197,7 @@ struct GroupedProjection {
     ]
     if let nullName {
       let name = quoted(nullName)
-      result.append("CREATE INDEX main.\(quoted(copy + "_null")) ON \(quoted(copy))(\(name)) WHERE \(name) <> 0")
+      result.append("CREATE INDEX main.\(quoted(copy + ":null")) ON \(quoted(copy))(\(name)) WHERE \(name) <> 0")
     }
     for (index, slot) in distinctSlots {
       var columns =
@@ -232,7 +255,8 @@ struct GroupedProjection {
       let slot = slots[slotOfAggregate[index]]
       let name = quoted(slot.name)
       switch query.aggregates[index].function {
-      case .total: return "coalesce(CAST(\(name) AS REAL), 0.0)"
+      // Where infinities meet there is no sum, though there are values.
+      case .total: return "CASE \(quoted(slots[slot.count].name)) WHEN 0 THEN 0.0 ELSE CAST(\(name) AS REAL) END"
       case .avg: return "(CAST(\(name) AS REAL) / \(quoted(slots[slot.count].name)))"
       default: return name
       }

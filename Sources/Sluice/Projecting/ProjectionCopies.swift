@@ -24,6 +24,8 @@ final class ProjectionCopies {
   private(set) var refusedIndexes: [String: String] = [:]
   /// Serials of copies that are handled with care from the next transaction on.
   private var careful: Set<Int64> = []
+  /// Serials of copies with a sum that has passed 64 bits.
+  private var wide: Set<Int64> = []
   /// The copy that the last error came from.
   private var culprit: ProjectionCopy?
 
@@ -73,6 +75,7 @@ final class ProjectionCopies {
       if case .text(let error) = row[6] { copy.error = String(decoding: error, as: UTF8.self) }
       copy.hasRejected = row[7] == .integer(1)
       copy.isCareful = careful.contains(serial)
+      copy.isWide = wide.contains(serial)
       all.append(copy)
     }
   }
@@ -118,20 +121,38 @@ final class ProjectionCopies {
     if case .integer(let number)? = highest.first?.first { serial = max(serial, number + 1) }
     let copy = try makeCopy(serial, text, .building, position, catalog)
     for earlier in copies(copy.name) where !earlier.serves { try remove(earlier) }
-    let indexes = catalog.objects.values.filter { $0.kind == .index && folded($0.owner) == folded(copy.name) }
-    let failure = try inSavepoint { () throws(SQLiteError) in
-      try copy.create()
-      for index in indexes { try createIndex(index.sql, on: copy) }
-    }
+    let failure = try inSavepoint { () throws(SQLiteError) in try create(copy, catalog) }
     all.append(copy)
-    if let failure { try fail(copy, copy.explained(failure)) } else { try save(copy) }
+    // What is made anew may read a projection that is not there yet.
+    if let failure, !copy.isRefreshed { try fail(copy, copy.explained(failure)) } else { try save(copy) }
+  }
+
+  private func create(_ copy: ProjectionCopy, _ catalog: Catalog) throws(SQLiteError) {
+    try copy.create()
+    for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(copy.name) {
+      try createIndex(index.sql, on: copy)
+    }
+  }
+
+  /// A table has columns more: what that makes another SELECT, such as `*`, is made anew.
+  func tableAltered(_ catalog: Catalog) throws(SQLiteError) {
+    let earlier = all
+    // Statements that are prepared read the table as it was.
+    try load(catalog)
+    var changed: [String: String] = [:]
+    for (copy, before) in zip(all, earlier) where copy.state != .paused {
+      guard let plan = copy.plan, let other = before.plan, !plan.stores(as: other) else { continue }
+      try fail(copy, "the columns of \(plan.table.name) have changed")
+      changed[folded(copy.name)] = print(copy.definition)
+    }
+    for (_, text) in changed.sorted(by: { $0.key < $1.key }) { try begin(text, catalog) }
   }
 
   /// PAUSE: it stays as it is.
   func pause(_ name: String) throws(SQLiteError) {
     for copy in copies(name) {
       if copy.serves {
-        if copy.state == .current { copy.position = position }
+        if copy.state == .current, !copy.isRefreshed { copy.position = position }
         copy.state = .paused
         try save(copy)
       } else {
@@ -151,12 +172,13 @@ final class ProjectionCopies {
       "DELETE FROM sluice_copies WHERE serial = \(copy.serial); DELETE FROM sluice_rejected WHERE copy = \(copy.serial)"
     )
     all.removeAll { $0 === copy }
+    wide.remove(copy.serial)
   }
 
   /// An index over a projection is one over the table of each of its copies. Rows may contradict it: then there is
   /// none, and `refusedIndexes` says why.
   func createIndex(_ sql: String, _ index: String, of name: String) throws(SQLiteError) {
-    for copy in copies(name) {
+    for copy in copies(name) where try copy.isCreated() {
       let failure = try inSavepoint { () throws(SQLiteError) in try createIndex(sql, on: copy) }
       if let failure { refusedIndexes[folded(index)] = copy.explained(failure) }
     }
@@ -220,24 +242,26 @@ final class ProjectionCopies {
   /// The mirror holds the new rows. `settles`: some replaced others.
   func added(_ delta: RowDelta, to followers: [ProjectionCopy], settles: Bool) throws(SQLiteError) {
     for copy in followers where copy.state != .failed {
+      var isWhole = false
       if copy.isCareful {
-        try addCarefully(delta, copy)
+        isWhole = try addCarefully(delta, copy)
       } else {
         culprit = copy
         if !delta.rows.isEmpty { try copy.added(delta) }
         culprit = nil
       }
       if settles { try attempt(copy) { () throws(SQLiteError) in try copy.settle() } }
+      // Not before: what fails when it is brought to order would be met again and again.
+      if isWhole {
+        careful.remove(copy.serial)
+        copy.isCareful = false
+      }
     }
   }
 
-  /// Row by row where all together cannot be.
-  private func addCarefully(_ delta: RowDelta, _ copy: ProjectionCopy) throws(SQLiteError) {
-    if try inSavepoint({ () throws(SQLiteError) in try copy.added(delta) }) == nil {
-      careful.remove(copy.serial)
-      copy.isCareful = false
-      return
-    }
+  /// Row by row where all together cannot be; true when they could.
+  private func addCarefully(_ delta: RowDelta, _ copy: ProjectionCopy) throws(SQLiteError) -> Bool {
+    if try inSavepoint({ () throws(SQLiteError) in try copy.added(delta) }) == nil { return true }
     for index in delta.rows.indices {
       let error = try inSavepoint { () throws(SQLiteError) in try copy.added(delta, index..<index + 1) }
       if let error {
@@ -245,6 +269,7 @@ final class ProjectionCopies {
         try reject([UInt8](row.key), row.position, copy.explained(error), copy)
       }
     }
+    return false
   }
 
   /// Runs a part of a copy's work of which an error ends the copy, not the transaction.
@@ -255,6 +280,10 @@ final class ProjectionCopies {
       try body()
       culprit = nil
     } else if let error = try inSavepoint(body) {
+      if copy.mayWiden(error) {
+        culprit = copy
+        throw error
+      }
       try fail(copy, copy.explained(error))
     }
   }
@@ -280,9 +309,11 @@ final class ProjectionCopies {
     }
   }
 
-  /// Whether an error that ended the transaction came from one copy, which is handled with care from now on.
+  /// Whether an error that ended the transaction came from one copy, which is handled with care from now on, or with
+  /// sums that have no limit.
   func takesCare(of error: SQLiteError) -> Bool {
     defer { culprit = nil }
+    if let culprit, culprit.mayWiden(error) { return wide.insert(culprit.serial).inserted }
     guard let culprit, error.isAboutRows, !culprit.isCareful else { return false }
     careful.insert(culprit.serial)
     return true
@@ -381,9 +412,20 @@ final class ProjectionCopies {
     try save(copy)
   }
 
-  /// Makes a copy anew that is not kept row by row. Inside a transaction. What goes wrong stays the copy's own.
-  func refresh(_ copy: ProjectionCopy) throws(SQLiteError) {
+  /// Makes copies anew that are not kept row by row. Inside a transaction. What goes wrong stays the copy's own.
+  func refresh(_ copies: [ProjectionCopy], _ catalog: Catalog) throws(SQLiteError) {
+    var waiting = copies
+    // One may read another, which is not there before it was made.
+    while !waiting.isEmpty {
+      for copy in waiting { try refresh(copy, catalog) }
+      let failed = waiting.filter { $0.state == .failed && !$0.serves }
+      waiting = failed.count < waiting.count ? failed : []
+    }
+  }
+
+  private func refresh(_ copy: ProjectionCopy, _ catalog: Catalog) throws(SQLiteError) {
     let failure = try inSavepoint { () throws(SQLiteError) in
+      if try !copy.isCreated() { try create(copy, catalog) }
       try copy.refresh()
       copy.position = position
       copy.error = nil
@@ -396,6 +438,14 @@ final class ProjectionCopies {
     try save(copy)
     let pause = UInt64(clamping: copy.definition.refreshMicroseconds ?? 0) &* 1_000
     copy.refreshAt = clock.monotonicNanoseconds() &+ pause
+  }
+}
+
+extension ProjectionCopy {
+  /// Whether an error may be that of a sum which passes 64 bits.
+  fileprivate func mayWiden(_ error: SQLiteError) -> Bool {
+    guard case .groups? = plan?.stored else { return false }
+    return !isWide && error.message == "integer overflow"
   }
 }
 

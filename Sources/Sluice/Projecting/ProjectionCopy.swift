@@ -34,6 +34,8 @@ final class ProjectionCopy {
   var hasRejected = false
   /// Whether each row is brought in by itself when all together cannot be.
   var isCareful = false
+  /// Whether sums of integers have passed 64 bits.
+  var isWide = false
   /// Not before this time is it made anew: monotonic nanoseconds.
   var refreshAt: UInt64 = 0
 
@@ -92,9 +94,19 @@ final class ProjectionCopy {
     }
   }
 
+  /// Whether its table is there.
+  func isCreated() throws(SQLiteError) -> Bool {
+    let select = try connection.prepare("SELECT 1 FROM main.sqlite_schema WHERE name = ?")
+    try select.bind(1, tableName)
+    return try !select.rows().isEmpty
+  }
+
   func drop() throws(SQLiteError) {
     statements = [:]
     for table in tables { try connection.execute("DROP TABLE IF EXISTS main.\(quoted(table))") }
+    // The next copy may get its number.
+    guard case .groups(let groups)? = plan?.stored else { return }
+    for table in groups.temporaryTables(serial) { try connection.execute("DROP TABLE IF EXISTS \(table)") }
   }
 
   /// The statement that makes the view over it.
@@ -137,12 +149,17 @@ final class ProjectionCopy {
   private var isBounded: Bool { state == .building }
   private var excluded: Int64? { hasRejected ? serial : nil }
 
+  private var groups: GroupedProjection? {
+    guard case .groups(let groups)? = plan?.stored else { return nil }
+    return isWide ? groups.widened : groups
+  }
+
   /// Takes away what is about to be replaced or removed in the mirror.
   func replaced() throws(SQLiteError) {
     switch plan?.stored {
     case .rows(let rows): try run(rows.removal(tableName))
-    case .groups(let groups):
-      for sql in groups.removal(tableName, serial, isBounded: isBounded, excluding: excluded) {
+    case .groups:
+      for sql in groups?.removal(tableName, serial, isBounded: isBounded, excluding: excluded) ?? [] {
         try run(sql)
       }
     case nil: break
@@ -160,7 +177,7 @@ final class ProjectionCopy {
 
   /// Brings to order what was taken away, once the mirror has changed.
   func settle() throws(SQLiteError) {
-    guard case .groups(let groups)? = plan?.stored else { return }
+    guard let groups else { return }
     for sql in groups.settlement(tableName, serial, isBounded: isBounded, excluding: excluded) {
       try run(sql)
     }
@@ -169,7 +186,7 @@ final class ProjectionCopy {
   private func insertion(_ source: ProjectionSource, isBounded: Bool) -> [String] {
     switch plan?.stored {
     case .rows(let rows): [rows.insertion(tableName, source, isBounded: isBounded, excluding: nil)]
-    case .groups(let groups): groups.insertion(tableName, serial, source, isBounded: isBounded, excluding: nil)
+    case .groups: groups?.insertion(tableName, serial, source, isBounded: isBounded, excluding: nil) ?? []
     case nil: []
     }
   }

@@ -63,6 +63,19 @@ struct ProjectionPlan {
     }
   }
 
+  /// Whether it stores the same of each row as another plan, and in the same way.
+  func stores(as other: ProjectionPlan) -> Bool { texts == other.texts }
+
+  private var texts: [String] {
+    switch stored {
+    case .rows(let rows):
+      rows.creation("") + [rows.view("", ""), rows.insertion("", .delta, isBounded: false, excluding: nil)]
+    case .groups(let groups):
+      groups.creation("") + [groups.view("", "")]
+        + groups.insertion("", 0, .delta, isBounded: false, excluding: nil)
+    }
+  }
+
   /// What the values of expressions must not depend on, and what only SQLite knows: asked of a scratch database that
   /// holds the table. An index may hold what is fixed by the row, and nothing else.
   func probe(_ scratch: Connection) throws(SQLiteError) {
@@ -151,6 +164,14 @@ struct ProjectionBase {
   {
     let mirror = "main.\(quoted(table.name))"
     var conditions = [filter.map { "(\($0))" }, condition].compactMap { $0 }
+    if let copy, source != .delta {
+      let values = keyNames.map { ", \(alias).\($0)" }.joined()
+      let isRejected =
+        "sluice_key(\(table.id)\(values)) IN (SELECT key_bytes FROM main.sluice_rejected WHERE copy = \(copy))"
+      // SQLite looks at conditions in the order that it likes, and a rejected row may fail in any of them.
+      let others = conditions.isEmpty ? "true" : conditions.joined(separator: " AND ")
+      conditions = ["CASE WHEN \(isRejected) THEN false ELSE \(others) END"]
+    }
     let key = "(" + keyNames.map { "\(alias).\($0)" }.joined(separator: ", ") + ")"
     let upper = "(" + keyNames.indices.map { "?\($0 + 1)" }.joined(separator: ", ") + ")"
     let text: String
@@ -170,11 +191,6 @@ struct ProjectionBase {
       conditions.append("\(key) = \(upper)")
     }
     if isBounded { conditions.append("\(key) <= \(upper)") }
-    if let copy, source != .delta {
-      let values = keyNames.map { ", \(alias).\($0)" }.joined()
-      conditions.append(
-        "sluice_key(\(table.id)\(values)) NOT IN (SELECT key_bytes FROM main.sluice_rejected WHERE copy = \(copy))")
-    }
     return " FROM \(text) WHERE " + (conditions.isEmpty ? "true" : conditions.joined(separator: " AND "))
   }
 

@@ -156,10 +156,12 @@ final class ProjectionsFile {
     for name in before.objects.keys where catalog.objects[name] == nil { try forget(name) }
   }
 
-  /// ALTER, REBUILD, RESUME: the next copy begins. PAUSE: what is there stays as it is.
+  /// ALTER, REBUILD, RESUME: the next copy begins. PAUSE: what is there stays as it is; where nothing is there yet, it is
+  /// filled before.
   private func alterProjection(_ change: CatalogChange, _ before: Catalog) throws(SQLiteError) {
     let wasPaused = before.objects[folded(change.name)].flatMap { projectionDefinition($0.sql) }?.isPaused == true
-    if projectionDefinition(change.definition)?.isPaused == true, !wasPaused {
+    let pauses = projectionDefinition(change.definition)?.isPaused == true && !wasPaused
+    if pauses, copies.serving(change.name) != nil {
       try copies.pause(change.name)
     } else {
       try copies.begin(change.definition, catalog)
@@ -199,8 +201,7 @@ final class ProjectionsFile {
     var noted = change
     noted.name = new.name
     try note(noted)
-    // Statements that are prepared read the table as it was.
-    try copies.load(catalog)
+    try copies.tableAltered(catalog)
   }
 
   private func alterIndex(_ change: CatalogChange) throws(SQLiteError) {

@@ -424,7 +424,7 @@ final class Projector: Role, @unchecked Sendable {
       try open()
       var outcomes: [(taken: Int, tried: Int)] = []
       for request in requests.redriven { outcomes.append(try copies.redrive(request.name)) }
-      for copy in due { try copies.refresh(copy) }
+      try copies.refresh(due, file.catalog)
       if due.isEmpty, let building {
         try copies.build(building, rowCount: background.rowCount)
       }

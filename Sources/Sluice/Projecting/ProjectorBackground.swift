@@ -36,7 +36,7 @@ struct ProjectorBackground {
     _ copy: ProjectionCopy, _ requests: ProjectorRequests.Taken, at position: UInt64, _ now: UInt64
   ) -> Bool {
     let isBehind = copy.position < position
-    if copy.serves, requests.refreshes(copy.name) { return isBehind }
+    if copy.serves, requests.wants(copy.name, at: position, otherThan: copy.position) { return true }
     return copy.refreshAt <= now && (isBehind || copy.isVolatile || !copy.serves)
   }
 
@@ -65,35 +65,51 @@ final class ProjectorRequests: Sendable {
   }
 
   struct Taken: Sendable {
-    fileprivate(set) var refreshed: Set<String> = []
+    fileprivate var wanted: [UInt64: (name: String, position: UInt64)] = [:]
     fileprivate(set) var redriven: [Redrive] = []
 
-    func refreshes(_ name: String) -> Bool { refreshed.contains(folded(name)) }
+    /// Whether somebody waits for what a projection, which has come to `last`, would hold at `position`.
+    func wants(_ name: String, at position: UInt64, otherThan last: UInt64) -> Bool {
+      wanted.values.contains { $0.name == folded(name) && last < $0.position && $0.position <= position }
+    }
   }
 
-  private let waiting = Monitor(Taken())
+  private struct Waiting {
+    var taken = Taken()
+    var lastWish: UInt64 = 0
+  }
 
-  /// A projection that is made anew from time to time is wanted now.
-  func refresh(_ name: String) { waiting.withLock { _ = $0.refreshed.insert(folded(name)) } }
+  private let waiting = Monitor(Waiting())
+
+  /// A projection that is made anew from time to time is wanted with what there is at `position`, until `forget` gets
+  /// the number that this returns.
+  func want(_ name: String, at position: UInt64) -> UInt64 {
+    waiting.withLock { waiting in
+      waiting.lastWish += 1
+      waiting.taken.wanted[waiting.lastWish] = (folded(name), position)
+      return waiting.lastWish
+    }
+  }
+
+  /// Nobody waits any more.
+  func forget(_ wish: UInt64) { waiting.withLock { $0.taken.wanted[wish] = nil } }
 
   func redrive(_ name: String?) -> Redrive {
     let request = Redrive(name.map(folded))
-    waiting.withLock { $0.redriven.append(request) }
+    waiting.withLock { $0.taken.redriven.append(request) }
     return request
   }
 
   /// What was taken and not done.
   func giveBack(_ taken: Taken) {
-    waiting.withLock {
-      $0.refreshed.formUnion(taken.refreshed)
-      $0.redriven = taken.redriven + $0.redriven
-    }
+    waiting.withLock { $0.taken.redriven = taken.redriven + $0.taken.redriven }
   }
 
+  /// What somebody waits for, and what is to be redriven, once.
   func take() -> Taken {
     waiting.withLock { waiting in
-      defer { waiting = Taken() }
-      return waiting
+      defer { waiting.taken.redriven = [] }
+      return waiting.taken
     }
   }
 }

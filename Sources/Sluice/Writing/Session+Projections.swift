@@ -172,8 +172,10 @@ extension Session {
   ) throws(StoreError) {
     let key = folded(name)
     let isMirror = catalog.table(name) != nil
+    let own = lastPosition
     let pipeline = store.pipeline
-    pipeline.projectorRequests.refresh(name)
+    let wish = pipeline.projectorRequests.want(name, at: target)
+    defer { pipeline.projectorRequests.forget(wish) }
     pipeline.wakeProjector()
     let interrupter = interrupter
     let obstacle = pipeline.projectorObstacle()
@@ -185,7 +187,8 @@ extension Session {
       }
     ) { progress -> Result<Void, StoreError>? in
       if isMirror { return progress.projected >= target ? .success(()) : nil }
-      guard let projection = progress.projections[key] else { return nil }
+      // Before, it is perhaps not what this session made of it.
+      guard progress.projected >= own, let projection = progress.projections[key] else { return nil }
       if let error = projection.obstacle(name, target) { return .failure(error) }
       let position = projection.position ?? progress.projected
       // What is altered or rebuilt is there when its next copy serves.
