@@ -96,6 +96,24 @@ private func isInstalled(_ program: String) -> Bool {
     try read([("/bin/bash", ["-c", Self.datasette, "reader"])], rowCount: Self.rowCount)
   }
 
+  /// A session that outlives its store closes the file behind it.
+  @Test(arguments: ["SELECT v FROM projections.t", "PRAGMA page_count"])
+  func closingBeforeTheSession(query: String) throws {
+    let bench = WalBench()
+    let store = try bench.open()
+    var session: Session? = try store.makeSession()
+    try session?.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+    try session?.pour(0..<1_000, size: 100)
+    try session?.wait(for: .projected)
+    // Each on a connection of its own.
+    #expect(try session?.run(query).isEmpty == false)
+    try store.close()
+    #expect(try bench.files().count == 3)
+    #expect(try session?.run("SHOW ack").count == 1)
+    session = nil
+    #expect(try bench.files() == ["projections.db"])
+  }
+
   /// A process that reads in the moment of closing: nothing is lost, and it goes on.
   @Test func closingUnderAReader() throws {
     let bench = WalBench()
