@@ -43,7 +43,7 @@ private func isInstalled(_ program: String) -> Bool {
   private static let datasette = """
     cd "$3"; datasette serve --uds ds.sock --setting sql_time_limit_ms 20000 --setting facet_time_limit_ms 20000 \
       "$1" > ds.log 2>&1 & server=$!
-    trap 'kill $server' EXIT
+    trap 'kill -9 $server; wait' EXIT
     get() { curl -sSf --unix-socket ds.sock "http://localhost$1"; }
     for i in $(seq 100); do get / > /dev/null 2>&1 && break; sleep 0.1; done
     last=0
