@@ -119,7 +119,8 @@ import Testing
     #expect(result.errorText.contains("is in use by \(holder)"))
   }
 
-  /// Anybody may read the mirror while it is written, and is never told that it is locked.
+  /// Anybody may read the mirror while it is written, and is never told that it is locked. The timeout is for the
+  /// moment in which the last one to close removes the files beside it.
   @Test func readersAreNeverLockedOut() throws {
     let folder = TemporaryFolder()
     let path = folder.file("a.sluice")
@@ -133,7 +134,9 @@ import Testing
         '\(builtProduct("sluice"))' '\(path)' "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)"
         sed -i '/CREATE TABLE/d' '\(input)'
         '\(builtProduct("sluice"))' '\(path)' < '\(input)' & child=$!
-        while kill -0 $child 2>/dev/null; do sqlite3 '\(path)/projections.db' 'SELECT count(*) FROM t' 2>&1; done
+        while kill -0 $child 2>/dev/null; do
+          sqlite3 -cmd '.timeout 1000' '\(path)/projections.db' 'SELECT count(*) FROM t' 2>&1
+        done
         wait $child; echo "status $?"
         """,
       ], timeoutSeconds: 120)

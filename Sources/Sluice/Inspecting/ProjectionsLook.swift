@@ -24,8 +24,8 @@ struct ProjectionsLook {
         look.settle("missing", "opening makes it")
         return look
       }
-      let log = try files.exists(path + "-wal") ? try size(path + "-wal", files) : 0
-      look.sizes = " bytes=\(try size(path, files)) wal_bytes=\(log)"
+      let log = try files.fileSize(path + "-wal") ?? 0
+      look.sizes = " bytes=\(try files.fileSize(path) ?? 0) wal_bytes=\(log)"
       if log > 0 {
         look.settle("unread", "pages are in its write-ahead log, which SQLite does not read without writing beside it")
         return look
@@ -38,12 +38,6 @@ struct ProjectionsLook {
       look.settle("unusable", "\(error.message): opening makes it anew")
     }
     return look
-  }
-
-  private static func size(_ path: String, _ files: RealFileSystem) throws(SystemError) -> UInt64 {
-    let file = try files.open(path, .read)
-    defer { file.close() }
-    return try file.size()
   }
 
   private mutating func read(

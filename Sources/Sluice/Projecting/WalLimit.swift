@@ -152,8 +152,8 @@ enum WalLocks {
     var bytes: Set<UInt64> = []
     for (number, mark) in (index?.marks ?? [0, 0, 0, 0, 0]).enumerated() {
       if let index, index.movedFrames < index.frames {
-        // Mark 0: a reader of the file itself, in which nothing may change meanwhile.
-        if number == 0 || mark.map({ $0 < index.frames }) == true { bytes.insert(firstMark + UInt64(number)) }
+        // Mark 0, always at frame 0, is of readers of the file itself, in which nothing may change meanwhile.
+        if mark.map({ $0 < index.frames }) == true { bytes.insert(firstMark + UInt64(number)) }
       } else if number > 0 {
         bytes.insert(firstMark + UInt64(number))
       }

@@ -43,7 +43,7 @@ private func isInstalled(_ program: String) -> Bool {
   private static let datasette = """
     cd "$3"; datasette serve --uds ds.sock --setting sql_time_limit_ms 20000 --setting facet_time_limit_ms 20000 \
       "$1" > ds.log 2>&1 & server=$!
-    trap 'kill $server' EXIT
+    trap 'kill -9 $server; wait' EXIT
     get() { curl -sSf --unix-socket ds.sock "http://localhost$1"; }
     for i in $(seq 100); do get / > /dev/null 2>&1 && break; sleep 0.1; done
     last=0
@@ -94,6 +94,24 @@ private func isInstalled(_ program: String) -> Bool {
   @Test(.enabled(if: isInstalled("datasette") && isInstalled("curl"), "needs datasette and curl on PATH"))
   func datasetteWhileRowsArrive() throws {
     try read([("/bin/bash", ["-c", Self.datasette, "reader"])], rowCount: Self.rowCount)
+  }
+
+  /// A session that outlives its store closes the file behind it.
+  @Test(arguments: ["SELECT v FROM projections.t", "PRAGMA page_count"])
+  func closingBeforeTheSession(query: String) throws {
+    let bench = WalBench()
+    let store = try bench.open()
+    var session: Session? = try store.makeSession()
+    try session?.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+    try session?.pour(0..<1_000, size: 100)
+    try session?.wait(for: .projected)
+    // Each on a connection of its own.
+    #expect(try session?.run(query).isEmpty == false)
+    try store.close()
+    #expect(try bench.files().count == 3)
+    #expect(try session?.run("SHOW ack").count == 1)
+    session = nil
+    #expect(try bench.files() == ["projections.db"])
   }
 
   /// A process that reads in the moment of closing: nothing is lost, and it goes on.
