@@ -156,8 +156,8 @@ final class ProjectionsFile {
     for name in before.objects.keys where catalog.objects[name] == nil { try forget(name) }
   }
 
-  /// ALTER, REBUILD, RESUME: the next copy begins. PAUSE: what is there stays as it is; where nothing is there yet, it is
-  /// filled before.
+  /// ALTER, REBUILD, RESUME: the next copy begins. PAUSE: what is there stays as it is; where nothing is there yet, it
+  /// is filled before.
   private func alterProjection(_ change: CatalogChange, _ before: Catalog) throws(SQLiteError) {
     let wasPaused = before.objects[folded(change.name)].flatMap { projectionDefinition($0.sql) }?.isPaused == true
     let pauses = projectionDefinition(change.definition)?.isPaused == true && !wasPaused
