@@ -21,11 +21,14 @@ import Testing
     }
     for step in 0..<25 {
       try run.change(session)
-      if step == 8 { try session.run("ALTER TABLE v ADD COLUMN extra DEFAULT 'x'") }
       if step == 12 { try session.run("DELETE FROM u") }
       try session.wait(for: .applied)
       past.append((session.lastPosition, try contents(session, "")))
     }
+    try session.run("ALTER TABLE v ADD COLUMN extra DEFAULT 'x'")
+    try session.run("INSERT INTO v VALUES(1, 2, 3, 4.5, 'a', 'b')")
+    try session.wait(for: .applied)
+    past.append((session.lastPosition, try contents(session, "")))
     func compare(_ session: Session) throws {
       for (position, rows) in past {
         #expect(try contents(session, " AS OF \(position)") == rows, "position \(position), seed \(seed)")
