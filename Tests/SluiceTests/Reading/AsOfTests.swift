@@ -57,14 +57,21 @@ import Testing
       #expect(try session.run("SELECT sum(a) FROM t AS OF \(position)") == [[.integer(3)]])
     }
     #expect(try session.run("SELECT sum(a) FROM t AS OF \(before + 3)") == [[.integer(6)]])
+    // Statements that travelled in one batch are seen one by one.
+    for id in 4...6 { try session.run("INSERT INTO t VALUES(\(id), 0)") }
+    try session.wait(for: .applied)
+    for count in 0...3 {
+      let position = before + 3 + UInt64(count)
+      #expect(try session.run("SELECT count(*) FROM t AS OF \(position)") == [[.integer(Int64(3 + count))]])
+    }
     try session.run("BEGIN")
     for id in 10..<300 { try session.run("INSERT INTO t VALUES(\(id), 'some text that fills the memory')") }
     try session.run("COMMIT")
     try session.wait(for: .applied)
     let last = session.lastPosition
-    #expect(last == before + 3 + 290)
-    #expect(try session.run("SELECT count(*) FROM t AS OF \(last - 1)") == [[.integer(3)]])
-    #expect(try session.run("SELECT count(*) FROM t AS OF \(last)") == [[.integer(293)]])
+    #expect(last == before + 6 + 290)
+    #expect(try session.run("SELECT count(*) FROM t AS OF \(last - 1)") == [[.integer(6)]])
+    #expect(try session.run("SELECT count(*) FROM t AS OF \(last)") == [[.integer(296)]])
     try store.close()
   }
 
