@@ -29,6 +29,7 @@ enum SystemTables {
       table: "sluice_projections",
       columns: ["name TEXT", "kind TEXT", "position INTEGER", "lag INTEGER", "state TEXT"]
     ) { projections(store) }
+    try connection.register(table: "sluice_events", EventTable(store))
   }
 
   private static func text(_ string: String) -> Value { .text(Array(string.utf8)) }
