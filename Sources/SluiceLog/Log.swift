@@ -18,9 +18,13 @@ public final class Log: @unchecked Sendable {
   struct Shared {
     var segments: [Segment]
     var durablePosition: UInt64
+    /// First positions that open readers still need, by number.
+    var pins: [UInt64: UInt64] = [:]
+    var lastPin: UInt64 = 0
 
     func reader(
-      _ fileSystem: any FileSystem, storeID: UInt64, after position: UInt64, upTo last: UInt64
+      _ fileSystem: any FileSystem, storeID: UInt64, after position: UInt64, upTo last: UInt64,
+      filter: LogFilter = LogFilter(), pin: LogPin? = nil
     ) throws(LogError) -> LogReader {
       if last > durablePosition || position > last {
         throw LogError(
@@ -29,7 +33,22 @@ public final class Log: @unchecked Sendable {
       if let first = segments.first?.firstPosition, position + 1 < first {
         throw LogError(kind: .invalid, message: "position \(position + 1) is gone: the log begins at \(first)")
       }
-      return LogReader(fileSystem, segments, storeID: storeID, after: position, upTo: last)
+      return LogReader(
+        fileSystem, segments, storeID: storeID, after: position, upTo: last, filter: filter, pin: pin)
+    }
+
+    /// A reader of batches, and beside it one of the resolutions up to the log's end.
+    func recorded(
+      _ fileSystem: any FileSystem, storeID: UInt64, after position: UInt64, upTo last: UInt64,
+      times: ClosedRange<Int64>?, pin: LogPin? = nil
+    ) throws(LogError) -> RecordedReader {
+      RecordedReader(
+        batches: try reader(
+          fileSystem, storeID: storeID, after: position, upTo: last,
+          filter: LogFilter(hasResolutions: false, times: times), pin: pin),
+        resolutions: try reader(
+          fileSystem, storeID: storeID, after: position, upTo: durablePosition,
+          filter: LogFilter(hasCommands: false), pin: pin))
     }
   }
 
@@ -37,7 +56,7 @@ public final class Log: @unchecked Sendable {
   let directory: String
   private let storeID: UInt64
   private let clock: any Clock
-  private let shared: Monitor<Shared>
+  let shared: Monitor<Shared>
 
   private var current: SegmentWriter?
   private var nextPosition: UInt64
@@ -77,9 +96,29 @@ public final class Log: @unchecked Sendable {
 
   /// A reader of the records with positions above `position`, up to `last`, with the resolutions among and right behind
   /// them. A batch that reaches above `position` is returned whole. Any thread. Throws `invalid` when the range is
-  /// not durable or no longer kept.
+  /// not durable or no longer kept. What it reads stays until it goes.
   public func reader(after position: UInt64, upTo last: UInt64) throws(LogError) -> LogReader {
-    try shared.withLock { $0 }.reader(fileSystem, storeID: storeID, after: position, upTo: last)
+    let (shared, pin) = pinned(at: position + 1)
+    return try shared.reader(fileSystem, storeID: storeID, after: position, upTo: last, pin: pin)
+  }
+
+  /// As `reader`, but hands out each batch with the commands of it that are recorded to have no effect. What was
+  /// resolved is in the log by then or it does not count. `times`: only batches sealed then, in microseconds.
+  public func recordedReader(
+    after position: UInt64, upTo last: UInt64, times: ClosedRange<Int64>? = nil
+  ) throws(LogError) -> RecordedReader {
+    let (shared, pin) = pinned(at: position + 1)
+    return try shared.recorded(
+      fileSystem, storeID: storeID, after: position, upTo: last, times: times, pin: pin)
+  }
+
+  /// The log as it is, and what keeps the segments from `first` on in place.
+  private func pinned(at first: UInt64) -> (Shared, LogPin) {
+    shared.withLock { state in
+      state.lastPin += 1
+      state.pins[state.lastPin] = first
+      return (state, LogPin(shared, number: state.lastPin))
+    }
   }
 
   /// A new staged segment for a large transaction. Any thread.

@@ -74,6 +74,15 @@ public final class LogFollower {
     try log.reader(fileSystem, storeID: storeID, after: position, upTo: last)
   }
 
+  /// A reader of batches with what is recorded about them, as `Log.recordedReader` gives it. Nothing keeps the writer
+  /// from dropping what it reads.
+  public func recordedReader(after position: UInt64, upTo last: UInt64) throws(LogError) -> RecordedReader {
+    try log.recorded(fileSystem, storeID: storeID, after: position, upTo: last, times: nil)
+  }
+
+  /// The first position that was kept when the log was followed anew; 1 when there is none.
+  public var firstPosition: UInt64 { log.segments.first?.firstPosition ?? 1 }
+
   /// Looks for what was appended. Ends with the first record behind `sizeBytes` of news, or the adopted segment there.
   /// Throws as `init` does; what to do then is to follow the log anew. Cost: a file opened and two short reads
   /// when there is nothing, about 5 µs.

@@ -11,9 +11,26 @@ public enum LogRecord: Sendable {
   case resolution(Resolution)
 }
 
+/// Which of the records in its range a reader hands out. The headers of all are verified; the bodies of others are not
+/// even read, so passing a batch over costs one short read.
+struct LogFilter: Sendable {
+  /// Whether batches are handed out.
+  var hasCommands = true
+  /// Whether resolutions are.
+  var hasResolutions = true
+  /// Batches sealed at another time are left out. Times do not rise with positions: a clock may be set back, and a
+  /// large transaction is sealed batch by batch long before it gets its positions.
+  var times: ClosedRange<Int64>?
+
+  func wants(_ header: RecordHeader) -> Bool { hasCommands && times?.contains(header.timeMicroseconds) != false }
+}
+
 /// Reads a range of the log once, front to back. One thread; independent of the writer and of other readers.
 public final class LogReader {
   private let fileSystem: any FileSystem
+  private let filter: LogFilter
+  /// Keeps the segments in place, where somebody might drop them.
+  private let pin: LogPin?
   private let storeID: UInt64
   private var segments: ArraySlice<Segment>
   private let after: UInt64
@@ -29,8 +46,13 @@ public final class LogReader {
   /// First position of the batch that reaches over `after`, when it was handed out: its resolution goes with it.
   private var straddling: UInt64?
 
-  init(_ fileSystem: any FileSystem, _ segments: [Segment], storeID: UInt64, after: UInt64, upTo last: UInt64) {
+  init(
+    _ fileSystem: any FileSystem, _ segments: [Segment], storeID: UInt64, after: UInt64, upTo last: UInt64,
+    filter: LogFilter = LogFilter(), pin: LogPin? = nil
+  ) {
     self.fileSystem = fileSystem
+    self.filter = filter
+    self.pin = pin
     self.storeID = storeID
     self.after = after
     self.last = last
@@ -97,6 +119,9 @@ public final class LogReader {
     // An adopted segment holds commands only: nothing of it is wanted when its first is not.
     if next.adopted && next.firstPosition > last { return finish() }
     let scanner = try SegmentScanner.open(fileSystem, path: next.path, limit: next.limit)
+    if !filter.hasCommands || filter.times != nil || next.firstPosition <= after {
+      scanner.readAheadBytes = SegmentScanner.headerReadAhead
+    }
     do throws(LogError) { try checkBegin(next, scanner) } catch {
       scanner.close()
       throw error
@@ -146,7 +171,7 @@ public final class LogReader {
     }
   }
 
-  /// The batch at the scanner's place; nil when all of it is at or below `after`.
+  /// The batch at the scanner's place; nil when all of it is at or below `after`, or not wanted.
   private func commands(_ header: RecordHeader, _ scanner: SegmentScanner) throws(LogError) -> LogRecord? {
     let first = absolute(header)
     guard first == expected, first <= UInt64.max / 2 else {
@@ -156,21 +181,28 @@ public final class LogReader {
     recordsChecksum = withUnsafeBytes(of: &sum) { checksum($0, seed: recordsChecksum) }
     let end = first + UInt64(header.commandCount)
     expected = end
-    if end - 1 <= after {
+    let isWanted = end - 1 > after && filter.wants(header)
+    if first <= after, end - 1 > after { straddling = first }
+    if !isWanted {
       scanner.advance(past: header)
       if scanner.offset > scanner.limit { throw .corrupt(scanner.path, scanner.limit, "the last record is cut off") }
       return nil
     }
+    if filter.times == nil { scanner.readAheadBytes = SegmentScanner.bodyReadAhead }
     let body = try verifiedBody(header, scanner)
     let batch = try Batch.parse(header, body, path: scanner.path, offset: scanner.offset)
     if segment?.adopted == true { batch.assignPositions(first: first) }
-    if first <= after { straddling = first }
     scanner.advance(past: header)
     let transactionEnd = segment?.adopted != true || scanner.offset == scanner.limit
     return .commands(batch, transactionEnd: transactionEnd)
   }
 
   private func resolution(_ header: RecordHeader, _ scanner: SegmentScanner) throws(LogError) -> LogRecord? {
+    if !filter.hasResolutions {
+      scanner.advance(past: header)
+      if scanner.offset > scanner.limit { throw .corrupt(scanner.path, scanner.limit, "the last record is cut off") }
+      return nil
+    }
     let body = try verifiedBody(header, scanner)
     guard segment?.adopted == false, let resolution = Resolution.decode(body),
       resolution.batchFirstPosition == header.firstPosition, resolution.batchFirstPosition < expected ?? 0

@@ -27,6 +27,10 @@ final class SegmentScanner {
   private var windowStart: UInt64 = 0
   /// Of the record to look at.
   private(set) var offset = UInt64(SegmentHeader.size)
+  /// Bytes read at a time, unless a record takes more: few while bodies are passed over.
+  var readAheadBytes = SegmentScanner.bodyReadAhead
+  static let bodyReadAhead = 1 << 20
+  static let headerReadAhead = 16 << 10
 
   /// Opens `path`; reads up to `limit`, or the whole file.
   static func open(_ fileSystem: any FileSystem, path: String, limit: UInt64?) throws(LogError) -> SegmentScanner {
@@ -131,7 +135,7 @@ final class SegmentScanner {
   private func bytes(at start: UInt64, _ size: Int) throws(LogError) -> UnsafeRawBufferPointer? {
     guard start <= limit, UInt64(size) <= limit - start else { return nil }
     if start < windowStart || start + UInt64(size) > windowStart + UInt64(window.count) {
-      try load(at: start, max(size, Int(min(limit - start, 1 << 20))))
+      try load(at: start, max(size, Int(min(limit - start, UInt64(readAheadBytes)))))
     }
     return UnsafeRawBufferPointer(start: window.base + Int(start - windowStart), count: size)
   }

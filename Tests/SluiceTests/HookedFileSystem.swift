@@ -7,6 +7,8 @@ final class HookedFileSystem: FileSystem {
   private let base: any FileSystem
   private let hook: @Sendable (String) -> Void
   private let looking: Looking
+  /// Called with the number of bytes of each read.
+  private let reading: @Sendable (Int) -> Void
 
   /// Called before a file is opened for reading, before each read, and before a directory is listed; what it throws is
   /// thrown.
@@ -14,9 +16,10 @@ final class HookedFileSystem: FileSystem {
 
   init(
     _ base: any FileSystem, looking: @escaping Looking = { (_) throws(SystemError) in },
-    hook: @escaping @Sendable (String) -> Void
+    reading: @escaping @Sendable (Int) -> Void = { _ in }, hook: @escaping @Sendable (String) -> Void
   ) {
     self.base = base
+    self.reading = reading
     self.hook = hook
     self.looking = looking
   }
@@ -24,7 +27,7 @@ final class HookedFileSystem: FileSystem {
   func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any File {
     if mode == .create { hook("create \(path)") }
     if mode == .read { try looking("open \(path)") }
-    return HookedFile(try base.open(path, mode), looking, hook)
+    return HookedFile(try base.open(path, mode), looking, reading, hook)
   }
 
   func createDirectory(_ path: String) throws(SystemError) {
@@ -69,11 +72,16 @@ final class HookedFileSystem: FileSystem {
 private final class HookedFile: File {
   private let base: any File
   private let looking: HookedFileSystem.Looking
+  private let reading: @Sendable (Int) -> Void
   private let hook: @Sendable (String) -> Void
 
-  init(_ base: any File, _ looking: @escaping HookedFileSystem.Looking, _ hook: @escaping @Sendable (String) -> Void) {
+  init(
+    _ base: any File, _ looking: @escaping HookedFileSystem.Looking, _ reading: @escaping @Sendable (Int) -> Void,
+    _ hook: @escaping @Sendable (String) -> Void
+  ) {
     self.base = base
     self.looking = looking
+    self.reading = reading
     self.hook = hook
   }
 
@@ -81,7 +89,9 @@ private final class HookedFile: File {
 
   func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
     try looking("read \(path)")
-    return try base.read(at: offset, into: buffer)
+    let count = try base.read(at: offset, into: buffer)
+    reading(count)
+    return count
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemError) {

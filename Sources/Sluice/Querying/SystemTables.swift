@@ -32,6 +32,7 @@ enum SystemTables {
         "heartbeat TEXT", "state TEXT", "last_error TEXT", "blocked_by TEXT",
       ]
     ) { projections(store) }
+    try connection.register(table: "sluice_events", EventTable(store))
   }
 
   private static func text(_ string: String) -> Value { .text(Array(string.utf8)) }

@@ -125,6 +125,17 @@ final class Generations: Sendable {
   /// it no more.
   var isResolved: Bool { state.withLock { $0.resolutionsDurable >= $0.resolutionsSubmitted } }
 
+  /// Resolutions that were on their way to the log so far.
+  var submittedResolutions: Int { state.withLock { $0.resolutionsSubmitted } }
+
+  /// Waits until `count` of them are durable, or `isOver`; whether they are.
+  func waitDurable(_ count: Int, orUntil isOver: @escaping () -> Bool) -> Bool {
+    state.wait { state in
+      if state.resolutionsDurable >= count { return true }
+      return isOver() ? false : nil
+    }
+  }
+
   /// Whether the applier stands still, or is about to, until a generation is flushed.
   var isStopped: Bool { stopped.load(ordering: .relaxed) }
 

@@ -311,6 +311,20 @@ final class Pipeline: Sendable {
     }
   }
 
+  /// Waits until the log holds the outcome of everything that is applied now. Any thread but the appender's.
+  func waitRecorded() throws(StoreError) {
+    let count = generations.submittedResolutions
+    if !options.threaded, let appender = roles.withLock({ $0.appender }) {
+      while !generations.waitDurable(count, orUntil: { true }), appender.step() {}
+    }
+    let isRecorded = generations.waitDurable(count) { [self] in
+      !options.threaded || progress.withLock { $0.failure != nil || $0.isStopping }
+    }
+    if isRecorded { return }
+    try checkFailure()
+    throw StoreError(.unavailable, "the store is being closed: outcomes are not in the log yet")
+  }
+
   /// What the engines' memtables hold beside the batches. On the applier's thread.
   private var engineBytes: Int { engines.reduce(0) { $0 + $1.memtableBytes } }
 
