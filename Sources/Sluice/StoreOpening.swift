@@ -92,7 +92,8 @@ enum StoreOpening {
       options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue, room: room)
     let resolver = Resolver(engines: engines, router: router, catalog: catalog)
     let projections = try ProjectionsFile.open(
-      projectionsPath, storeID: identity.storeID, last: log.lastPosition, clock: options.clock)
+      projectionsPath, storeID: identity.storeID, first: log.firstPosition, last: log.lastPosition,
+      clock: options.clock)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(pipeline: pipeline, router: router, file: projections)
     try pipeline.start(applier, Compactor(pipeline: pipeline), projector)

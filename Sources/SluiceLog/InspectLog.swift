@@ -101,7 +101,7 @@ private struct LogInspection {
       reportMissing(adoption)
       next = adoption.firstPosition + adoption.commandCount
       self.adoption = nil
-    } else if segment.adopted, adoption == nil, next != nil || found.read.segments == 0 {
+    } else if segment.adopted, adoption == nil, next != nil {
       report.damage("no adoption record leads to it", file: segment.path, offset: 0)
     }
     if let next, first > next {

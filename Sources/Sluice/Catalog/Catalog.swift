@@ -112,6 +112,8 @@ struct Catalog: Sendable {
   private(set) var tablesByID: [UInt32: SQLTable] = [:]
   /// Indexes, views and projections by folded name.
   private(set) var objects: [String: ReadObject] = [:]
+  /// Settings of the store by folded name.
+  private(set) var settings: [String: String] = [:]
   /// Highest table id ever seen.
   private(set) var highestTableID: UInt32 = 0
   /// Rises with each change.
@@ -146,6 +148,11 @@ struct Catalog: Sendable {
   mutating func apply(_ change: CatalogChange) throws(SQLError) -> Effect {
     let key = folded(change.name)
     highestTableID = max(highestTableID, change.tableID)
+    if change.object == .setting {
+      settings[key] = change.definition
+      version += 1
+      return .changed
+    }
     switch change.operation {
     case .create:
       if let obstacle = obstacle(to: change.name, change.object) {
@@ -256,6 +263,7 @@ struct Catalog: Sendable {
     case .index: "no such index: \(name)"
     case .view: "no such view: \(name)"
     case .projection: "no such projection: \(name)"
+    case .setting: "no such setting: \(name)"
     }
   }
 }

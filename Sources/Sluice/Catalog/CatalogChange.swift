@@ -1,11 +1,12 @@
 // A change of the catalog, as it stands in the log (a command of kind `catalog`) and in shard 0 (under reserved keys).
 //
-// Key in the log and in shard 0:  4 bytes 0 (table id 0 is reserved), 1 byte: 0 object, 1 sequence; then the object's
-// name in ASCII lower case, UTF-8.
+// Key in the log and in shard 0:  4 bytes 0 (table id 0 is reserved), 1 byte: 0 object, 1 sequence, 2 setting; then the
+// object's name in ASCII lower case, UTF-8.
 // Value:
 //   offset size
 //        0    1  operation: 1 create, 2 drop, 3 set sequence, 4 alter: replaces the definition of an object
-//        1    1  kind of object: 1 table, 2 index, 3 view, 4 projection
+//        1    1  kind of object: 1 table, 2 index, 3 view, 4 projection, 5 setting of the store, whose value is the
+//                definition (always an alter)
 //        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error)
 //        3    1  zero
 //        4    4  table id of a created or altered table, and of the one that a sequence belongs to (0 in early
@@ -33,7 +34,7 @@ import SluiceSystem
 struct CatalogChange: Equatable, Sendable {
   enum Operation: UInt8 { case create = 1, drop, setSequence, alter }
   enum ObjectKind: UInt8, Sendable {
-    case table = 1, index, view, projection
+    case table = 1, index, view, projection, setting
 
     /// Its word in SQL.
     var noun: String {
@@ -42,6 +43,7 @@ struct CatalogChange: Equatable, Sendable {
       case .index: "INDEX"
       case .view: "VIEW"
       case .projection: "PROJECTION"
+      case .setting: "SETTING"
       }
     }
   }
@@ -56,7 +58,10 @@ struct CatalogChange: Equatable, Sendable {
   var definition = ""
 
   /// The reserved key under which shard 0 keeps what the change says.
-  var key: [UInt8] { [0, 0, 0, 0, operation == .setSequence ? 1 : 0] + Array(folded(name).utf8) }
+  var key: [UInt8] {
+    let kind: UInt8 = object == .setting ? 2 : operation == .setSequence ? 1 : 0
+    return [0, 0, 0, 0, kind] + Array(folded(name).utf8)
+  }
 
   /// A change that creates what this one creates or makes of it.
   var asCreation: CatalogChange {

@@ -26,12 +26,13 @@ final class ProjectionsFile {
 
   /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or
   /// before.
+  /// `first`: where the log begins, of which the file must need nothing from before.
   static func open(
-    _ path: String, storeID: UInt64, last: UInt64, clock: any Clock
+    _ path: String, storeID: UInt64, first: UInt64, last: UInt64, clock: any Clock
   ) throws(StoreError) -> ProjectionsFile {
     do {
       let file = try ProjectionsFile(path, storeID: storeID, clock: clock)
-      if let checkpoint = file.checkpoint, checkpoint <= last { return file }
+      if let checkpoint = file.checkpoint, checkpoint <= last, checkpoint + 1 >= first { return file }
       if file.checkpoint == nil, try file.isEmpty() { return file }
       file.connection.close()
     } catch {
@@ -114,7 +115,7 @@ final class ProjectionsFile {
     do { effect = try catalog.apply(change) } catch {
       throw SQLiteError(message: "the definition of \(change.name) cannot be read: \(error.message)")
     }
-    guard case .changed = effect else { return }
+    guard case .changed = effect, change.object != .setting else { return }
     switch change.operation {
     case .create:
       if change.object == .projection {
@@ -136,6 +137,7 @@ final class ProjectionsFile {
       case .projection:
         try alterProjection(change, before)
         try note(change)
+      case .setting: break
       }
     case .drop: try drop(change, before)
     case .setSequence: break

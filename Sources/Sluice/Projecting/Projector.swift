@@ -54,6 +54,7 @@ final class Projector: Role, @unchecked Sendable {
   private var openRows = 0
   private var openBytes = 0
   private var background = ProjectorBackground()
+  private var checkpointCount = 0
   /// Outcomes taken since the last commit: rows that come again must be left out again.
   private var taken: [(position: UInt64, noEffect: [(index: UInt32, reason: UInt8)])] = []
   /// Not before then is a disk tried again that was full, or a reader that was in the way.
@@ -291,7 +292,16 @@ final class Projector: Role, @unchecked Sendable {
     openBytes = 0
     let frames = try file.wal.committed(writtenRows, dueAt: transactionBytes / 4_096)
     writtenRows = WalLimit.Rows()
+    noteSynced()
     return frames
+  }
+
+  /// Tells others up to where the file is durable, when it was synced since the last time.
+  private func noteSynced() {
+    guard file.wal.checkpointCount != checkpointCount, let position = file.checkpoint else { return }
+    checkpointCount = file.wal.checkpointCount
+    pipeline.progress.withLock { $0.synced = max($0.synced, position) }
+    pipeline.wakeCompactor()
   }
 
   /// Goes past items that hold nothing for the file, without a transaction; false when there is something, or when the
@@ -418,6 +428,10 @@ final class Projector: Role, @unchecked Sendable {
     // One that is made anew may read one that is not there yet.
     let isComplete = copies.building.allSatisfy { copies.serving($0.name) != nil }
     let due = copies.refreshed.filter { isComplete && background.isDue($0, requests, at: boundary, now) }
+    if requests.syncs {
+      try file.wal.sync()
+      noteSynced()
+    }
     guard !due.isEmpty || !requests.redriven.isEmpty || building != nil else { return false }
     do {
       copies.position = boundary

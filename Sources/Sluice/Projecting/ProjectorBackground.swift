@@ -67,6 +67,8 @@ final class ProjectorRequests: Sendable {
   struct Taken: Sendable {
     fileprivate var wanted: [UInt64: (name: String, position: UInt64)] = [:]
     fileprivate(set) var redriven: [Redrive] = []
+    /// Whether somebody wants what is committed to be durable.
+    fileprivate(set) var syncs = false
 
     /// Whether somebody waits for what a projection, which has come to `last`, would hold at `position`.
     func wants(_ name: String, at position: UInt64, otherThan last: UInt64) -> Bool {
@@ -94,6 +96,9 @@ final class ProjectorRequests: Sendable {
   /// Nobody waits any more.
   func forget(_ wish: UInt64) { waiting.withLock { $0.taken.wanted[wish] = nil } }
 
+  /// What is committed is to be made durable when there is time.
+  func sync() { waiting.withLock { $0.taken.syncs = true } }
+
   func redrive(_ name: String?) -> Redrive {
     let request = Redrive(name.map(folded))
     waiting.withLock { $0.taken.redriven.append(request) }
@@ -108,7 +113,10 @@ final class ProjectorRequests: Sendable {
   /// What somebody waits for, and what is to be redriven, once.
   func take() -> Taken {
     waiting.withLock { waiting in
-      defer { waiting.taken.redriven = [] }
+      defer {
+        waiting.taken.redriven = []
+        waiting.taken.syncs = false
+      }
       return waiting.taken
     }
   }

@@ -39,6 +39,8 @@ final class WalLimit {
   private let capPages: Int
   /// Frames of the log that are committed.
   private(set) var committedPages = 0
+  /// How often the log was synced and copied into the file, as far as that went.
+  private(set) var checkpointCount = 0
   /// What a transaction may hold, and frames for a row of each kind, by the last ones.
   private var limit = Rows(appended: 8_192, scattered: 1_024)
   private var framesPerRow = (appended: 0.1, scattered: 6.0)
@@ -80,8 +82,16 @@ final class WalLimit {
     let added = committedPages > before ? committedPages - before : committedPages
     learn(rows, added)
     guard committedPages > min(roomPages, pages) else { return added }
-    do { _ = try connection.checkpoint(.passive) } catch { if error.kind != .full { throw error } }
+    try sync()
     return added
+  }
+
+  /// Makes what is committed durable, and copies what it can; a full disk puts that off.
+  func sync() throws(SQLiteError) {
+    do {
+      // SQLite syncs the log before it copies anything. With somebody in the way it may do neither.
+      if try connection.checkpoint(.passive).isComplete { checkpointCount += 1 }
+    } catch { if error.kind != .full { throw error } }
   }
 
   private func learn(_ rows: Rows, _ frames: Int) {
@@ -106,6 +116,7 @@ final class WalLimit {
     if committedPages <= roomPages { return true }
     // The first one moves what it can and disturbs nobody; the second one has the rest, and finds nobody in the log.
     let moved = try connection.checkpoint(.passive)
+    if moved.isComplete { checkpointCount += 1 }
     guard !moved.wasBlocked, try !connection.checkpoint(.restart).wasBlocked else { return false }
     // The next transaction writes over what is there.
     committedPages = 0

@@ -19,10 +19,17 @@ final class Compactor: Role, @unchecked Sendable {
   private var isAtRest = false
   /// Free bytes without which merging is not tried again: it found the disk full.
   private var neededToMerge: UInt64 = 0
+  private var retention: Retention
 
-  init(pipeline: Pipeline) { self.pipeline = pipeline }
+  init(pipeline: Pipeline) {
+    self.pipeline = pipeline
+    retention = Retention(pipeline)
+  }
 
-  var restMicroseconds: Int64? { isAtRest && !pipeline.room.isStuck ? nil : Self.idleMicroseconds }
+  var restMicroseconds: Int64? {
+    if !isAtRest || pipeline.room.isStuck { return Self.idleMicroseconds }
+    return retention.restMicroseconds
+  }
 
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
@@ -33,6 +40,7 @@ final class Compactor: Role, @unchecked Sendable {
     if try flushTolerantly() { return true }
     // Leaving does not wait for merges: the next process goes on with them.
     if progress.isStopping { return false }
+    try retention.step()
     let isIdle = isIdle()
     if neededToMerge > 0, pipeline.room.look() < neededToMerge { return false }
     neededToMerge = 0

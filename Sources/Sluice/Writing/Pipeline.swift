@@ -117,7 +117,7 @@ final class Pipeline: Sendable {
   /// Has the projector look for work.
   func wakeProjector() { roles.withLock { $0.projector }?.bell.ring() }
 
-  private func wakeCompactor() { roles.withLock { $0.compactor }?.bell.ring() }
+  func wakeCompactor() { roles.withLock { $0.compactor }?.bell.ring() }
 
   // MARK: Waiting
 
@@ -186,6 +186,9 @@ final class Pipeline: Sendable {
     } catch {}
     return nil
   }
+
+  /// Up to where all consumers of events have come that have told how far they are; nil: there are none.
+  func consumed() throws(StoreError) -> UInt64? { nil }
 
   // MARK: Sessions
 

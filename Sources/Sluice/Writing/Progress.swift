@@ -34,6 +34,8 @@ struct Progress: Sendable {
   var applied: UInt64 = 0
   var flushed: UInt64 = 0
   var projected: UInt64 = 0
+  /// Up to where projections.db is on the disk, as far as this process knows.
+  var synced: UInt64 = 0
   /// The projections that projections.db knows, by folded name.
   var projections: [String: ProjectionProgress] = [:]
   /// Indexes of projections that their rows contradict, by folded name, with the reason.

@@ -96,8 +96,7 @@ extension Session {
     case .vacuum: break
     case .analyze(let name): try checkMaintained(name, isReindex: false)
     case .reindex(let name): try checkMaintained(name, isReindex: true)
-    case .alterStore:
-      throw StoreError(.unsupported, "ALTER STORE is not supported", isParse: true, sqliteCode: 1)
+    case .alterStore(let name, let value): try alterStore(name, value, line: line)
     case .refused(let sentence): throw StoreError(.unsupported, sentence, isParse: true, sqliteCode: 1)
     }
     return .done

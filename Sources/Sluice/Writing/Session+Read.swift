@@ -227,11 +227,14 @@ extension Session {
       return .rows(Rows(columns: ["name"], values: tableNames().map { [.text(Array($0.utf8))] }))
     case .setting("ack"):
       return .rows(Rows(columns: ["ack"], values: [[.text(Array(acknowledgement.rawValue.utf8))]]))
+    case .setting("retain"):
+      let retain = catalog.settings["retain"] ?? "forever"
+      return .rows(Rows(columns: ["retain"], values: [[.text(Array(retain.utf8))]]))
     case .setting("read"):
       return .rows(Rows(columns: ["read"], values: [[.text(Array((readsOwn ? "own" : "any").utf8))]]))
     case .setting(let name):
       throw StoreError(
-        .invalid, "no such setting: \(name); SHOW knows SHARDS, QUEUE, PROJECTIONS, TABLES, ack and read",
+        .invalid, "no such setting: \(name); SHOW knows SHARDS, QUEUE, PROJECTIONS, TABLES, ack, read and retain",
         isParse: true,
         sqliteCode: 1)
     }

@@ -1,0 +1,99 @@
+// Dropping the beginning of the log: whole sealed segments, from the front, that everybody has passed.
+//
+// Each is taken out of the list of segments first, so that no reader begins in it any more, and readers that are at
+// work there keep it by their pins. Then its file is removed and the directory synced, one segment after the other: a
+// crash leaves a log that begins later, never one with a gap. A segment that was adopted may so become the first one;
+// the record that led to it is gone with the segment before.
+//
+// The last normal segment stays, and what it adopted: recovery finds the end of the log there.
+import SluiceSystem
+
+/// How much of the log is kept when nobody needs it.
+public enum LogRetention: Sendable, Equatable {
+  case forever
+  /// Segments whose last batch is not older.
+  case microseconds(Int64)
+  /// As many segments from the end as have this size together, in bytes.
+  case bytes(UInt64)
+}
+
+extension Log {
+  /// Drops what `retention` does not keep, and nothing behind `position`; returns the number of segments. On a thread of
+  /// its own choice, one at a time. Cost: a look at the sizes of all segments, or at the first record of some.
+  public func drop(
+    through position: UInt64, keeping retention: LogRetention, nowMicroseconds: Int64
+  ) throws(LogError) -> Int {
+    var count = 0
+    while retention != .forever, let segment = try nextToDrop(position, retention, nowMicroseconds) {
+      do {
+        try fileSystem.remove(segment.path)
+        try fileSystem.syncDirectory(directory)
+      } catch { throw LogError("drop the segment \(segment.path)", error) }
+      count += 1
+    }
+    return count
+  }
+
+  /// Takes the first segment out of the list if it can go; nil: it stays.
+  private func nextToDrop(
+    _ position: UInt64, _ retention: LogRetention, _ now: Int64
+  ) throws(LogError) -> Segment? {
+    let segments = shared.withLock { $0.segments }
+    guard let lastNormal = segments.lastIndex(where: { !$0.adopted }), lastNormal > 0 else { return nil }
+    let (first, next) = (segments[0], segments[1])
+    guard next.firstPosition - 1 <= position, try !keeps(segments, retention, now) else { return nil }
+    return shared.withLock { state in
+      let isNeeded = state.pins.values.contains { $0 < next.firstPosition }
+      guard state.segments.first?.path == first.path, !isNeeded else { return nil }
+      return state.segments.removeFirst()
+    }
+  }
+
+  /// Whether the first segment is kept.
+  private func keeps(_ segments: [Segment], _ retention: LogRetention, _ now: Int64) throws(LogError) -> Bool {
+    switch retention {
+    case .forever: return true
+    case .bytes(let limit):
+      var size: UInt64 = 0
+      for segment in segments.dropFirst() {
+        size += try sizeBytes(of: segment)
+        // Without the first one there would be less than asked for.
+        if size >= limit { return false }
+      }
+      return true
+    case .microseconds(let age):
+      // What comes behind it was written later.
+      for segment in segments.dropFirst() {
+        if let time = try firstTime(of: segment) { return time > now - age }
+      }
+      return true
+    }
+  }
+
+  private func sizeBytes(of segment: Segment) throws(LogError) -> UInt64 {
+    if let limit = segment.limit { return limit }
+    do {
+      let file = try fileSystem.open(segment.path, .read)
+      defer { file.close() }
+      return try file.size()
+    } catch { throw LogError("look at the segment \(segment.path)", error) }
+  }
+
+  /// When the first batch of a segment was sealed; nil: it has none.
+  private func firstTime(of segment: Segment) throws(LogError) -> Int64? {
+    let scanner = try SegmentScanner.open(fileSystem, path: segment.path, limit: segment.limit)
+    defer { scanner.close() }
+    while case .record(let header) = try scanner.look() {
+      if header.kind == RecordKind.commands { return header.timeMicroseconds }
+      scanner.advance(past: header)
+    }
+    return nil
+  }
+
+  /// Bytes of all segments.
+  public func sizeBytes() throws(LogError) -> UInt64 {
+    var size: UInt64 = 0
+    for segment in shared.withLock({ $0.segments }) { size += try sizeBytes(of: segment) }
+    return size
+  }
+}
