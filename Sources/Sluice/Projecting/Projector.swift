@@ -9,6 +9,7 @@ import SluiceLog
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
+import Synchronization
 
 /// Keeps projections.db in step. One per store; its state belongs to the thread that steps it.
 final class Projector: Role, @unchecked Sendable {
@@ -31,6 +32,7 @@ final class Projector: Role, @unchecked Sendable {
   private let pipeline: Pipeline
   private let router: Router
   let file: ProjectionsFile
+  private let suspended = Atomic<Bool>(false)
   private var mirrors: [UInt32: Mirror] = [:]
   private var reader: LogReader?
   /// The next position to project.
@@ -78,6 +80,12 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
+  /// Whether it stands still although there is work. Any thread.
+  var isSuspended: Bool {
+    get { suspended.load(ordering: .relaxed) }
+    set { suspended.store(newValue, ordering: .relaxed) }
+  }
+
   var restMicroseconds: Int64? {
     if pipeline.room.isProjectorHeld { return Self.retryMicroseconds }
     return background.restMicroseconds(
@@ -87,7 +95,7 @@ final class Projector: Role, @unchecked Sendable {
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
     guard progress.isProjecting, !progress.isAbandoning else { return false }
-    if isHeld() { return false }
+    if isSuspended || isHeld() { return false }
     do {
       if let rebuild {
         try open()
