@@ -64,7 +64,7 @@ struct MirrorCommand: ParsableCommand {
       }
     }
     return [
-      Case(name: "mirror", count: rows, goal: "1.3") {
+      Case(name: "mirror alone", count: rows, goal: "1.3") {
         try OrdersStore($0).project([], rows)
       } peer: {
         try fill($0)
