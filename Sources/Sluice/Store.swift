@@ -44,6 +44,13 @@ public final class Store: Sendable {
   /// Figures of each shard's engine at this moment, by shard.
   package var engineStatistics: [EngineStatistics] { core.pipeline.engines.map { $0.statistics() } }
 
+  /// Holds the projector back, or lets it go on: for measuring what it does on a backlog. It must be let go before
+  /// anything waits for projections, as `close` does.
+  package func suspendProjector(_ isSuspended: Bool) {
+    core.projector.isSuspended = isSuspended
+    core.pipeline.wakeProjector()
+  }
+
   /// Ends the store; sessions must not be used afterwards. With `drain` (the default) the queue is applied and
   /// projected first; without it, what is durable is left for the next opening. Throws the first failure of the
   /// pipeline, if any. Calling it again does nothing.

@@ -201,6 +201,8 @@ final class RowDelta: DeltaTable {
   @exclusivity(unchecked) final var base: UnsafePointer<DeltaRow>?
   private let table: SQLTable
   private let decoder: RowDecoder
+  /// Columns by which statements want the rows ordered; a plan's number is one more than the index.
+  private var orders: [[Int]] = []
 
   init(_ table: SQLTable) {
     self.table = table
@@ -228,6 +230,46 @@ final class RowDelta: DeltaTable {
     guard decoder.decode(row.row, into: cells, needed: needed) else {
       throw SQLiteError(message: "position \(row.position): the row cannot be read")
     }
+  }
+
+  /// Promises rows in the order of columns that compare as bytes.
+  override func plan(_ plan: inout AccessPlan) throws(SQLiteError) {
+    let terms = (0..<plan.orderCount).map { plan.order($0) }
+    let definition = table.definition
+    guard !terms.isEmpty,
+      terms.allSatisfy({ !$0.isDescending && $0.column >= 0 && comparesAsBytes(definition.columns[$0.column]) })
+    else { return }
+    let columns = terms.map(\.column)
+    if !orders.contains(columns) { orders.append(columns) }
+    plan.number = Int32(orders.firstIndex(of: columns) ?? 0) + 1
+    plan.isOrdered = true
+  }
+
+  private func comparesAsBytes(_ column: Column) -> Bool {
+    column.collation.map { folded($0) == "binary" } ?? true
+  }
+
+  override func order(_ plan: Int32) throws(SQLiteError) -> [UInt32] {
+    guard plan > 0, rowCount > 1 else { return [] }
+    let columns = orders[Int(plan) - 1]
+    let needed = columns.reduce(UInt64(0)) { $0 | 1 << UInt64(min($1, 63)) }
+    let cells = UnsafeMutablePointer<SluiceSQLite.Cell>.allocate(capacity: columnCount)
+    defer { cells.deallocate() }
+    cells.initialize(repeating: .null, count: columnCount)
+    var order = DeltaOrder(rowCount: rowCount)
+    for index in 0..<rowCount {
+      try decode(index, into: cells, needed: needed)
+      for column in columns { order.append(cells[column]) }
+      order.endRow()
+    }
+    return order.rows()
+  }
+
+  override func approach(near: Int, far: Int) {
+    prefetch(base.unsafelyUnwrapped + far)
+    guard let row = base.unsafelyUnwrapped[near].row.baseAddress else { return }
+    prefetch(row)
+    prefetch(row + 64)
   }
 
   override func rowid(_ index: Int) -> Int64? {

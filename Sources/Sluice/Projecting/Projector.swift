@@ -9,6 +9,7 @@ import SluiceLog
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
+import Synchronization
 
 /// Keeps projections.db in step. One per store; its state belongs to the thread that steps it.
 final class Projector: Role, @unchecked Sendable {
@@ -36,6 +37,7 @@ final class Projector: Role, @unchecked Sendable {
   private let pipeline: Pipeline
   private let router: Router
   let file: ProjectionsFile
+  private let suspended = Atomic<Bool>(false)
   private var mirrors: [UInt32: Mirror] = [:]
   private var reader: LogReader?
   /// The next position to project.
@@ -88,6 +90,12 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
+  /// Whether it stands still although there is work. Any thread.
+  var isSuspended: Bool {
+    get { suspended.load(ordering: .relaxed) }
+    set { suspended.store(newValue, ordering: .relaxed) }
+  }
+
   var restMicroseconds: Int64? {
     if isBlocked { return Self.blockedMicroseconds }
     if pipeline.room.isProjectorHeld { return Self.retryMicroseconds }
@@ -99,6 +107,10 @@ final class Projector: Role, @unchecked Sendable {
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
     guard progress.isProjecting, !progress.isAbandoning else { return false }
+<<<<<<< HEAD
+=======
+    if isSuspended || isHeld() { return false }
+>>>>>>> bench
     do {
       let hasWork = rebuild != nil || next <= progress.applied || !gathered.isEmpty || !file.copies.building.isEmpty
       if try isHeld(hasWork: hasWork) { return false }
