@@ -107,10 +107,7 @@ final class Projector: Role, @unchecked Sendable {
   func step() throws(StoreError) -> Bool {
     let progress = pipeline.progress.withLock { $0 }
     guard progress.isProjecting, !progress.isAbandoning else { return false }
-<<<<<<< HEAD
-=======
-    if isSuspended || isHeld() { return false }
->>>>>>> bench
+    if isSuspended { return false }
     do {
       let hasWork = rebuild != nil || next <= progress.applied || !gathered.isEmpty || !file.copies.building.isEmpty
       if try isHeld(hasWork: hasWork) { return false }
