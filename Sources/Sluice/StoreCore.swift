@@ -34,6 +34,11 @@ final class StoreCore: Sendable {
     self.nextTableID = Monitor(nextTableID)
   }
 
+  /// The groups whose place the store keeps.
+  var groups: GroupFiles {
+    GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem)
+  }
+
   /// A table id that was never used. One is lost when its CREATE TABLE comes to nothing. Throws `unavailable` when the
   /// next one would be a key space.
   func newTableID() throws(StoreError) -> UInt32 {

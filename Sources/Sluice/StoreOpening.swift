@@ -96,7 +96,8 @@ enum StoreOpening {
       clock: options.clock)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(pipeline: pipeline, router: router, file: projections)
-    try pipeline.start(applier, Compactor(pipeline: pipeline), projector)
+    let groups = GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem)
+    try pipeline.start(applier, Compactor(pipeline: pipeline, groups: groups), projector)
     do throws(StoreError) {
       let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projections.checkpoint)
       try replay.run()

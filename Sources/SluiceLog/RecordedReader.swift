@@ -19,12 +19,15 @@ public final class RecordedReader {
     self.resolutions = resolutions
   }
 
+  /// A batch, its commands without effect, and whether what becomes visible with it is complete.
+  public typealias Recorded = (batch: Batch, noEffect: [(index: UInt32, reason: UInt8)], transactionEnd: Bool)
+
   /// The next batch and its commands without effect; nil at the end. Throws as `LogReader.next` does, and `corrupt`
   /// when a resolution names a command that its batch does not have.
-  public func next() throws(LogError) -> (batch: Batch, noEffect: [(index: UInt32, reason: UInt8)])? {
+  public func next() throws(LogError) -> Recorded? {
     while let record = try batches.next() {
-      guard case .commands(let batch, _) = record else { continue }
-      return (batch, try resolution(of: batch))
+      guard case .commands(let batch, let transactionEnd) = record else { continue }
+      return (batch, try resolution(of: batch), transactionEnd)
     }
     return nil
   }

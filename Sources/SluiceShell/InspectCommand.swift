@@ -7,7 +7,7 @@ import ArgumentParser
 import Glibc
 import Sluice
 
-/// `sluice inspect table|manifest|log|store PATH`
+/// `sluice inspect table|manifest|log|group|store PATH`
 struct InspectCommand: ParsableCommand {
   static let word = "inspect"
   private static let damaged: Int32 = 1
@@ -25,12 +25,12 @@ struct InspectCommand: ParsableCommand {
 
       A store that is named inspect is opened by `sluice ./inspect`.
       """,
-    subcommands: [TableCommand.self, ManifestCommand.self, LogCommand.self, StoreCommand.self],
+    subcommands: [TableCommand.self, ManifestCommand.self, LogCommand.self, GroupCommand.self, StoreCommand.self],
     helpNames: helpNames)
 
   fileprivate static let helpNames: NameSpecification = [.short, .customLong("help", withSingleDash: true), .long]
 
-  mutating func run() throws { throw ValidationError("Missing what to inspect: table, manifest, log or store.") }
+  mutating func run() throws { throw ValidationError("Missing what to inspect: table, manifest, log, group or store.") }
 
   /// Runs the arguments behind the word `inspect`, and ends the process.
   static func launch(_ arguments: [String]) -> Never {
@@ -123,6 +123,17 @@ private struct LogCommand: ParsableCommand {
   var paths: [String]
 
   mutating func run() throws { try InspectCommand.inspect(paths, as: .log(commands: commands)) }
+}
+
+private struct GroupCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "group", abstract: "The place of a group of sluice tail: its position, when it was written.",
+    helpNames: InspectCommand.helpNames)
+
+  @Argument(help: ArgumentHelp("STORE/groups/NAME", valueName: "file"))
+  var paths: [String]
+
+  mutating func run() throws { try InspectCommand.inspect(paths, as: .group) }
 }
 
 private struct StoreCommand: ParsableCommand {

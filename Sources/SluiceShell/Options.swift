@@ -15,8 +15,8 @@ struct SluiceCommand: ParsableCommand {
       Reads SQL from standard input, or runs the SQL given as arguments. The store is a directory and is created when \
       it does not exist; its tables can be read by sqlite3 in STORE/projections.db.
 
-      `sluice inspect …` shows what a store's files hold (`sluice inspect --help`). A store that is itself named \
-      inspect is opened by `sluice ./inspect`.
+      `sluice inspect …` shows what a store's files hold (`sluice inspect --help`), `sluice tail …` prints its events \
+      (`sluice tail --help`). A store that is itself named inspect or tail is opened by `sluice ./inspect`.
       """,
     helpNames: [.short, .customLong("help", withSingleDash: true), .long])
 

@@ -69,7 +69,10 @@ import Testing
     try makeStore()
     let path = try table()
     let cases: [([String], String)] = [
-      ([], "Error: Missing what to inspect: table, manifest, log or store.\nUsage: sluice inspect <subcommand>\n"),
+      (
+        [],
+        "Error: Missing what to inspect: table, manifest, log, group or store.\nUsage: sluice inspect <subcommand>\n"
+      ),
       (["shop"], "Error: Unexpected argument 'shop'\n"), (["table"], "Error: Missing expected argument"),
       (["store", "--chekc", "x"], "Error: Unknown option '--chekc'. Did you mean '--check'?\n"),
       (["table", shell.store + "/none"], "Error: there is no file or directory \(shell.store)/none\n"),

@@ -4,18 +4,19 @@
 //   SLUICEMF  manifest   (ManifestFormat.swift)     directory with ….log or ….stage        log
 //   SLUICELG  segment    (Segment.swift)            directory with `store`, or `log` and `shards`   store
 //   SLUICEST  identity   (StoreFile.swift)
+//   SLUICEGR  group      (GroupFile.swift)
 import SluiceSystem
 
 /// What stands at a path, by its first bytes or by the names in it.
 enum FileKind: Equatable {
-  case table, manifest, segment, identity, database
+  case table, manifest, segment, identity, group, database
   case shard, log, store
   /// A file that begins as none of Sluice's; a directory of other names, or of none.
   case otherFile, otherDirectory, emptyDirectory
 
   private static let beginnings: [(String, FileKind)] = [
     ("SLUICETB", .table), ("SLUICEMF", .manifest), ("SLUICELG", .segment), ("SLUICEST", .identity),
-    ("SQLite f", .database),
+    ("SLUICEGR", .group), ("SQLite f", .database),
   ]
 
   init(_ path: String, fileSystem: any FileSystem) throws(StoreError) {
@@ -59,6 +60,7 @@ enum FileKind: Equatable {
       case .log:
         kind == .segment || kind == .log || kind == .emptyDirectory || kind == .otherFile && isSegment(name)
       case .store: kind == .store
+      case .group: kind == .group || kind == .otherFile && path.split(separator: "/").dropLast().last == "groups"
       }
     if !fits { throw StoreError(.invalid, "\(path) is \(kind.sentence(path, for: subject))") }
   }
@@ -72,6 +74,7 @@ enum FileKind: Equatable {
     case .log: "the directory of a log: sluice inspect log \(path)"
     case .store: "a store: sluice inspect store \(path)"
     case .identity: "the identity of a store: sluice inspect store \(parent(path))"
+    case .group: "the place of a group: sluice inspect group \(path)"
     case .database: "an SQLite database: sqlite3 \(path)"
     case .otherFile, .otherDirectory, .emptyDirectory: "no \(subject.noun)"
     }
@@ -84,6 +87,7 @@ extension StoreInspection.Subject {
     case .table: "table: it does not begin with SLUICETB"
     case .manifest: "manifest (a file that begins with SLUICEMF) and no directory of a shard"
     case .log: "segment (a file that begins with SLUICELG) and no directory of a log"
+    case .group: "place of a group: it does not begin with SLUICEGR"
     case .store: "store (a directory with a file `store`)"
     }
   }

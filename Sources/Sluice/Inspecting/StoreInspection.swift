@@ -14,6 +14,8 @@ public enum StoreInspection {
     case manifest
     /// A segment, or the directory of a log; with `commands` each command is told.
     case log(commands: Bool)
+    /// The place of a group of `sluice tail`.
+    case group
     /// A store. With `check` every block and record is verified, and only damage is told; else its structure: identity,
     /// manifests, the tables' headers, indexes and filters, the segments' headers, the records of the last.
     case store(check: Bool)
@@ -57,6 +59,8 @@ public enum StoreInspection {
       totals = ""
     case .log(let commands):
       totals = inspectLog(path, commands: commands, fileSystem: fileSystem, report: report).fields
+    case .group:
+      totals = GroupLook(path: path, storeID: nil, fileSystem: fileSystem).tell(report)
     case .store(let check):
       var look = StoreLook(
         path: path, projectionsPath: projectionsPath ?? path + "/projections.db", fileSystem: fileSystem,

@@ -38,6 +38,7 @@ struct StoreLook {
       projectionsPath, storeID: identity?.storeID, isCheck: isCheck, report: report)
     let log = inspectLog(isCheck ? .records : .ends)
     projections.tell(report, last: log.lastPosition)
+    tellGroups()
     tellStrays()
     compare(log)
     return isCheck ? "checked=everything \(tables.fields) \(log.read.fields)" : "checked=structure"
@@ -56,7 +57,7 @@ struct StoreLook {
       let found = try StoreIdentity.decode(bytes, path: file)
       identity = found
       report.tell(
-        "store" + field("path", path) + " version=\(bytes[8]) reader=\(bytes[10]) id=\(digits(found.storeID)) "
+        "store" + field("path", path) + " version=\(bytes[8]) reader=\(bytes[10]) id=\(identityText(found.storeID)) "
           + "shards=\(found.shardCount) slots=\(StoreIdentity.slotCount)")
     } catch {
       let what = error.message.hasPrefix(file + " ") ? String(error.message.dropFirst(file.count + 1)) : error.message
@@ -137,9 +138,19 @@ struct StoreLook {
     return found
   }
 
+  /// The groups of `sluice tail`, which opening does not look at.
+  private func tellGroups() {
+    let groups = GroupFiles(storePath: path, storeID: identity?.storeID ?? 0, fileSystem: fileSystem)
+    do {
+      for name in try groups.names() {
+        _ = GroupLook(path: groups.path(name), storeID: identity?.storeID, fileSystem: fileSystem).tell(report)
+      }
+    } catch { report.refused(error) }
+  }
+
   /// Names beside the parts of a store.
   private func tellStrays() {
-    let parts: Set = ["LOCK", "store", "log", "shards"]
+    let parts: Set = ["LOCK", "store", "log", "shards", "groups"]
     do {
       for name in try fileSystem.list(path) where !parts.contains(name) && !name.hasPrefix("projections.db") {
         report.tell("stray" + field("name", name))
@@ -165,6 +176,6 @@ struct StoreLook {
 }
 
 /// A store's id: 16 hex digits.
-private func digits(_ id: UInt64) -> String {
+func identityText(_ id: UInt64) -> String {
   hexDigits((0..<8).map { UInt8(truncatingIfNeeded: id >> (56 - 8 * UInt64($0))) })
 }

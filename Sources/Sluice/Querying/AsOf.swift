@@ -16,10 +16,7 @@ extension Session {
     }
     try waitApplied()
     let pipeline = store.pipeline
-    // Of what was applied just now it may not be written yet what had no effect.
-    _ = try pipeline.wait(timeoutMicroseconds: 60_000_000, unless: { nil }) { _ in
-      pipeline.generations.isResolved ? () : nil
-    }
+    try pipeline.waitRecorded()
     let last = pipeline.progress.withLock { $0.visible }
     let query = String(decoding: UnsafeRawBufferPointer(rebasing: text[..<parts.queryEnd]), as: UTF8.self)
     let interrupter = interrupter
@@ -55,15 +52,7 @@ extension Session {
       }
       return .position(position)
     case .time(let text):
-      let time: Value?
-      do {
-        let statement = try queryConnection().prepare(
-          "SELECT CAST(strftime('%s', ?1) AS INTEGER) * 1000000 + "
-            + "CAST(round((strftime('%f', ?1) - strftime('%S', ?1)) * 1000000) AS INTEGER)")
-        try statement.bind(1, text)
-        time = try statement.rows().first?.first
-      } catch { throw StoreError(converting: error) }
-      guard case .integer(let microseconds)? = time else {
+      guard let microseconds = EventTime.parse(text, isLenient: true) else {
         throw StoreError(
           .invalid, "AS OF '\(text)': not a time such as '2026-01-31 12:00:00' (UTC)", isParse: true, sqliteCode: 1)
       }

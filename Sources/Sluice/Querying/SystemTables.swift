@@ -33,6 +33,26 @@ enum SystemTables {
       ]
     ) { projections(store) }
     try connection.register(table: "sluice_events", EventTable(store))
+    try connection.register(
+      table: "sluice_groups", columns: ["name TEXT", "position INTEGER", "lag INTEGER", "time TEXT"]
+    ) { () throws(SQLiteError) in try groups(store) }
+  }
+
+  /// A group that cannot be read has no position; the log is kept for it all the same.
+  private static func groups(_ store: StoreCore) throws(SQLiteError) -> [[Value]] {
+    let applied = store.pipeline.positions.visible
+    let files = store.groups
+    let names: [String]
+    do { names = try files.names() } catch { throw SQLiteError(StoreError(error)) }
+    return names.compactMap { name in
+      do {
+        guard let file = try files.read(name) else { return nil }
+        return [
+          text(name), number(file.position), number(applied - min(applied, file.position)),
+          text(EventTime.text(file.timeMicroseconds)),
+        ]
+      } catch { return [text(name)] }
+    }
   }
 
   private static func text(_ string: String) -> Value { .text(Array(string.utf8)) }

@@ -4,12 +4,23 @@ import SluiceLSM
 import SluiceLog
 import SluiceSystem
 
+/// Who hears of the batches that a followed store applies.
+protocol BatchListener: AnyObject {
+  /// The store is followed from its tables on, at first and now and then anew: the batches behind `position` come next,
+  /// in order, those among them that have come before too. What lies before is in the log of `follower`, with its
+  /// outcomes recorded. `catalog` is that of `position`.
+  func begin(after position: UInt64, _ follower: LogFollower, _ catalog: Catalog) throws(StoreError)
+  /// A batch was applied; `catalog` is that behind it.
+  func take(_ batch: Batch, _ noEffect: ReplayedLog.NoEffectList, _ catalog: Catalog) throws(StoreError)
+}
+
 /// Belongs to who advances it.
 struct FollowedStore {
   private let path: String
   private let options: StoreOptions
   private let resources: EngineResources
   private let identity: StoreIdentity
+  private let listener: (any BatchListener)?
   private var engines: [Engine]
   private var resolver: Resolver
   private var follower: LogFollower
@@ -21,16 +32,21 @@ struct FollowedStore {
   private var limitBytes = 0
 
   /// Opens the store at `path` at the end of its log.
-  init(path: String, options: StoreOptions, resources: EngineResources) throws(StoreError) {
+  init(
+    path: String, options: StoreOptions, resources: EngineResources, listener: (any BatchListener)? = nil
+  ) throws(StoreError) {
     let identity = try convertingErrors { try Self.loadIdentity(path, options.fileSystem) }
     let engines = try Self.openEngines(path, options, identity, resources, sharing: nil)
-    try self.init(path: path, options: options, resources: resources, identity: identity, engines: engines)
+    try self.init(
+      path: path, options: options, resources: resources, identity: identity, engines: engines, listener: listener)
   }
 
   private init(
-    path: String, options: StoreOptions, resources: EngineResources, identity: StoreIdentity, engines: [Engine]
+    path: String, options: StoreOptions, resources: EngineResources, identity: StoreIdentity, engines: [Engine],
+    listener: (any BatchListener)?
   ) throws(StoreError) {
     self.path = path
+    self.listener = listener
     self.options = options
     self.resources = resources
     self.identity = identity
@@ -77,7 +93,7 @@ struct FollowedStore {
     let opened = try openEnginesAnew()
     if Self.lowestFlushed(opened) > Self.lowestFlushed(engines) {
       self = try FollowedStore(
-        path: path, options: options, resources: resources, identity: identity, engines: opened)
+        path: path, options: options, resources: resources, identity: identity, engines: opened, listener: listener)
     } else {
       limitBytes = heldBytes + options.memtableBudgetBytes
     }
@@ -98,6 +114,7 @@ struct FollowedStore {
     let flushed = engines.map(\.flushedPosition).max() ?? 0
     let lowest = Self.lowestFlushed(engines)
     try ReplayedLog.check(flushed: flushed, last: last)
+    try listener?.begin(after: lowest, follower, resolver.catalog)
     guard lowest < last else {
       position = last
       return
@@ -112,14 +129,15 @@ struct FollowedStore {
   private mutating func apply(_ replayed: ReplayedLog, after start: UInt64) throws(StoreError) {
     let last = follower.lastPosition
     let shown = position
-    let (follower, before) = (follower, batchBytes)
+    let (follower, before, listener, resolver) = (follower, batchBytes, listener, resolver)
     batchBytes = try convertingErrors {
       var bytes = before
       let reader = try follower.reader(after: start, upTo: last)
       while let record = try reader.next() {
         guard case .commands(let batch, _) = record else { continue }
         // Nobody sees anything between what is shown and the end.
-        _ = try replayed.apply(batch, foldingFrom: shown)
+        let outcome = try replayed.apply(batch, foldingFrom: shown)
+        try listener?.take(batch, outcome.noEffect, resolver.catalog)
         bytes += batch.size
       }
       return bytes
@@ -131,7 +149,7 @@ struct FollowedStore {
 
   // MARK: The files
 
-  private static func loadIdentity(_ path: String, _ files: any FileSystem) throws -> StoreIdentity {
+  static func loadIdentity(_ path: String, _ files: any FileSystem) throws -> StoreIdentity {
     guard try files.exists(path) else { throw StoreOpening.missing(path) }
     // Its identity is written last.
     guard try StoreOpening.names(path, files).contains("store") else {

@@ -1,6 +1,6 @@
 // SELECT … AS OF: the tables as they were at a position of the log or at a time. The log is replayed from its beginning
-// into a temporary SQLite database: first its outcomes, then the catalog up to the point, then the rows of the tables
-// that the query names. The last definition up to the point holds for all rows: a column that came later is not there,
+// into a temporary SQLite database: first the catalog up to the point, then the rows of the tables that the query
+// names. The last definition up to the point holds for all rows: a column that came later is not there,
 // one that came before has its default in the rows that are older.
 //
 // What is seen is whole: a statement that ends behind the point is not there, and a staged transaction neither.
@@ -9,8 +9,8 @@ import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
-/// One replay. Cost: the log up to the point is read three times, from the page cache at some GB/s, and each row of the
-/// tables in question is written once, about 1 µs.
+/// One replay. Cost: the log up to the point is read twice, from the page cache at some GB/s, and each row of the tables
+/// in question is written once, about 1 µs.
 struct PastTables {
   let pipeline: Pipeline
   /// Up to where the log is applied.
@@ -34,15 +34,14 @@ struct PastTables {
         isParse: true, sqliteCode: 1)
     }
     return try convertingErrors {
-      let outcomes = last == 0 ? [:] : try ReplayedLog.resolutions(pipeline.log.reader(after: 0, upTo: last))
-      let (catalog, end) = try catalogAtPoint(outcomes)
+      let (catalog, end) = try catalogAtPoint()
       let connection = try Connection(path: "", mode: .readWriteCreate)
       try connection.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -24000")
       for table in catalog.tables.values { try connection.execute(SluiceSQL.print(table.definition, shardKey: false)) }
       for object in catalog.objects.values where object.kind == .view { try connection.execute(object.sql) }
       let names = try tables(in: query, connection)
       let wanted = catalog.tables.filter { names.contains($0.key) }.map(\.value)
-      if !wanted.isEmpty { try fill(wanted, upTo: end, outcomes, connection) }
+      if !wanted.isEmpty { try fill(wanted, upTo: end, connection) }
       return connection
     }
   }
@@ -61,21 +60,20 @@ struct PastTables {
   // MARK: The point
 
   /// The catalog at the point, and the position of the last command that is whole there.
-  private func catalogAtPoint(_ outcomes: ReplayedLog.Resolutions) throws -> (catalog: Catalog, end: UInt64) {
+  private func catalogAtPoint() throws -> (catalog: Catalog, end: UInt64) {
     var catalog = Catalog()
     var end: UInt64 = 0
     guard last > 0 else { return (catalog, end) }
     // Batches that become visible together.
-    var unit: [Batch] = []
-    let reader = try pipeline.log.reader(after: 0, upTo: last)
-    while let record = try reader.next() {
-      guard case .commands(let batch, let transactionEnd) = record else { continue }
+    var unit: [RecordedReader.Recorded] = []
+    let reader = try pipeline.log.recordedReader(after: 0, upTo: last)
+    while let recorded = try reader.next() {
       try check()
-      unit.append(batch)
-      guard transactionEnd else { continue }
-      let reached = wholePart(of: unit)
-      for batch in unit where batch.firstPosition <= reached {
-        try Self.walk(batch, upTo: reached, outcomes) { command, _ in
+      unit.append(recorded)
+      guard recorded.transactionEnd else { continue }
+      let reached = wholePart(of: unit.map(\.batch))
+      for recorded in unit where recorded.batch.firstPosition <= reached {
+        try Self.walk(recorded, upTo: reached) { command, _ in
           guard command.kind == .catalog, var change = CatalogChange.decode(command.value) else { return }
           // Whether it fits the catalog was settled when it was applied.
           if change.operation == .alter { change.sequence = 0 }
@@ -83,7 +81,7 @@ struct PastTables {
         }
       }
       end = max(end, reached)
-      if reached < batch.lastPosition { break }
+      if reached < recorded.batch.lastPosition { break }
       unit = []
     }
     return (catalog, end)
@@ -109,9 +107,7 @@ struct PastTables {
 
   // MARK: Rows
 
-  private func fill(
-    _ tables: [SQLTable], upTo end: UInt64, _ outcomes: ReplayedLog.Resolutions, _ connection: Connection
-  ) throws {
+  private func fill(_ tables: [SQLTable], upTo end: UInt64, _ connection: Connection) throws {
     var mirrors: [UInt32: Mirror] = [:]
     for table in tables { mirrors[table.id] = try Mirror(table: table, connection: connection) }
     guard end > 0 else { return }
@@ -119,12 +115,10 @@ struct PastTables {
     // Their memory must stay until the rows are written.
     var held: [Batch] = []
     var size = 0
-    let reader = try pipeline.log.reader(after: 0, upTo: last)
-    while let record = try reader.next() {
-      guard case .commands(let batch, _) = record else { continue }
-      if batch.firstPosition > end { break }
+    let reader = try pipeline.log.recordedReader(after: 0, upTo: last)
+    while let recorded = try reader.next(), recorded.batch.firstPosition <= end {
       try check()
-      try Self.walk(batch, upTo: end, outcomes) { command, position in
+      try Self.walk(recorded, upTo: end) { command, position in
         guard command.kind != .catalog,
           let mirror = mirrors[command.key.loadUnaligned(as: UInt32.self).bigEndian]
         else { return }
@@ -136,8 +130,8 @@ struct PastTables {
           mirror.add(key: command.key, row: command.row, position: position, isNew: false)
         }
       }
-      held.append(batch)
-      size += batch.size
+      held.append(recorded.batch)
+      size += recorded.batch.size
       if size >= Projector.gatherBytes {
         for mirror in mirrors.values { try mirror.write() }
         held = []
@@ -150,13 +144,12 @@ struct PastTables {
 
   /// The commands of a batch that had an effect, up to a position.
   private static func walk(
-    _ batch: Batch, upTo end: UInt64, _ outcomes: ReplayedLog.Resolutions,
-    _ body: (Command, UInt64) throws -> Void
+    _ recorded: RecordedReader.Recorded, upTo end: UInt64, _ body: (Command, UInt64) throws -> Void
   ) throws {
-    var skipped = (outcomes[batch.firstPosition] ?? [])[...]
-    var commands = batch.commands()
+    var skipped = recorded.noEffect[...]
+    var commands = recorded.batch.commands()
     while let command = commands.next() {
-      let position = batch.firstPosition + UInt64(command.index)
+      let position = recorded.batch.firstPosition + UInt64(command.index)
       if position > end { return }
       if let first = skipped.first, first.index == command.index {
         skipped.removeFirst()

@@ -114,13 +114,14 @@ public final class StoreReader: Sendable {
 
   // MARK: Opening
 
-  private static func openSteadily(
-    _ path: String, _ options: StoreOptions, _ resources: EngineResources
+  /// Opens the store as it is once its files stand still for long enough.
+  static func openSteadily(
+    _ path: String, _ options: StoreOptions, _ resources: EngineResources, listener: (any BatchListener)? = nil
   ) throws(StoreError) -> FollowedStore {
     var before: [String]?
     for _ in 0..<attempts {
       do throws(StoreError) {
-        return try FollowedStore(path: path, options: options, resources: resources)
+        return try FollowedStore(path: path, options: options, resources: resources, listener: listener)
       } catch {
         let now = trace(path, options.fileSystem)
         if now == before { throw error }

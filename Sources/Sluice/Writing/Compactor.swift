@@ -21,9 +21,9 @@ final class Compactor: Role, @unchecked Sendable {
   private var neededToMerge: UInt64 = 0
   private var retention: Retention
 
-  init(pipeline: Pipeline) {
+  init(pipeline: Pipeline, groups: GroupFiles) {
     self.pipeline = pipeline
-    retention = Retention(pipeline)
+    retention = Retention(pipeline, groups)
   }
 
   var restMicroseconds: Int64? {

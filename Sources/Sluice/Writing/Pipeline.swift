@@ -187,9 +187,6 @@ final class Pipeline: Sendable {
     return nil
   }
 
-  /// Up to where all consumers of events have come that have told how far they are; nil: there are none.
-  func consumed() throws(StoreError) -> UInt64? { nil }
-
   // MARK: Sessions
 
   /// Enters a session; returns its id. `mark` tells it how many of its items are applied.

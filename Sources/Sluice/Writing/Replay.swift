@@ -43,12 +43,12 @@ struct Replay {
     let reader = try pipeline.log.reader(after: position, upTo: last)
     while let record = try reader.next() {
       guard case .commands(let batch, _) = record else { continue }
-      let unrecorded = try replayed.apply(batch)
-      if !unrecorded.isEmpty {
+      let outcome = try replayed.apply(batch)
+      if !outcome.isRecorded {
         // The process ended between the batch and its resolution.
-        try pipeline.record(batch, unrecorded)
+        try pipeline.record(batch, outcome.noEffect)
         if batch.firstPosition > projected {
-          pipeline.projectorQueue.remember(batch.firstPosition, unrecorded)
+          pipeline.projectorQueue.remember(batch.firstPosition, outcome.noEffect)
         }
       }
       // Below it a generation cannot end: some shard has already been flushed further.

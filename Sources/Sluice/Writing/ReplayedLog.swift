@@ -33,23 +33,25 @@ struct ReplayedLog {
     return recorded
   }
 
-  /// Applies the next batch; returns the commands without effect when nobody has recorded them. `foldingFrom` as in
-  /// `Resolver.resolve`.
-  func apply(_ batch: Batch, foldingFrom: UInt64? = nil) throws(StoreError) -> NoEffectList {
+  /// Applies the next batch; returns the commands without effect, and whether they are recorded already. `foldingFrom`
+  /// as in `Resolver.resolve`.
+  func apply(
+    _ batch: Batch, foldingFrom: UInt64? = nil
+  ) throws(StoreError) -> (noEffect: NoEffectList, isRecorded: Bool) {
     let known = recorded[batch.firstPosition]
     if batch.lastPosition <= flushed {
       // Some shard has it in tables already, so asking whether a key exists would find the row itself.
       try resolver.replay(batch, noEffect: known ?? [])
-      return []
+      return (known ?? [], true)
     }
     let outcome = try resolver.resolve(batch, foldingFrom: foldingFrom)
-    guard let known else { return outcome.noEffect }
+    guard let known else { return (outcome.noEffect, outcome.noEffect.isEmpty) }
     guard known.elementsEqual(outcome.noEffect, by: { $0 == $1 }) else {
       throw StoreError(
         .corrupt,
         "positions \(batch.firstPosition) to \(batch.lastPosition): applying them again gives another outcome "
           + "(\(outcome.noEffect.count) commands without effect) than the log records (\(known.count))")
     }
-    return []
+    return (known, true)
   }
 }

@@ -1,6 +1,6 @@
 // How much of the event log a store keeps: ALTER STORE SET retain. Dropped are whole segments that every consumer has
-// passed: the shards, as far as they are flushed; projections.db, as far as it is on the disk; and what `consumers`
-// names. On the compactor's thread.
+// passed: the shards, as far as they are flushed; projections.db, as far as it is on the disk; and the groups of
+// `sluice tail`. On the compactor's thread.
 import SluiceLog
 import SluiceSQL
 import SluiceSystem
@@ -11,12 +11,16 @@ struct Retention {
   private static let pauseNanoseconds: UInt64 = 30_000_000_000
 
   private let pipeline: Pipeline
+  private let groups: GroupFiles
   private var lookedAt: UInt64 = 0
   /// The flushed position for which the projector was asked to sync its file.
   private var askedFor: UInt64 = 0
   private var lastSeen: UInt64 = 0
 
-  init(_ pipeline: Pipeline) { self.pipeline = pipeline }
+  init(_ pipeline: Pipeline, _ groups: GroupFiles) {
+    self.pipeline = pipeline
+    self.groups = groups
+  }
 
   /// When another look is worth it although nothing happens; nil: never.
   var restMicroseconds: Int64? {
@@ -41,8 +45,7 @@ struct Retention {
       pipeline.projectorRequests.sync()
       pipeline.wakeProjector()
     }
-    let consumed = try pipeline.consumed()
-    let position = min(progress.flushed, progress.synced, consumed ?? .max)
+    let position = min(progress.flushed, progress.synced, groups.lowestPosition() ?? .max)
     do {
       _ = try pipeline.log.drop(
         through: position, keeping: rule, nowMicroseconds: pipeline.options.clock.wallMicroseconds())
