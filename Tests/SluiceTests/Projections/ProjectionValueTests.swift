@@ -10,7 +10,7 @@ import Testing
 @testable import Sluice
 
 @Suite struct ProjectionValueTests {
-  static let seeds = Array(Set((101...110).map { testSeed(otherwise: $0) })).sorted()
+  static let seeds = Set((101...110).map { testSeed(otherwise: $0) }).sorted()
 
   @Test(arguments: seeds) func sameAsTheSelect(_ seed: UInt64) throws {
     var run = ProjectionValueRun(seed: seed)
