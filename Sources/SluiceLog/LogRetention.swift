@@ -18,8 +18,8 @@ public enum LogRetention: Sendable, Equatable {
 }
 
 extension Log {
-  /// Drops what `retention` does not keep, and nothing behind `position`; returns the number of segments. On a thread of
-  /// its own choice, one at a time. Cost: a look at the sizes of all segments, or at the first record of some.
+  /// Drops what `retention` does not keep, and nothing behind `position`; returns the number of segments. On a thread
+  /// of its own choice, one at a time. Cost: a look at the sizes of all segments, or at the first record of some.
   public func drop(
     through position: UInt64, keeping retention: LogRetention, nowMicroseconds: Int64
   ) throws(LogError) -> Int {

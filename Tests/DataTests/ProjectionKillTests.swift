@@ -1,6 +1,7 @@
-// Projections and SIGKILL: the real binary loads real rows, updates and deletes among them, into a store with projections
-// of every kind, and is killed at a random time, again and again. After each reopening every projection has the rows of
-// its SELECT, over the shards as over the mirror: what was missing or counted twice would show in sums and counts.
+// Projections and SIGKILL: the real binary loads real rows, updates and deletes among them, into a store with
+// projections of every kind, and is killed at a random time, again and again. After each reopening every projection has
+// the rows of its SELECT, over the shards as over the mirror: what was missing or counted twice would show in sums and
+// counts.
 //
 // SLUICE_KILLS=200 swift test --filter ProjectionKillTests
 import Foundation
@@ -14,7 +15,7 @@ import Testing
   private static let projections = [
     (
       "by_way",
-      "SELECT carrier, dest, count(*) AS c, sum(distance) AS miles, sum(dep_delay) AS late FROM $ GROUP BY carrier, dest"
+      "SELECT carrier, dest, count(*) AS c, sum(distance) AS m, sum(dep_delay) AS late FROM $ GROUP BY carrier, dest"
     ),
     (
       "by_tail",
@@ -22,7 +23,7 @@ import Testing
     ),
     (
       "spread",
-      "SELECT origin, count(DISTINCT tailnum) AS planes, count(DISTINCT dest) AS ways, sum(air_time) AS t FROM $ GROUP BY 1"
+      "SELECT origin, count(DISTINCT tailnum) AS p, count(DISTINCT dest) AS d, sum(air_time) AS t FROM $ GROUP BY 1"
     ),
     ("late", "SELECT event_id, carrier, arr_delay FROM $ WHERE arr_delay > 20"),
     ("whole", "SELECT count(*) AS c, sum(event_id) AS ids, sum(arr_delay) AS late, max(distance) AS far FROM $"),

@@ -113,6 +113,27 @@ import Testing
     try store.close()
   }
 
+  /// A group of `sluice tail` keeps what it has not seen.
+  @Test func aGroupKeepsItsSegments() throws {
+    let bench = Bench()
+    let store = try bench.open()
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, a)")
+    try session.run("ALTER STORE SET retain = '1 KB'")
+    let lock = try store.core.groups.take("billing")
+    try store.core.groups.write("billing", position: 50, timeMicroseconds: 1)
+    try load(session, 1...6)
+    try settle(store)
+    let first = store.core.pipeline.log.firstPosition
+    #expect(first > 1 && first <= 51)
+    lock.release()
+    try store.core.groups.remove("billing")
+    try load(session, 7...7)
+    try settle(store)
+    #expect(store.core.pipeline.log.firstPosition > 160)
+    try store.close()
+  }
+
   /// A crash at each step of dropping leaves a log that is whole from where it begins.
   @Test func aCrashWhileDropping() throws {
     let bench = Bench()

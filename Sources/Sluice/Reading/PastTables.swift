@@ -1,7 +1,7 @@
-// SELECT … AS OF: the tables as they were at a position of the log or at a time. The log is replayed from its beginning
-// into a temporary SQLite database: first the catalog up to the point, then the rows of the tables that the query
-// names. The last definition up to the point holds for all rows: a column that came later is not there,
-// one that came before has its default in the rows that are older.
+// SELECT … AS OF: the tables as they were at a position of the log or at a time. The log is replayed from its
+// beginning into a temporary SQLite database: first the catalog up to the point, then the rows of the tables that the
+// query names. The last definition up to the point holds for all rows: a column that came later is not there, one that
+// came before has its default in the rows that are older.
 //
 // What is seen is whole: a statement that ends behind the point is not there, and a staged transaction neither.
 import SluiceLog
@@ -9,8 +9,8 @@ import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
-/// One replay. Cost: the log up to the point is read twice, from the page cache at some GB/s, and each row of the tables
-/// in question is written once, about 1 µs.
+/// One replay. Cost: the log up to the point is read twice, from the page cache at some GB/s, and each row of the
+/// tables in question is written once, about 1 µs.
 struct PastTables {
   let pipeline: Pipeline
   /// Up to where the log is applied.

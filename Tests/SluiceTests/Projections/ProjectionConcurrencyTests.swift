@@ -77,7 +77,8 @@ import Testing
     "SELECT count(*) AS c, sum(n) AS total, count(DISTINCT g) AS d FROM t",
   ]
 
-  /// Sessions on threads of their own insert, update and delete; another one creates, rebuilds, alters, pauses and drops.
+  /// Sessions on threads of their own insert, update and delete; another one creates, rebuilds, alters, pauses and
+  /// drops.
   @Test func sessionsThatChangeWhatIsBuilt() throws {
     let seed = testSeed()
     let comment: Comment = "\(repeatCommand(seed, "ProjectionConcurrencyTests"))"

@@ -1,5 +1,5 @@
-// Projections cut at every file call: they are created, altered, rebuilt, paused and dropped while rows come, change and
-// go. What the log's disk may then hold is opened beside projections.db as it is at that moment, or as it was some
+// Projections cut at every file call: they are created, altered, rebuilt, paused and dropped while rows come, change
+// and go. What the log's disk may then hold is opened beside projections.db as it is at that moment, or as it was some
 // transactions ago (a power cut may take back the last ones), or without it. Afterwards each projection has the rows of
 // its SELECT: none is missing, and none was counted twice.
 import Foundation

@@ -95,8 +95,10 @@ import Testing
     try session.run("CREATE PROJECTION \(names.source) AS SELECT g, sum(n) AS total FROM t GROUP BY g")
     try session.run("CREATE PROJECTION \(names.over) AS SELECT max(total) FROM \(names.source) REFRESH EVERY '1h'")
     try session.run(
-      "CREATE PROJECTION last AS SELECT \(names.over).*, count(*) AS c FROM \(names.source), \(names.over) REFRESH EVERY '1h'"
-    )
+      """
+      CREATE PROJECTION last AS SELECT \(names.over).*, count(*) AS c FROM \(names.source), \(names.over)
+      REFRESH EVERY '1h'
+      """)
     try session.run("COMMIT")
     func check(_ comment: Comment) throws {
       try session.run("WAIT FOR \(names.over)")

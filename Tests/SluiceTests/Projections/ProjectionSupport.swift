@@ -13,8 +13,8 @@ func sortedRows(_ rows: [[Value]]) -> [String] {
 }
 
 extension Session {
-  /// Every projection that is neither paused nor failed must have the rows of its SELECT, once it holds what this session
-  /// wrote. A paused one must be readable. Returns how many were compared.
+  /// Every projection that is neither paused nor failed must have the rows of its SELECT, once it holds what this
+  /// session wrote. A paused one must be readable. Returns how many were compared.
   @discardableResult
   func compareProjections(_ comment: Comment? = nil) throws -> Int {
     refreshCatalog()

@@ -49,12 +49,12 @@ struct ProjectionValueRun {
     "CREATE TABLE u(k, j, s TEXT, b INTEGER, r REAL, x, d TEXT, PRIMARY KEY (k, j), SHARD KEY (k))",
   ]
 
-  /// `$` is the table. Sums and averages are over `b`, whose values are whole and not below zero: the order in which they
-  /// are added then matters in the last digits only.
+  /// `$` is the table. Sums and averages are over `b`, whose values are whole and not below zero: the order in which
+  /// they are added then matters in the last digits only.
   static let selects = [
     "SELECT s, count(*) AS c, min(r) AS low, max(r) AS top FROM $ GROUP BY s",
     "SELECT s, x, count(*) AS c, max(b) AS top, min(r) AS low FROM $ GROUP BY s, x",
-    "SELECT s COLLATE NOCASE AS k, count(DISTINCT x) AS d, min(x) AS low, max(x) AS top FROM $ GROUP BY s COLLATE NOCASE",
+    "SELECT s COLLATE NOCASE AS k, count(DISTINCT x) AS d, min(x) AS a, max(x) AS b FROM $ GROUP BY s COLLATE NOCASE",
     "SELECT upper(s) COLLATE RTRIM AS k, count(*) AS c, count(DISTINCT s) AS d FROM $ GROUP BY upper(s) COLLATE RTRIM",
     "SELECT r, count(*) AS c, total(r) AS t, sum(r) AS s FROM $ GROUP BY r",
     "SELECT d, count(x) AS c, max(x) AS top, count(DISTINCT d) AS n FROM $ GROUP BY d",
@@ -206,8 +206,8 @@ struct ProjectionValueRun {
     }
   }
 
-  /// Rows in one form and order. Of values that are equal to a collation, or as numbers, it is open which one stands for
-  /// the group, and of reals the last digits.
+  /// Rows in one form and order. Of values that are equal to a collation, or as numbers, it is open which one stands
+  /// for the group, and of reals the last digits.
   private func shown(_ rows: [[Value]]) -> [String] {
     rows.map { row in
       row.map { value -> String in
