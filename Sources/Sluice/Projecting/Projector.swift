@@ -441,7 +441,7 @@ final class Projector: Role, @unchecked Sendable {
       try file.wal.sync()
       noteSynced()
     }
-    guard !due.isEmpty || !requests.redriven.isEmpty || building != nil else { return false }
+    guard !due.isEmpty || !requests.redriven.isEmpty || building != nil else { return requests.syncs }
     do {
       copies.position = boundary
       try open()
