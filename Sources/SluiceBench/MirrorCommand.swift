@@ -1,5 +1,5 @@
-// `sluice-bench mirror`: the projector at work on a backlog, beside what SQLite does by itself: the mirror against a bare
-// loop of prepared inserts; projections against the same loop, which keeps none; filling a projection from what is
+// `sluice-bench mirror`: the projector at work on a backlog, beside what SQLite does by itself: the mirror against a
+// bare loop of prepared inserts; projections against the same loop, which keeps none; filling a projection from what is
 // stored; and updates, against triggers that keep the same sums.
 //
 // The projector is held back while rows are written, flushed and settled; what is measured begins when it is let go, so

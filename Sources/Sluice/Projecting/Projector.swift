@@ -20,7 +20,8 @@ final class Projector: Role, @unchecked Sendable {
   /// Rows after which a transaction is committed although more is waiting: a group of a projection that many of them
   /// touch is written once.
   static let transactionRows = 200_000
-  /// Batch bytes that gather before their rows are written: their memory is held until then.
+  /// Batch bytes that gather before their rows are written where projections with groups follow: their memory is held
+  /// until then. Elsewhere nothing is won by waiting.
   static let gatherBytes = 32 << 20
   /// Positions without a row for it that the projector passes before it writes its checkpoint all the same: the next
   /// opening reads no more than these again, about 30 MB of small rows.
@@ -117,7 +118,7 @@ final class Projector: Role, @unchecked Sendable {
       if isAtBorder, openRows >= Self.transactionRows || openBytes >= transactionBytes {
         try write()
         try commit()
-      } else if gatheredBytes >= Self.gatherBytes {
+      } else if gatheredBytes >= (file.copies.hasGroups ? Self.gatherBytes : Self.chunkBytes) {
         try write()
       }
       return true
@@ -228,7 +229,8 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.room.note(openBytes * 2)
     openRows = 0
     openBytes = 0
-    if file.connection.walPages > min(ProjectionsFile.checkpointPages, transactionBytes / 4_096) {
+    if file.connection.walPages * ProjectionsFile.pageSizeBytes > min(ProjectionsFile.checkpointBytes, transactionBytes)
+    {
       // A reader that sits on old pages only puts this off, and so does a full disk.
       do { _ = try file.connection.checkpoint(.passive) } catch { if error.kind != .full { throw error } }
     }
@@ -359,7 +361,7 @@ final class Projector: Role, @unchecked Sendable {
       for request in requests.redriven { outcomes.append(try copies.redrive(request.name)) }
       for copy in due { try copies.refresh(copy) }
       if due.isEmpty, let building {
-        try copies.build(building, rowCount: background.rowCount)
+        try copies.build(building, rowCount: background.rowCount(isBusy: isBusy))
         background.adjust(nanoseconds: pipeline.options.clock.monotonicNanoseconds() - now, isBusy: isBusy)
       }
       try commit()

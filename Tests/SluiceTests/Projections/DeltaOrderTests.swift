@@ -1,5 +1,5 @@
-// The order that a delta promises SQLite, against the one that SQLite makes itself: random values of all storage classes,
-// many of them equal, alike in their first eight bytes, or equal numbers of two classes.
+// The order that a delta promises SQLite, against the one that SQLite makes itself: random values of all storage
+// classes, many of them equal, alike in their first eight bytes, or equal numbers of two classes.
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
