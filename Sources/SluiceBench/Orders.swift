@@ -55,8 +55,7 @@ struct OrdersStore {
     return try measure(count, [projection])
   }
 
-  /// From a backlog of `updates` rows, each of them one of `count` that have changed, to the mirror and the
-  /// projections.
+  /// From a backlog of `updates` new images of some of `count` rows to the mirror and the projections.
   consuming func update(_ projections: [String], _ count: Int, _ updates: Int) throws -> MirrorCommand.Cost {
     try insert(count)
     try create(projections)

@@ -215,6 +215,11 @@ public final class Connection {
   /// Stops the running statements of this connection with SQLITE_INTERRUPT. For other threads: `interrupter`.
   public func interrupt() { interrupter.interrupt() }
 
+  /// Sets how much of the main database may be kept in memory, which is also how much a sorter sorts at a time.
+  public func setCache(bytes: Int) throws(SQLiteError) {
+    try execute("PRAGMA main.cache_size = -\(max(bytes >> 10, 1))")
+  }
+
   /// Sets a run-time limit (SQLITE_LIMIT_…) and returns the one before. A negative value only asks.
   @discardableResult
   public func setLimit(_ limit: Int32, _ value: Int32) -> Int32 {

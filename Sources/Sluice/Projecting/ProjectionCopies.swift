@@ -211,6 +211,14 @@ final class ProjectionCopies {
     all.filter { $0.tableID == table.id && $0.isFollowing }
   }
 
+  /// Whether some copy has groups that change with rows: many rows at once touch each group once.
+  var hasGroups: Bool {
+    all.contains { copy in
+      guard copy.isFollowing, case .groups? = copy.plan?.stored else { return false }
+      return true
+    }
+  }
+
   /// The table was emptied.
   func clear(_ table: SQLTable) throws(SQLiteError) {
     for copy in followers(of: table) {
@@ -383,6 +391,7 @@ final class ProjectionCopies {
   /// of one of the log's. Cost: about 1 µs a row.
   func build(_ copy: ProjectionCopy, rowCount: Int) throws(SQLiteError) {
     let upper = try copy.key(after: rowCount)
+    try connection.setCache(bytes: ProjectionsFile.fillingCacheBytes)
     if copy.isCareful {
       if try inSavepoint({ () throws(SQLiteError) in try copy.add(upTo: upper) }) != nil {
         for key in try copy.keys(upTo: upper) {
@@ -397,6 +406,7 @@ final class ProjectionCopies {
       try copy.add(upTo: upper)
       culprit = nil
     }
+    try connection.setCache(bytes: ProjectionsFile.cacheBytes)
     copy.builtKey = upper
     copy.position = position
     if upper == nil { try serve(copy) } else { try save(copy) }

@@ -24,6 +24,12 @@ final class ProjectionsFile {
   /// What its write-ahead log may grow to.
   let wal: WalLimit
 
+  static let pageSizeBytes = 8_192
+  static let cacheBytes = 8 << 20
+  /// The cache while a copy is filled. Runs of the sorter are as large as the cache, and those of 2 MiB stay in the
+  /// processor's: 1 M rows in 200,000 groups take 0.83 µs each then, 0.95 with 8 MiB, and 1.4 without limit.
+  static let fillingCacheBytes = 2 << 20
+
   /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or
   /// before.
   /// `first`: where the log begins, of which the file must need nothing from before.
@@ -48,13 +54,16 @@ final class ProjectionsFile {
   private init(_ path: String, storeID: UInt64, clock: any Clock) throws(SQLiteError) {
     self.storeID = storeID
     connection = try Connection(path: path, mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
+    // The page size holds for a file that is made now. A smaller one costs more calls: of a load into a mirror, which
+    // is 0.47 µs of SQLite a row with pages of 4 KiB, it takes a twelfth away.
+    try connection.execute("PRAGMA page_size = \(Self.pageSizeBytes); PRAGMA journal_mode = WAL")
+    // Rows come in key order, so more cache wins nothing. Without temporary files SQLite would sort all rows of a part
+    // at once, in memory without limit.
     try connection.execute(
       """
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -\(WalLimit.cacheKiB);
-      PRAGMA journal_size_limit = \(WalLimit.capBytes);
+      PRAGMA synchronous = NORMAL; PRAGMA temp_store = FILE; PRAGMA journal_size_limit = \(WalLimit.capBytes);
       """)
-    // Groups on their way are small and gone with the transaction.
-    try connection.execute("PRAGMA temp_store = MEMORY")
+    try connection.setCache(bytes: Self.cacheBytes)
     copies = try ProjectionCopies(connection, clock: clock)
     try connection.takeOverCheckpoints()
     // The projector tries again by itself, and gives signs of life meanwhile.
@@ -71,6 +80,7 @@ final class ProjectionsFile {
   func reload() throws(SQLiteError) {
     checkpoint = nil
     catalog = Catalog()
+    try connection.setCache(bytes: Self.cacheBytes)
     try load()
   }
 

@@ -21,8 +21,11 @@ final class Projector: Role, @unchecked Sendable {
   /// Rows after which a transaction is committed although more is waiting: a group of a projection that many of them
   /// touch is written once.
   static let transactionRows = 200_000
-  /// Batch bytes that gather before their rows are written: their memory is held until then.
+  /// Batch bytes that gather before their rows are written where projections with groups follow: their memory is held
+  /// until then.
   static let gatherBytes = 32 << 20
+  /// The same where no such projection follows.
+  static let plainBytes = 4 << 20
   /// Positions without a row for it that the projector passes before it writes its checkpoint all the same: the next
   /// opening reads no more than these again, about 30 MB of small rows.
   static let unwrittenPositions: UInt64 = 1 << 18
@@ -132,9 +135,11 @@ final class Projector: Role, @unchecked Sendable {
       }
       noteOldest(items.lazy.compactMap { $0.batch?.timeMicroseconds }.first)
       try gather(items)
-      if hasEnough {
+      if isAtBorder, isFull {
         try write()
-        if isAtBorder { try commit() }
+        try commit()
+      } else if gatheredBytes >= (file.copies.hasGroups ? Self.gatherBytes : Self.plainBytes) {
+        try write()
       }
       return true
     } catch let error as SQLiteError where error.kind == .busy && !isOpen {
@@ -157,10 +162,11 @@ final class Projector: Role, @unchecked Sendable {
     }
   }
 
-  /// Whether what has gathered is to be written.
-  private var hasEnough: Bool {
-    openRows >= Self.transactionRows || openBytes >= transactionBytes || gatheredBytes >= Self.gatherBytes
-      || !file.wal.admitsMore(than: gatheredRows)
+  /// Whether the transaction is to end at the next border.
+  private var isFull: Bool {
+    let rows = WalLimit.Rows(
+      appended: gatheredRows.appended + writtenRows.appended, scattered: gatheredRows.scattered + writtenRows.scattered)
+    return openRows >= Self.transactionRows || openBytes >= transactionBytes || !file.wal.admitsMore(than: rows)
   }
 
   /// Whether the transaction may end here: all of a statement, and of a staged transaction, is in it.
@@ -299,7 +305,7 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.room.note(openBytes * 2)
     openRows = 0
     openBytes = 0
-    let frames = try file.wal.committed(writtenRows, dueAt: transactionBytes / 4_096)
+    let frames = try file.wal.committed(writtenRows, dueAt: transactionBytes / ProjectionsFile.pageSizeBytes)
     writtenRows = WalLimit.Rows()
     noteSynced()
     return frames
@@ -449,7 +455,7 @@ final class Projector: Role, @unchecked Sendable {
       for request in requests.redriven { outcomes.append(try copies.redrive(request.name)) }
       try copies.refresh(due, file.catalog)
       if due.isEmpty, let building {
-        try copies.build(building, rowCount: background.rowCount)
+        try copies.build(building, rowCount: background.rowCount(of: building.serial, isBusy: isBusy))
       }
       let frames = try commit()
       if due.isEmpty, building != nil {

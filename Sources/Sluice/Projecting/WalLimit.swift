@@ -3,11 +3,11 @@
 // the log grows with every commit. So the projector ends its transaction before the log would pass the cap, and waits
 // when there is no room for another one.
 //
-// The arithmetic, in frames of 24 bytes and a page (4 KiB):
+// The arithmetic, for the file's size, in frames of 24 bytes and a page (8 KiB):
 //
-//   cap        16,288    64 MiB, the size of the file at most
-//   room        4,096    committed frames behind which the log is copied into the file before the next transaction
-//   use        12,216    three quarters of the cap: committed frames, and those that a transaction is expected to add
+//   cap        8,167    64 MiB, the size of the file at most
+//   room       2,041    committed frames behind which the log is copied into the file before the next transaction
+//   use        6,125    three quarters of the cap: committed frames, and those that a transaction is expected to add
 //
 // How many frames a transaction adds is known when it is committed. Rows at the end of their tables fill pages one
 // after the other, rows anywhere among others may take a page each, in the mirror, in each index and each projection.
@@ -23,8 +23,6 @@ import SluiceSystem
 final class WalLimit {
   /// Size of `projections.db-wal` that is not passed.
   static let capBytes = 64 << 20
-  /// Size of the page cache of the projector's connection.
-  static let cacheKiB = 24_000
   /// Rows that are written in one transaction, by what they do to pages.
   struct Rows {
     /// New ones, each behind the one before.
