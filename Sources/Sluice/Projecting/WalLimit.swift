@@ -63,7 +63,10 @@ final class WalLimit {
   /// Whether a transaction may hold more than these rows.
   func admitsMore(than rows: Rows) -> Bool {
     if rows.appended >= limit.appended || rows.scattered >= limit.scattered { return false }
-    let expected = Double(rows.appended) * framesPerRow.appended + Double(rows.scattered) * framesPerRow.scattered
+    // A page that the cache has no room for, and that changes again, takes another frame: not so in a small
+    // transaction, by which the larger one is judged.
+    let scattered = Double(rows.scattered) * framesPerRow.scattered * 1.6
+    let expected = Double(rows.appended) * framesPerRow.appended + scattered
     return committedPages + Int(expected) <= capPages * 3 / 4
   }
 

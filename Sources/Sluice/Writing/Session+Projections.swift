@@ -22,7 +22,24 @@ extension Session {
   func alterProjection(_ definition: CreateProjection, line: Int) throws(StoreError) {
     let known = try projection(definition.name)
     let altered = definition.named(known.name, isPaused: projectionDefinition(known.sql)?.isPaused == true)
-    try replace(known, by: print(altered), owner: try check(altered), line: line)
+    let owner = try check(altered)
+    try checkIndexes(of: known, by: altered)
+    try replace(known, by: print(altered), owner: owner, line: line)
+  }
+
+  /// The indexes of a projection must fit its new columns.
+  private func checkIndexes(of known: ReadObject, by altered: CreateProjection) throws(StoreError) {
+    do {
+      let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
+      try evaluator.declare(catalog, in: scratch)
+      try scratch.execute(
+        "DROP TABLE \(quoted(known.name)); CREATE TABLE \(quoted(known.name)) AS \(altered.select)")
+      for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(known.name) {
+        do throws(SQLiteError) { try scratch.execute(index.sql) } catch {
+          throw SQLiteError(message: "index \(index.name): \(error.message): DROP INDEX \(index.name) first")
+        }
+      }
+    } catch { throw StoreError(.invalid, "\(StoreError(converting: error).message)", isParse: true, sqliteCode: 1) }
   }
 
   /// REBUILD: an alter to what it is.
