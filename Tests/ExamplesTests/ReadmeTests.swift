@@ -61,6 +61,35 @@ import Testing
         """)
   }
 
+  /// examples/projections.sql, behind examples/flights.sql; then stock sqlite3 on the same projections.
+  @Test func theProjectionsAreKept() throws {
+    let folder = TemporaryFolder()
+    let examples = packageFolder() + "/examples"
+    for file in ["flights.sql", "projections.sql"] {
+      let result = try runProcess(
+        builtProduct("sluice"), [folder.file("f.sluice")], inputFile: "\(examples)/\(file)")
+      #expect(result.errorText == "")
+      #expect(result.status == 0)
+      if file == "flights.sql" { continue }
+      #expect(
+        result.text == """
+          B6|920|10.8|252|38
+          UA|888|9.0|379|32
+          DL|709|2.4|327|33
+          1545|1|EWR-IAH|500
+
+          """)
+    }
+    let ask = try runProcess(
+      "/bin/bash",
+      [
+        "-c",
+        "sqlite3 '\(folder.file("f.sluice"))/projections.db' "
+          + "'SELECT carrier, flights, worst FROM carriers WHERE carrier = \"UA\"' 'SELECT count(*) FROM late'",
+      ])
+    #expect(ask.text == "UA|888|500\n80\n")
+  }
+
   /// examples/quickstart/main.swift
   @Test func theQuickstartRuns() throws {
     let folder = TemporaryFolder()

@@ -37,6 +37,8 @@ final class WalLimit {
   private let capPages: Int
   /// Frames of the log that are committed.
   private(set) var committedPages = 0
+  /// Pages of the database, those in the log included.
+  private var filePages = 0
   /// How often the log was synced and copied into the file, as far as that went.
   private(set) var checkpointCount = 0
   /// What a transaction may hold, and frames for a row of each kind, by the last ones.
@@ -62,6 +64,8 @@ final class WalLimit {
 
   /// Whether a transaction may hold more than these rows.
   func admitsMore(than rows: Rows) -> Bool {
+    // A file with so few pages can be changed as a whole, some of them more than once.
+    if committedPages + 2 * filePages <= capPages * 3 / 4, rows.appended < limit.appended { return true }
     if rows.appended >= limit.appended || rows.scattered >= limit.scattered { return false }
     // A page that the cache has no room for, and that changes again, takes another frame: not so in a small
     // transaction, by which the larger one is judged.
@@ -107,7 +111,12 @@ final class WalLimit {
     }
   }
 
-  private func noteCommitted() throws(SQLiteError) { committedPages = try connection.walIndex()?.frames ?? 0 }
+  private func noteCommitted() throws(SQLiteError) {
+    committedPages = try connection.walIndex()?.frames ?? 0
+    if case .integer(let count)? = try connection.prepare("PRAGMA page_count").rows().first?.first {
+      filePages = Int(count)
+    }
+  }
 
   // MARK: Between transactions
 
