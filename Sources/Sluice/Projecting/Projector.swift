@@ -20,10 +20,10 @@ final class Projector: Role, @unchecked Sendable {
   static let chunkBytes = 128 << 10
   /// Rows after which a transaction is committed although more is waiting: a group of a projection that many of them
   /// touch is written once.
-  static let transactionRows = 200_000
+  static let transactionRows = 300_000
   /// Batch bytes that gather before their rows are written where projections with groups follow: their memory is held
   /// until then.
-  static let gatherBytes = 32 << 20
+  static let gatherBytes = 40 << 20
   /// The same where no such projection follows.
   static let plainBytes = 4 << 20
   /// Positions without a row for it that the projector passes before it writes its checkpoint all the same: the next

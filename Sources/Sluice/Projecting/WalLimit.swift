@@ -42,7 +42,7 @@ final class WalLimit {
   /// How often the log was synced and copied into the file, as far as that went.
   private(set) var checkpointCount = 0
   /// What a transaction may hold, and frames for a row of each kind, by the last ones.
-  private var limit = Rows(appended: 8_192, scattered: 1_024)
+  private var limit = Rows(appended: 16_384, scattered: 1_024)
   private var framesPerRow = (appended: 0.1, scattered: 6.0)
 
   /// `path`: of the database file.
@@ -54,6 +54,12 @@ final class WalLimit {
       pageBytes = Int(size)
     }
     capPages = (Self.capBytes - 32) / (pageBytes + 24)
+    // Until something is measured: each index, and each copy with groups, may take a page for each row.
+    let others = try connection.prepare(
+      "SELECT count(*) FROM sqlite_schema WHERE type = 'index' "
+        + "OR (name LIKE 'sluice!_%!_%' ESCAPE '!' AND sql LIKE '%WITHOUT ROWID')"
+    ).rows()
+    if case .integer(let count)? = others.first?.first { framesPerRow.appended += Double(count) }
     try noteCommitted()
   }
 
