@@ -19,6 +19,10 @@ final class Mirror {
   private var hasRemovals = false
   /// Whether the mirror may hold an earlier image of some row collected.
   private var mayReplace = false
+  /// The highest key that the mirror has or had; nil: none.
+  private var highestKey: [UInt8]?
+  /// Whether the first row collected stands behind it.
+  private var beginsBehind = false
 
   init(table: SQLTable, connection: Connection, copies: ProjectionCopies? = nil) throws(SQLiteError) {
     self.table = table
@@ -28,19 +32,37 @@ final class Mirror {
     keys = KeyDelta(table)
     try connection.register(table: ProjectionBase.deltaName(table), delta)
     try connection.register(table: ProjectionBase.keysName(table), keys)
+    highestKey = try lastKey()
+  }
+
+  private func lastKey() throws(SQLiteError) -> [UInt8]? {
+    guard !table.isStream || table.rowidName != nil else { return nil }
+    let names =
+      table.isStream
+      ? [table.rowidName ?? "rowid"] : table.definition.primaryKey.map { quoted(table.definition.columns[$0].name) }
+    let order = names.map { $0 + " DESC" }.joined(separator: ", ")
+    let rows = try connection.prepare(
+      "SELECT \(names.joined(separator: ", ")) FROM main.\(quoted(table.name)) ORDER BY \(order) LIMIT 1"
+    ).rows()
+    return rows.first.map { engineKey($0, of: table) }
   }
 
   var rowCount: Int { delta.rows.count }
 
-  /// Takes note of a row; its memory must stay until `write`. `isNew`: no row has the key before. Returns whether it is
-  /// new and all collected so far were in the order of their keys.
+  /// Takes note of a row; its memory must stay until `write`. `isNew`: no row has the key before. Returns whether it
+  /// stands behind all others of the mirror and of those collected.
   @inline(__always)
   @discardableResult
   func add(key: UnsafeRawBufferPointer, row: UnsafeRawBufferPointer, position: UInt64, isNew: Bool) -> Bool {
     if isRising, let last = delta.rows.last, compareBytes(last.key, key) >= 0 { isRising = false }
     if !isNew { mayReplace = true }
+    if delta.rows.isEmpty { beginsBehind = isBehind(key) }
     delta.rows.append(DeltaRow(key: key, row: row, position: position, isNew: isNew))
-    return isNew && isRising
+    return isNew && isRising && beginsBehind
+  }
+
+  private func isBehind(_ key: UnsafeRawBufferPointer) -> Bool {
+    highestKey.map { $0.withUnsafeBytes { compareBytes($0, key) < 0 } } ?? true
   }
 
   /// Takes note of a key that was removed; its memory must stay until `write`.
@@ -68,6 +90,7 @@ final class Mirror {
   func write() throws(SQLiteError) {
     guard !delta.rows.isEmpty else { return }
     if !isRising { sortRows() }
+    if let last = delta.rows.last, isBehind(last.key) { highestKey = [UInt8](last.key) }
     let followers = copies?.followers(of: table) ?? []
     let replaces = mayReplace && !followers.isEmpty
     if replaces {
