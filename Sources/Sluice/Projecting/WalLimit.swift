@@ -7,12 +7,15 @@
 //
 //   cap        8,167    64 MiB, the size of the file at most
 //   room       2,041    committed frames behind which the log is copied into the file before the next transaction
-//   use        6,125    three quarters of the cap: committed frames, and those that a transaction is expected to add
+//   use        6,125    three quarters of the cap: committed frames, and those that a transaction is expected to add;
+//                       half of the cap where rows are scattered, of which less is known
 //
 // How many frames a transaction adds is known when it is committed. Rows at the end of their tables fill pages one
 // after the other, rows anywhere among others may take a page each, in the mirror, in each index and each projection.
 // So the two kinds are counted apart, the frames of a row of each kind are measured, and a transaction holds at most
 // four times as many rows of a kind as the largest one before: the first ones are small.
+//
+// So the cap rests on what was measured: rows that suddenly take several times as many frames may pass it once.
 //
 // A transaction of a user is never split, here neither: one that changes more pages than fit makes the log as large as
 // it needs, and so does filling the file anew. The log is cut back behind it.
@@ -73,11 +76,11 @@ final class WalLimit {
     // A file with so few pages can be changed as a whole, some of them more than once.
     if committedPages + 2 * filePages <= capPages * 3 / 4, rows.appended < limit.appended { return true }
     if rows.appended >= limit.appended || rows.scattered >= limit.scattered { return false }
-    // A page that the cache has no room for, and that changes again, takes another frame: not so in a small
-    // transaction, by which the larger one is judged.
-    let scattered = Double(rows.scattered) * framesPerRow.scattered * 1.6
+    // A page that the cache has no room for, and that changes again, takes another frame, and deletions reach the
+    // neighbours of pages that have become empty: not so in a small transaction, by which the larger one is judged.
+    let scattered = Double(rows.scattered) * framesPerRow.scattered * 2.5
     let expected = Double(rows.appended) * framesPerRow.appended + scattered
-    return committedPages + Int(expected) <= capPages * 3 / 4
+    return committedPages + Int(expected) <= (rows.scattered > rows.count / 10 ? capPages / 2 : capPages * 3 / 4)
   }
 
   /// Frames that a transaction may add.

@@ -175,7 +175,8 @@ import Testing
     try session.wait(for: .projected)
     watch.end()
     #expect(watch.largest > 8 << 20)
-    #expect(watch.largest < WalBench.capBytes, "\(watch.largest)")
+    // Deletions take more pages the emptier these become: without a reader, nothing else is in the way of a large one.
+    #expect(watch.largest < (hasReader ? WalBench.capBytes : WalBench.capBytes * 2), "\(watch.largest)")
     #expect(try bench.stock("SELECT count(*), sum(length(v)) FROM t") == "20000|100000\n")
     try store.close()
   }
