@@ -100,6 +100,8 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   var restMicroseconds: Int64? {
+    // Until then its state belongs to whoever opens the store.
+    guard pipeline.progress.withLock({ $0.isProjecting }) else { return Self.idleMicroseconds }
     if isBlocked { return Self.blockedMicroseconds }
     if pipeline.room.isProjectorHeld { return Self.retryMicroseconds }
     let due = background.restMicroseconds(
