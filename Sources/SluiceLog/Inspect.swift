@@ -380,25 +380,7 @@ func identityDigits(_ number: UInt64) -> String {
 }
 
 /// Microseconds since 1970 as `2026-01-31T23:59:59.000001Z`; the number itself where that has no four-digit year.
-/// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
 func timeText(_ microseconds: Int64) -> String {
-  let days = Int(microseconds / 86_400_000_000)
-  guard 0..<2_932_897 ~= days, microseconds >= 0 else { return "\(microseconds)us" }
-  let rest = Int(microseconds % 86_400_000_000)
-  let shifted = days + 719_468
-  let (era, day) = (shifted / 146_097, shifted % 146_097)
-  let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365
-  let dayOfYear = day - (365 * year + year / 4 - year / 100)
-  let month = (5 * dayOfYear + 2) / 153
-  func digits(_ number: Int, _ width: Int) -> String {
-    let text = String(number)
-    return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
-  }
-  let date = [
-    digits(year + era * 400 + (month >= 10 ? 1 : 0), 4), digits(month < 10 ? month + 3 : month - 9, 2),
-    digits(dayOfYear - (153 * month + 2) / 5 + 1, 2),
-  ]
-  let seconds = rest / 1_000_000
-  let time = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { digits($0, 2) }
-  return date.joined(separator: "-") + "T" + time.joined(separator: ":") + "." + digits(rest % 1_000_000, 6) + "Z"
+  guard microseconds >= 0, microseconds / 86_400_000_000 < 2_932_897 else { return "\(microseconds)us" }
+  return utcText(microseconds: microseconds, separator: "T", fractionDigits: 6) + "Z"
 }

@@ -8,12 +8,7 @@ public enum Retention: Equatable, Sendable {
 
   /// What `retain` is set to: 'forever' or that word, a duration, a size. Throws invalid.
   public init(_ value: SettingValue) throws(SQLError) {
-    let text: String
-    switch value {
-    case .text(let words), .word(let words): text = words
-    case .integer(let number): text = String(number)
-    case .real(let number): text = String(number)
-    }
+    let text = value.text
     if sameName(text, "forever") {
       self = .forever
       return

@@ -85,6 +85,15 @@ public enum SettingValue: Equatable, Sendable {
   case text(String)
   case integer(Int64)
   case real(Double)
+
+  /// What stands there, a text without its quotes.
+  public var text: String {
+    switch self {
+    case .word(let text), .text(let text): text
+    case .integer(let number): String(number)
+    case .real(let number): String(number)
+    }
+  }
 }
 
 /// CREATE [UNIQUE] INDEX. `text` is the whole statement for stock SQLite, without schema and semicolon.

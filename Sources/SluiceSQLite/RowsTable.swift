@@ -3,8 +3,6 @@
 //   try connection.register(table: "sluice_shards", columns: ["shard INTEGER", "rows INTEGER"]) {
 //     store.shards.map { [.integer($0.number), .integer($0.rowCount)] }
 //   }
-//
-// Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
 extension Connection {
@@ -39,7 +37,7 @@ private final class RowsCursor: VirtualCursor {
   private let produce: () throws(SQLiteError) -> [[Value]]
   private var rows: [[Value]] = []
   private var index = 0
-  private var bytes = ByteBuffer()
+  private var current = ValueCells()
 
   init(columnCount: Int, rows: @escaping () throws(SQLiteError) -> [[Value]]) {
     produce = rows
@@ -57,33 +55,11 @@ private final class RowsCursor: VirtualCursor {
     return load()
   }
 
-  /// Text and blobs of the row are laid out one behind the other first, for the buffer may move while it grows.
   private func load() -> Bool {
     guard index < rows.count else { return false }
-    let row = rows[index].prefix(columnCount)
-    bytes.removeAll()
-    for value in row {
-      switch value {
-      case .text(let content), .blob(let content): bytes.append(content)
-      default: break
-      }
-    }
+    current.lay(rows[index].prefix(columnCount))
     cells.update(repeating: .null, count: columnCount)
-    var offset = 0
-    for (column, value) in row.enumerated() {
-      switch value {
-      case .null: break
-      case .integer(let number): cells[column] = .integer(number)
-      case .real(let number): cells[column] = .real(number)
-      case .text(let content): cells[column] = .text(slice(&offset, content.count))
-      case .blob(let content): cells[column] = .blob(slice(&offset, content.count))
-      }
-    }
+    for (column, cell) in current.cells.enumerated() { cells[column] = cell }
     return true
-  }
-
-  private func slice(_ offset: inout Int, _ size: Int) -> UnsafeRawBufferPointer {
-    defer { offset += size }
-    return UnsafeRawBufferPointer(rebasing: bytes.bytes[offset..<offset + size])
   }
 }

@@ -28,18 +28,3 @@ public final class SystemClock: Clock {
 
   public func random() -> UInt64 { UInt64.random(in: 1...UInt64.max) }
 }
-
-/// A moment as SQLite writes it, in UTC: `2026-03-01 12:00:00.250`. Microseconds since 1970-01-01.
-public func utcText(microseconds: Int64) -> String {
-  var seconds = time_t(microseconds / 1_000_000)
-  var parts = tm()
-  gmtime_r(&seconds, &parts)
-  func digits(_ number: Int, _ count: Int) -> String {
-    let text = String(number)
-    return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
-  }
-  let date = [digits(Int(parts.tm_year) + 1_900, 4), digits(Int(parts.tm_mon) + 1, 2), digits(Int(parts.tm_mday), 2)]
-  let time = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { digits(Int($0), 2) }
-  return date.joined(separator: "-") + " " + time.joined(separator: ":") + "."
-    + digits(Int(microseconds % 1_000_000 / 1_000), 3)
-}

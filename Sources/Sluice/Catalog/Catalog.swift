@@ -32,6 +32,12 @@ final class SQLTable: Sendable {
   /// SQLite's name for the rowid that no column has taken; nil: all are taken.
   var rowidName: String? { ["_rowid_", "rowid", "oid"].first { definition.columnIndex($0) == nil } }
 
+  /// Quoted names of the columns that tell the mirror's rows apart, or of the rowid; nil: nothing names its rows.
+  var keyNames: [String]? {
+    if isStream { return rowidName.map { [quoted($0)] } }
+    return definition.primaryKey.map { quoted(definition.columns[$0].name) }
+  }
+
   /// SQLite's sentence for a duplicate.
   var duplicateMessage: String {
     let columns = definition.primaryKey.map { "\(name).\(definition.columns[$0].name)" }

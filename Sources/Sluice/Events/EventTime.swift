@@ -1,5 +1,6 @@
 // Times of events as text: `2026-11-24 10:00:00.000001`, UTC, always with six digits of the second, so that they
 // compare as texts as the times do, also with what SQLite's own date functions return. Years 0001 to 9999.
+import SluiceSystem
 
 /// Times as SQLite's date functions write them.
 enum EventTime {
@@ -9,14 +10,7 @@ enum EventTime {
 
   /// The 26 characters for `microseconds` since 1970-01-01 UTC; times outside the years are those at their border.
   static func text(_ microseconds: Int64) -> String {
-    let time = min(max(microseconds, lowest), highest)
-    let day = time >= 0 ? time / perDay : -((perDay - 1 - time) / perDay)
-    var rest = time - day * perDay
-    let (year, month, date) = civil(day)
-    let fraction = rest % 1_000_000
-    rest /= 1_000_000
-    return pad(year, 4) + "-" + pad(month, 2) + "-" + pad(date, 2) + " " + pad(rest / 3_600, 2) + ":"
-      + pad(rest / 60 % 60, 2) + ":" + pad(rest % 60, 2) + "." + pad(fraction, 6)
+    utcText(microseconds: min(max(microseconds, lowest), highest), fractionDigits: 6)
   }
 
   /// The time that `text` begins to write: `2026-11-24`, and as much of ` 10:00:00.000001` as there is, missing parts
@@ -29,8 +23,9 @@ enum EventTime {
     guard let year = reader.number(4), year > 0, reader.take("-"), let month = reader.number(2),
       (1...12).contains(month), reader.take("-"), let date = reader.number(2), date > 0
     else { return nil }
-    let day = days(year, month, date)
-    guard civil(day) == (year, month, date) else { return nil }
+    let written = CalendarDate(year: year, month: month, day: date)
+    let day = written.daysSince1970
+    guard CalendarDate(daysSince1970: day) == written else { return nil }
     var time = day * perDay
     if reader.rest.isEmpty { return time }
     guard reader.take(" ") || isLenient && reader.take("T"), let hour = reader.number(2), hour < 24, reader.take(":"),
@@ -64,32 +59,5 @@ enum EventTime {
       defer { rest.removeFirst(count) }
       return rest.prefix(count).reduce(0) { $0 * 10 + Int64($1 - 0x30) }
     }
-  }
-
-  private static func pad(_ number: Int64, _ width: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
-  }
-
-  /// Days since 1970-01-01 of a date of the Gregorian calendar, and back
-  /// (https://howardhinnant.github.io/date_algorithms.html).
-  private static func days(_ year: Int64, _ month: Int64, _ date: Int64) -> Int64 {
-    let shifted = month <= 2 ? year - 1 : year
-    let era = (shifted >= 0 ? shifted : shifted - 399) / 400
-    let yearOfEra = shifted - era * 400
-    let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + date - 1
-    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-  }
-
-  private static func civil(_ days: Int64) -> (Int64, Int64, Int64) {
-    let shifted = days + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    return (year, month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
   }
 }

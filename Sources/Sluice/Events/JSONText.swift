@@ -54,7 +54,7 @@ extension ByteBuffer {
       case 0x09: append(Array("\\t".utf8))
       case 0..<0x20:
         append(Array("\\u00".utf8))
-        append(hex: byte)
+        append(Array(hexDigits([byte]).utf8))
       default: append(byte: byte)
       }
     }
@@ -63,11 +63,7 @@ extension ByteBuffer {
 
   mutating func append(jsonBlob bytes: UnsafeRawBufferPointer) {
     append(Array("{\"blob\":\"".utf8))
-    for byte in bytes { append(hex: byte) }
+    append(Array(hexDigits(bytes).utf8))
     append(Array("\"}".utf8))
-  }
-
-  private mutating func append(hex byte: UInt8) {
-    for digit in [byte >> 4, byte & 15] { append(byte: digit < 10 ? 0x30 + digit : 0x57 + digit) }
   }
 }

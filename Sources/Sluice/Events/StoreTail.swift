@@ -67,11 +67,11 @@ public final class StoreTail {
   public static func run(
     path: String, options: TailOptions, storeOptions: StoreOptions = StoreOptions(), output: any TailOutput
   ) throws(StoreError) {
-    let groups = try Self.groups(path, storeOptions)
+    let (groups, identity) = try Self.groups(path, storeOptions)
     var lock: (any FileLock)?
     if let group = options.group { lock = try groups.take(group) }
     defer { lock?.release() }
-    let tail = try StoreTail(groups, options, storeOptions, output)
+    let tail = try StoreTail(groups, identity, options, storeOptions, output)
     try tail.follow()
   }
 
@@ -79,27 +79,27 @@ public final class StoreTail {
   public static func dropGroup(
     _ name: String, path: String, storeOptions: StoreOptions = StoreOptions()
   ) throws(StoreError) {
-    try groups(path, storeOptions).remove(name)
+    try groups(path, storeOptions).groups.remove(name)
   }
 
-  private static func groups(_ path: String, _ options: StoreOptions) throws(StoreError) -> GroupFiles {
+  private static func groups(
+    _ path: String, _ options: StoreOptions
+  ) throws(StoreError) -> (groups: GroupFiles, identity: StoreIdentity) {
     var path = path
     while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
     let identity = try convertingErrors { try FollowedStore.loadIdentity(path, options.fileSystem) }
-    return GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem)
+    return (GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem), identity)
   }
 
   private init(
-    _ groups: GroupFiles, _ options: TailOptions, _ storeOptions: StoreOptions, _ output: any TailOutput
+    _ groups: GroupFiles, _ identity: StoreIdentity, _ options: TailOptions, _ storeOptions: StoreOptions,
+    _ output: any TailOutput
   ) throws(StoreError) {
     path = groups.storePath
     self.options = options
     self.storeOptions = storeOptions
     self.output = output
     self.groups = groups
-    let identity = try convertingErrors {
-      try FollowedStore.loadIdentity(groups.storePath, storeOptions.fileSystem)
-    }
     fields = EventFields(EventNames(Catalog()), router: Router(identity))
     wantedTable = options.table.map(folded)
     if let group = options.group { saved = try groups.read(group)?.position }

@@ -101,9 +101,10 @@ struct GroupedProjection {
     var names = StoredNames()
     var groupNames: [Int: String] = [:]
     for column in query.columns {
-      guard let piece = column.expression.lonePiece else { continue }
-      if case .group(let index) = piece, groupNames[index] == nil { groupNames[index] = names.take(column.name) }
-      if case .aggregate(let index) = piece, query.aggregates[index].isStoredAsIs,
+      if let index = column.expression.groupIndex, groupNames[index] == nil {
+        groupNames[index] = names.take(column.name)
+      }
+      if let index = column.expression.aggregateIndex, query.aggregates[index].isStoredAsIs,
         slots[slotOfAggregate[index]].name.isEmpty
       {
         slots[slotOfAggregate[index]].name = names.take(column.name)
@@ -266,11 +267,9 @@ struct GroupedProjection {
   /// The copy's name of a column of the SELECT that is stored as it is, for an index.
   func storedName(_ name: String) -> String? {
     guard let column = query.columns.first(where: { sameName($0.name, name) }) else { return nil }
-    switch column.expression.lonePiece {
-    case .group(let index): return keys[index].name
-    case .aggregate(let index) where query.aggregates[index].isStoredAsIs: return slots[slotOfAggregate[index]].name
-    default: return nil
-    }
+    if let index = column.expression.groupIndex { return keys[index].name }
+    guard let index = column.expression.aggregateIndex, query.aggregates[index].isStoredAsIs else { return nil }
+    return slots[slotOfAggregate[index]].name
   }
 }
 
@@ -461,13 +460,4 @@ extension GroupedProjection {
 extension SluiceSQL.Aggregate {
   /// Whether its value is what is stored, and not computed from it.
   fileprivate var isStoredAsIs: Bool { function != .total && function != .avg }
-}
-
-extension SluiceSQL.Expression {
-  /// The one hole that is all of it; nil: it is more, or text.
-  fileprivate var lonePiece: Piece? {
-    guard pieces.count == 1, let piece = pieces.first else { return nil }
-    if case .text = piece { return nil }
-    return piece
-  }
 }

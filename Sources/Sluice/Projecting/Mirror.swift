@@ -36,10 +36,7 @@ final class Mirror {
   }
 
   private func lastKey() throws(SQLiteError) -> [UInt8]? {
-    guard !table.isStream || table.rowidName != nil else { return nil }
-    let names =
-      table.isStream
-      ? [table.rowidName ?? "rowid"] : table.definition.primaryKey.map { quoted(table.definition.columns[$0].name) }
+    guard let names = table.keyNames else { return nil }
     let order = names.map { $0 + " DESC" }.joined(separator: ", ")
     let rows = try connection.prepare(
       "SELECT \(names.joined(separator: ", ")) FROM main.\(quoted(table.name)) ORDER BY \(order) LIMIT 1"
@@ -151,10 +148,7 @@ final class Mirror {
   /// is stored as SQLite compares the two: 1 finds 1.0. Rows of a table whose columns have taken all names of the rowid
   /// cannot be named.
   private var removalSQL: String {
-    let columns =
-      table.isStream
-      ? [table.rowidName ?? "NULL"] : table.definition.primaryKey.map { quoted(table.definition.columns[$0].name) }
-    let condition = columns.map { "\($0) = ?" }.joined(separator: " AND ")
+    let condition = (table.keyNames ?? ["NULL"]).map { "\($0) = ?" }.joined(separator: " AND ")
     return "DELETE FROM main.\(quoted(table.name)) WHERE \(condition)"
   }
 }
@@ -309,8 +303,7 @@ final class RowDelta: DeltaTable {
 final class KeyDelta: DeltaTable {
   private let table: SQLTable
   private var values: [Value] = []
-  private var bytes = ByteBuffer()
-  private var cells: [SluiceSQLite.Cell] = []
+  private var laid = ValueCells()
   private let width: Int
 
   init(_ table: SQLTable) {
@@ -323,38 +316,13 @@ final class KeyDelta: DeltaTable {
   func take(_ rows: [DeltaRow]) throws(SQLiteError) {
     values.removeAll(keepingCapacity: true)
     for row in rows where !row.isNew { values += try row.keyValues(of: table) }
-    bytes.removeAll()
-    for value in values { if let content = value.content { bytes.append(content) } }
-    var offset = 0
-    cells.removeAll(keepingCapacity: true)
-    for value in values {
-      let size = value.content?.count ?? 0
-      let place = UnsafeRawBufferPointer(rebasing: bytes.bytes[offset..<offset + size])
-      offset += size
-      switch value {
-      case .null: cells.append(.null)
-      case .integer(let number): cells.append(.integer(number))
-      case .real(let number): cells.append(.real(number))
-      case .text: cells.append(.text(place))
-      case .blob: cells.append(.blob(place))
-      }
-    }
-    rowCount = cells.count / width
+    laid.lay(values)
+    rowCount = values.count / width
   }
 
   override func decode(
     _ index: Int, into cells: UnsafeMutablePointer<SluiceSQLite.Cell>, needed: UInt64
   ) throws(SQLiteError) {
-    for column in 0..<width { cells[column] = self.cells[index * width + column] }
-  }
-}
-
-extension Value {
-  /// The bytes of a text or a blob.
-  fileprivate var content: [UInt8]? {
-    switch self {
-    case .text(let bytes), .blob(let bytes): bytes
-    default: nil
-    }
+    for column in 0..<width { cells[column] = laid.cells[index * width + column] }
   }
 }

@@ -221,16 +221,18 @@ final class ProjectionCopy {
 
   /// Adds the mirror's rows behind those that it has, up to `upper`; nil: all of them.
   func add(upTo upper: [Value]?) throws(SQLiteError) {
-    guard let base = plan?.base else { return }
-    let width = base.keyNames.count
     for sql in insertion(.range(hasLower: builtKey != nil, hasUpper: upper != nil), isBounded: false) {
       let statement = try prepared(sql)
-      if statement.parameterCount > 0 {
-        for (index, value) in (upper ?? []).enumerated() { try statement.bind(index + 1, value) }
-        for (index, value) in (builtKey ?? []).enumerated() { try statement.bind(index + 1 + width, value) }
-      }
+      try bind(statement, upTo: upper)
       try statement.run()
     }
+  }
+
+  /// Binds the ends of a part of the mirror, where a statement has parameters for them: first the upper one.
+  private func bind(_ statement: SluiceSQLite.Statement, upTo upper: [Value]?) throws(SQLiteError) {
+    guard let width = plan?.base.keyNames.count, statement.parameterCount > 0 else { return }
+    for (index, value) in (upper ?? []).enumerated() { try statement.bind(index + 1, value) }
+    for (index, value) in (builtKey ?? []).enumerated() { try statement.bind(index + 1 + width, value) }
   }
 
   /// Keys of the mirror's rows behind those that it has, up to `upper`, or all.
@@ -244,8 +246,7 @@ final class ProjectionCopy {
     let statement = try prepared(
       "SELECT \(names) FROM main.\(quoted(base.table.name))"
         + (conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")) + " ORDER BY \(names)")
-    for (index, value) in (upper ?? []).enumerated() { try statement.bind(index + 1, value) }
-    for (index, value) in (builtKey ?? []).enumerated() { try statement.bind(index + 1 + base.keyNames.count, value) }
+    try bind(statement, upTo: upper)
     return try statement.rows()
   }
 

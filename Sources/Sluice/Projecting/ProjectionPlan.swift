@@ -125,15 +125,11 @@ struct ProjectionBase {
     self.table = table
     alias = quoted(query.alias)
     filter = query.filter.map { ExpressionText($0).unqualified(query.alias) }
-    if table.isStream {
-      guard let name = table.rowidName else {
-        throw SQLError(
-          .unsupported, "columns named rowid, oid and _rowid_ leave the rows of \(table.name) without a name")
-      }
-      keyNames = [quoted(name)]
-    } else {
-      keyNames = table.definition.primaryKey.map { quoted(table.definition.columns[$0].name) }
+    guard let keyNames = table.keyNames else {
+      throw SQLError(
+        .unsupported, "columns named rowid, oid and _rowid_ leave the rows of \(table.name) without a name")
     }
+    self.keyNames = keyNames
     var expressions: [String] = query.groups
     for aggregate in query.aggregates {
       expressions += [aggregate.argument, aggregate.filter].compactMap { $0 }

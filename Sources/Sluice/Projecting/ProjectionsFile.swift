@@ -24,15 +24,16 @@ final class ProjectionsFile {
   /// What its write-ahead log may grow to.
   let wal: WalLimit
 
+  /// Pages of a file that is made now.
   static let pageSizeBytes = 8_192
+  /// The page cache of its connection.
   static let cacheBytes = 8 << 20
   /// The cache while a copy is filled. Runs of the sorter are as large as the cache, and those of 2 MiB stay in the
   /// processor's: 1 M rows in 200,000 groups take 0.83 µs each then, 0.95 with 8 MiB, and 1.4 without limit.
   static let fillingCacheBytes = 2 << 20
 
   /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or
-  /// before.
-  /// `first`: where the log begins, of which the file must need nothing from before.
+  /// before, or needs something of the log from before `first`, where that begins.
   static func open(
     _ path: String, storeID: UInt64, first: UInt64, last: UInt64, clock: any Clock
   ) throws(StoreError) -> ProjectionsFile {

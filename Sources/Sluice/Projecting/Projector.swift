@@ -166,9 +166,8 @@ final class Projector: Role, @unchecked Sendable {
 
   /// Whether the transaction is to end at the next border.
   private var isFull: Bool {
-    let rows = WalLimit.Rows(
-      appended: gatheredRows.appended + writtenRows.appended, scattered: gatheredRows.scattered + writtenRows.scattered)
-    return openRows >= Self.transactionRows || openBytes >= transactionBytes || !file.wal.admitsMore(than: rows)
+    openRows >= Self.transactionRows || openBytes >= transactionBytes
+      || !file.wal.admitsMore(than: gatheredRows + writtenRows)
   }
 
   /// Whether the transaction may end here: all of a statement, and of a staged transaction, is in it.
@@ -421,8 +420,7 @@ final class Projector: Role, @unchecked Sendable {
     try open()
     file.copies.position = next - 1
     try writeRows()
-    writtenRows.appended += gatheredRows.appended
-    writtenRows.scattered += gatheredRows.scattered
+    writtenRows = writtenRows + gatheredRows
     gathered = []
     gatheredBytes = 0
     gatheredRows = WalLimit.Rows()

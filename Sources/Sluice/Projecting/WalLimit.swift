@@ -32,6 +32,10 @@ final class WalLimit {
     var appended = 0
     var scattered = 0
     var count: Int { appended + scattered }
+
+    static func + (a: Rows, b: Rows) -> Rows {
+      Rows(appended: a.appended + b.appended, scattered: a.scattered + b.scattered)
+    }
   }
 
   private let connection: Connection

@@ -70,13 +70,7 @@ extension Catalog {
 extension Session {
   /// ALTER STORE SET name = value.
   func alterStore(_ name: String, _ value: SettingValue, line: Int) throws(StoreError) {
-    let text: String
-    switch value {
-    case .text(let words), .word(let words): text = words
-    case .integer(let number): text = String(number)
-    case .real(let number): text = String(number)
-    }
     try change(
-      CatalogChange(operation: .alter, object: .setting, name: name, definition: text), line: line)
+      CatalogChange(operation: .alter, object: .setting, name: name, definition: value.text), line: line)
   }
 }

@@ -1,0 +1,76 @@
+// What sessions ask of the projector, and how they hear what came of it.
+import SluiceSystem
+
+/// What sessions ask of the projector. Any thread.
+final class ProjectorRequests: Sendable {
+  /// A REDRIVE, and who waits for what came of it.
+  final class Redrive: Sendable {
+    /// Folded; nil: all projections.
+    let name: String?
+    private let result = Monitor<(taken: Int, tried: Int)?>(nil)
+
+    init(_ name: String?) { self.name = name }
+
+    func finish(_ result: (taken: Int, tried: Int)) { self.result.update { $0 = result } }
+
+    /// What came of it so far.
+    var outcome: (taken: Int, tried: Int)? { result.withLock { $0 } }
+  }
+
+  struct Taken: Sendable {
+    fileprivate var wanted: [UInt64: (name: String, position: UInt64)] = [:]
+    fileprivate(set) var redriven: [Redrive] = []
+    /// Whether somebody wants what is committed to be durable.
+    fileprivate(set) var syncs = false
+
+    /// Whether somebody waits for what a projection, which has come to `last`, would hold at `position`.
+    func wants(_ name: String, at position: UInt64, otherThan last: UInt64) -> Bool {
+      wanted.values.contains { $0.name == folded(name) && last < $0.position && $0.position <= position }
+    }
+  }
+
+  private struct Waiting {
+    var taken = Taken()
+    var lastWish: UInt64 = 0
+  }
+
+  private let waiting = Monitor(Waiting())
+
+  /// A projection that is made anew from time to time is wanted with what there is at `position`, until `forget` gets
+  /// the number that this returns.
+  func want(_ name: String, at position: UInt64) -> UInt64 {
+    waiting.withLock { waiting in
+      waiting.lastWish += 1
+      waiting.taken.wanted[waiting.lastWish] = (folded(name), position)
+      return waiting.lastWish
+    }
+  }
+
+  /// Nobody waits any more.
+  func forget(_ wish: UInt64) { waiting.withLock { $0.taken.wanted[wish] = nil } }
+
+  /// What is committed is to be made durable when there is time.
+  func sync() { waiting.withLock { $0.taken.syncs = true } }
+
+  func redrive(_ name: String?) -> Redrive {
+    let request = Redrive(name.map(folded))
+    waiting.withLock { $0.taken.redriven.append(request) }
+    return request
+  }
+
+  /// What was taken and not done.
+  func giveBack(_ taken: Taken) {
+    waiting.withLock { $0.taken.redriven = taken.redriven + $0.taken.redriven }
+  }
+
+  /// What somebody waits for, and what is to be redriven, once.
+  func take() -> Taken {
+    waiting.withLock { waiting in
+      defer {
+        waiting.taken.redriven = []
+        waiting.taken.syncs = false
+      }
+      return waiting.taken
+    }
+  }
+}
