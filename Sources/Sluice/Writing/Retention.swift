@@ -34,12 +34,11 @@ struct Retention {
     let progress = pipeline.progress.withLock { $0 }
     let now = pipeline.options.clock.monotonicNanoseconds()
     let isNew = min(progress.flushed, progress.synced) > lastSeen
-    guard isNew || lookedAt == 0 || now >= lookedAt + Self.pauseNanoseconds || progress.flushed > askedFor else {
-      return
-    }
+    let asks = progress.synced < progress.flushed && progress.flushed > askedFor
+    guard isNew || asks || lookedAt == 0 || now >= lookedAt + Self.pauseNanoseconds else { return }
     lookedAt = now
     lastSeen = min(progress.flushed, progress.synced)
-    if progress.synced < progress.flushed, progress.flushed > askedFor {
+    if asks {
       // It rings when it has done so.
       askedFor = progress.flushed
       pipeline.projectorRequests.sync()
