@@ -21,7 +21,7 @@ final class SegmentScanner {
   let header: SegmentHeader
   let seed: UInt32
   /// Nothing at or behind this offset is read.
-  let limit: UInt64
+  private(set) var limit: UInt64
   private let file: any File
   private var window: ByteBuffer
   private var windowStart: UInt64 = 0
@@ -81,6 +81,12 @@ final class SegmentScanner {
 
   /// Goes on to the record behind the one at `offset`.
   func advance(past header: RecordHeader) { offset += UInt64(header.recordSize) }
+
+  /// Reads on up to `limit`, to where the file has grown.
+  func extend(to limit: UInt64) {
+    invariant(limit >= self.limit, "a segment of \(self.limit) bytes cannot shrink to \(limit)")
+    self.limit = limit
+  }
 
   /// Goes on at `offset`, where a record begins or the limit is.
   func jump(to offset: UInt64) { self.offset = offset }

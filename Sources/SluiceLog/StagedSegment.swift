@@ -2,12 +2,13 @@
 // log's next segment. Format: Segment.swift, with positions counted from 0.
 // `@unchecked Sendable`: the session writes it; handing it to the appender hands it over whole.
 import SluiceSystem
+import Synchronization
 
-/// A segment that is not part of the log yet. Used by one thread at a time.
+/// A segment that is not part of the log yet. Used by one thread at a time; a `StagedReader` may be another.
 public final class StagedSegment: @unchecked Sendable {
   let path: String
   let serial: UInt64
-  private let fileSystem: any FileSystem
+  let fileSystem: any FileSystem
   private let directory: String
   private let file: any File
   private let seed: UInt32
@@ -17,6 +18,7 @@ public final class StagedSegment: @unchecked Sendable {
   private var writtenBack = UInt64(SegmentHeader.size)
   /// Size of the file, in bytes.
   public private(set) var size = UInt64(SegmentHeader.size)
+  private let written = Atomic<UInt64>(UInt64(SegmentHeader.size))
   /// Commands appended so far: the relative position of the next one.
   public private(set) var commandCount: UInt64 = 0
 
@@ -45,12 +47,16 @@ public final class StagedSegment: @unchecked Sendable {
     }
     recordsChecksum = withUnsafeBytes(of: &sum) { checksum($0, seed: recordsChecksum) }
     size += UInt64(batch.size)
+    written.store(size, ordering: .releasing)
     commandCount += UInt64(batch.commandCount)
     if size - writtenBack >= SegmentSizes.writeback {
       file.startWriteback(at: writtenBack, size: size - writtenBack)
       writtenBack = size
     }
   }
+
+  /// Size of what is wholly written, in bytes. Any thread.
+  var writtenSize: UInt64 { written.load(ordering: .acquiring) }
 
   /// Reads back what was appended, batch by batch. Throws `corrupt` when the file does not hold it.
   public func forEachBatch<E: Error>(_ body: (Batch) throws(E) -> Void) throws {

@@ -2,6 +2,8 @@
 // each is there exactly once. It takes batches from memory, or from the log where memory had no room for them; the
 // transaction grows with the backlog: batches gather, still encoded, and their rows are written together at its end.
 //
+// When it is up to date, it writes a large transaction before that is committed (ForeseenTransaction.swift).
+//
 // Between two transactions, and whenever there is nothing else to do, it fills copies of projections that are built and
 // makes those anew that are due.
 import SluiceLSM
@@ -37,6 +39,15 @@ final class Projector: Role, @unchecked Sendable {
   /// Time between two signs of life of a projector that has nothing to do.
   private static let idleMicroseconds: Int64 = 1_000_000
 
+  /// A staged transaction that is written before COMMIT; `next` runs ahead of what is applied meanwhile.
+  private struct Ahead {
+    let reader: StagedReader
+    /// Where it begins, if nothing comes in between.
+    let base: UInt64
+    /// When there was nothing more of it.
+    var idleSince: UInt64?
+  }
+
   private let pipeline: Pipeline
   private let router: Router
   let file: ProjectionsFile
@@ -49,6 +60,7 @@ final class Projector: Role, @unchecked Sendable {
   private var boundary: UInt64 = 0
   private var isOpen = false
   private var rebuild: Rebuild?
+  private var ahead: Ahead?
   /// Batches whose rows are noted in the mirrors and not written yet.
   private var gathered: [ProjectorItem] = []
   private var gatheredBytes = 0
@@ -93,6 +105,11 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
+  /// Whether it writes a transaction that is not committed. On its own thread.
+  var isAhead: Bool { ahead != nil }
+  /// Transactions that were written before they were committed. On its own thread.
+  private(set) var writtenAheadCount = 0
+
   /// Whether it stands still although there is work. Any thread.
   var isSuspended: Bool {
     get { suspended.load(ordering: .relaxed) }
@@ -114,7 +131,9 @@ final class Projector: Role, @unchecked Sendable {
     guard progress.isProjecting, !progress.isAbandoning else { return false }
     if isSuspended { return false }
     do {
-      let hasWork = rebuild != nil || next <= progress.applied || !gathered.isEmpty || !file.copies.building.isEmpty
+      let hasWork =
+        rebuild != nil || next <= progress.applied || !gathered.isEmpty || !file.copies.building.isEmpty
+        || pipeline.foreseen.isWaiting
       if try isHeld(hasWork: hasWork) { return false }
       if let rebuild {
         try open()
@@ -123,10 +142,11 @@ final class Projector: Role, @unchecked Sendable {
         try commit()
         return true
       }
+      if let ahead { return try goOn(ahead, applied: progress.applied) }
       if isAtBorder, gathered.isEmpty, !isOpen, try doBackgroundWork(isBusy: progress.applied >= next) { return true }
       let items = try nextItems(applied: progress.applied)
       if items.isEmpty {
-        guard isAtBorder, isOpen || !gathered.isEmpty else { return false }
+        guard isAtBorder, isOpen || !gathered.isEmpty else { return try beginAhead() }
         try write()
         try commit()
         return true
@@ -140,8 +160,8 @@ final class Projector: Role, @unchecked Sendable {
       if isAtBorder, isFull {
         try write()
         try commit()
-      } else if gatheredBytes >= (file.copies.hasGroups ? Self.gatherBytes : Self.plainBytes) {
-        try write()
+      } else {
+        try writeIfMuch()
       }
       return true
     } catch let error as SQLiteError where error.kind == .busy && !isOpen {
@@ -157,6 +177,10 @@ final class Projector: Role, @unchecked Sendable {
       pipeline.projectorStatus.withLock { $0.hold(pipeline.options.clock) }
       return false
     } catch let error as SQLiteError where file.copies.takesCare(of: error) {
+      try retreat()
+      return true
+    } catch  where ahead != nil {
+      // If it is not the foreseeing, it comes again with the rows.
       try retreat()
       return true
     } catch {
@@ -230,6 +254,10 @@ final class Projector: Role, @unchecked Sendable {
     // SQLite may have rolled back by itself.
     do { try file.connection.execute("ROLLBACK") } catch {}
     isOpen = false
+    if ahead != nil {
+      pipeline.foreseen.release()
+      ahead = nil
+    }
     forgetGathered()
     mirrors = [:]
     do { try file.reload() } catch { throw StoreError(error) }
@@ -426,8 +454,74 @@ final class Projector: Role, @unchecked Sendable {
     gatheredRows = WalLimit.Rows()
   }
 
+  /// Writes what has gathered when its memory is as much as is held.
+  private func writeIfMuch() throws(SQLiteError) {
+    guard gatheredBytes >= (file.copies.hasGroups ? Self.gatherBytes : Self.plainBytes) else { return }
+    try write()
+    file.wal.startWriteback()
+  }
+
   private func writeRows() throws(SQLiteError) {
     for mirror in mirrors.values { try mirror.write() }
+  }
+
+  // MARK: Ahead of COMMIT
+
+  /// Begins to write a staged transaction when there is nothing else to do; false when there is none, or when something
+  /// may be wanted soon that has to wait until it ends.
+  private func beginAhead() throws -> Bool {
+    guard isAtBorder, !isOpen, gathered.isEmpty, file.copies.building.isEmpty, file.copies.refreshed.isEmpty,
+      pipeline.projectorRequests.isEmpty, let staged = pipeline.foreseen.take()
+    else { return false }
+    do { ahead = Ahead(reader: try StagedReader(staged), base: next) } catch { pipeline.foreseen.release() }
+    return true
+  }
+
+  /// Takes the next part of the transaction, ends with it, or gives it up; false while there is nothing to do for it.
+  private func goOn(_ ahead: Ahead, applied: UInt64) throws -> Bool {
+    var isCommitted = false
+    switch pipeline.foreseen.fate {
+    case .adopted(let positions) where positions.lowerBound == ahead.base:
+      if applied >= positions.upperBound {
+        if pipeline.projectorQueue.hasOutcome(before: next) { return try giveUpAhead() }
+        pipeline.projectorQueue.drop(before: next)
+        pipeline.foreseen.release()
+        self.ahead = nil
+        writtenAheadCount += 1
+        if next > positions.upperBound { boundary = positions.upperBound }
+        return true
+      }
+      isCommitted = true
+    case .open where applied < ahead.base && pipeline.projectorRequests.isEmpty: break
+    default: return try giveUpAhead()
+    }
+    let batch: Batch?
+    // Whoever applies it says what is wrong with the file.
+    do { batch = try ahead.reader.next(base: ahead.base) } catch { return try giveUpAhead() }
+    guard let batch else { return try !isCommitted && isTiredOfWaiting() ? giveUpAhead() : false }
+    // Of rows that are left out without an error there may be many.
+    var commands = batch.commands()
+    if commands.next()?.kind == .ignore { return try giveUpAhead() }
+    self.ahead?.idleSince = nil
+    try gather([ProjectorItem(batch, noEffect: [], transactionEnd: false)])
+    try writeIfMuch()
+    return true
+  }
+
+  /// Whether the session has written nothing for so long that SQLite's transaction is not held open for it any more.
+  private func isTiredOfWaiting() -> Bool {
+    let now = pipeline.options.clock.monotonicNanoseconds()
+    guard let start = ahead?.idleSince else {
+      ahead?.idleSince = now
+      return false
+    }
+    return now - start > UInt64(Self.idleMicroseconds) * 1_000
+  }
+
+  /// Undoes what was written ahead.
+  private func giveUpAhead() throws(StoreError) -> Bool {
+    try retreat()
+    return true
   }
 
   // MARK: Between transactions

@@ -6,7 +6,7 @@ import SluiceSystem
 
 /// A batch as the projector gets it.
 struct ProjectorItem: Sendable {
-  let firstPosition: UInt64
+  private(set) var firstPosition: UInt64
   private(set) var lastPosition: UInt64
   /// Nil when nothing in it is projected.
   let batch: Batch?
@@ -27,6 +27,12 @@ struct ProjectorItem: Sendable {
 
   /// Bytes that it keeps in memory.
   var sizeBytes: Int { batch?.size ?? 0 }
+
+  /// Leaves out what is in front of `position`, of positions alone.
+  mutating func cut(before position: UInt64) {
+    invariant(batch == nil, "a batch at \(firstPosition) is projected as a whole")
+    firstPosition = max(firstPosition, position)
+  }
 
   /// Takes in the item behind this one when both are positions alone.
   mutating func absorb(_ next: ProjectorItem) -> Bool {
@@ -95,6 +101,24 @@ final class ProjectorQueue: Sendable {
       state.items.removeFirst(count)
       state.sizeBytes -= size
       return taken
+    }
+  }
+
+  /// Whether commands in front of `position` that wait here have no effect.
+  func hasOutcome(before position: UInt64) -> Bool {
+    state.withLock { state in
+      state.outcomes.contains { $0.key < position && !$0.value.isEmpty }
+        || state.items.contains { $0.firstPosition < position && !$0.noEffect.isEmpty }
+    }
+  }
+
+  /// Forgets what is in front of `position`: it is projected.
+  func drop(before position: UInt64) {
+    state.withLock { state in
+      let count = state.items.prefix { $0.lastPosition < position }.count
+      state.sizeBytes -= state.items[..<count].reduce(0) { $0 + $1.sizeBytes }
+      state.items.removeFirst(count)
+      if let first = state.items.first, first.firstPosition < position { state.items[0].cut(before: position) }
     }
   }
 

@@ -58,6 +58,11 @@ final class ProjectorRequests: Sendable {
     return request
   }
 
+  /// Whether somebody asks for something.
+  var isEmpty: Bool {
+    waiting.withLock { $0.taken.wanted.isEmpty && $0.taken.redriven.isEmpty && !$0.taken.syncs }
+  }
+
   /// What was taken and not done.
   func giveBack(_ taken: Taken) {
     waiting.withLock { $0.taken.redriven = taken.redriven + $0.taken.redriven }

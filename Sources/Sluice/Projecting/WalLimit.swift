@@ -41,6 +41,8 @@ final class WalLimit {
   private let connection: Connection
   private let path: String
   private let files = RealFileSystem()
+  /// The log's file, opened for its write-back alone. SQLite keeps its locks on other files.
+  private var logFile: (any File)?
   private let capPages: Int
   /// Frames of the log that are committed.
   private(set) var committedPages = 0
@@ -68,6 +70,17 @@ final class WalLimit {
     ).rows()
     if case .integer(let count)? = others.first?.first { framesPerRow.appended += Double(count) }
     try noteCommitted()
+  }
+
+  deinit { logFile?.close() }
+
+  /// Has the disk begin with what is in the log, while more is written: the sync that stands in front of a checkpoint
+  /// waits for all of it. A hint.
+  func startWriteback() {
+    do {
+      if logFile == nil { logFile = try files.open(path + "-wal", .read) }
+      if let logFile { logFile.startWriteback(at: 0, size: try logFile.size()) }
+    } catch {}
   }
 
   /// Committed frames beyond which the log is copied into the file.

@@ -17,6 +17,7 @@ final class Pipeline: Sendable {
   let catalog: Monitor<Catalog>
   let projectorQueue: ProjectorQueue
   let projectorRequests = ProjectorRequests()
+  let foreseen = ForeseenTransaction()
   let projectorStatus = Monitor(ProjectorStatus())
   let positions = ReadPositions()
   /// Set once by `start`, before any session exists.
@@ -224,6 +225,17 @@ final class Pipeline: Sendable {
     do { return try appender.write(batch) } catch { throw failure(error) }
   }
 
+  /// Lets the projector see a transaction that is not committed, each time that more of it is staged.
+  func foresee(_ staged: StagedSegment) {
+    if foreseen.grew(staged) { wakeProjector() }
+  }
+
+  /// Removes a staged transaction: ROLLBACK.
+  func discard(_ staged: StagedSegment) throws(LogError) {
+    if foreseen.discarded(staged) { wakeProjector() }
+    try staged.discard()
+  }
+
   /// Hands a finished staged transaction to the appender. Returns its ticket.
   @discardableResult
   func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) -> UInt64 {
@@ -278,6 +290,7 @@ final class Pipeline: Sendable {
       case .batch(let batch): next.append(.batch(batch))
       case .staged(let staged):
         guard let range = item.positions else { continue }
+        foreseen.adopted(staged, as: range)
         let session = stagedSessions.withLock { $0.removeValue(forKey: ObjectIdentifier(staged)) }
         next.append(.transaction(range, session: session ?? 0))
       case .resolution: resolutions += 1

@@ -242,7 +242,7 @@ extension Session {
     }
     refreshCatalog()
     if let staged = open.staged {
-      do { try staged.discard() } catch { throw StoreError(error) }
+      do { try store.pipeline.discard(staged) } catch { throw StoreError(error) }
     }
   }
 

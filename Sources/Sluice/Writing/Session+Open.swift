@@ -158,7 +158,7 @@ extension Session {
     }
     do {
       try staged.forEachBatch { (batch) throws(StoreError) in try take(batch, into: writes) }
-      try staged.discard()
+      try store.pipeline.discard(staged)
     } catch { throw StoreError(converting: error) }
     transaction?.staged = nil
   }

@@ -101,7 +101,7 @@ public final class Session {
   deinit {
     // An open transaction ends with its session, undone. The staged file has no adoption record: the next opening would
     // remove it too.
-    do { try transaction?.staged?.discard() } catch {}
+    do { if let staged = transaction?.staged { try store.pipeline.discard(staged) } } catch {}
     store.pipeline.closeSession(id)
   }
 
@@ -157,6 +157,7 @@ public final class Session {
       let batch = seal()
       store.pipeline.room.note(batch.size)
       try staged.append(batch)
+      store.pipeline.foresee(staged)
     } catch {
       transaction?.failure = StoreError(converting: error)
       throw StoreError(converting: error)
