@@ -39,6 +39,13 @@ final class RunStorage: @unchecked Sendable {
   deinit { base.deallocate() }
 }
 
+/// Whether two entries are versions of one key.
+@inline(__always)
+func isSameKey(_ a: MemoryEntry, _ b: MemoryEntry) -> Bool {
+  a.order == b.order && a.table == b.table && a.keySize == b.keySize
+    && (a.keySize <= UInt32(rankSize) || compareKeyTails(a.key, Int(a.keySize), b.key, Int(b.keySize)) == 0)
+}
+
 /// Whether `a` stands before `b`: key ascending, then position descending.
 @inline(__always)
 func precedes(_ a: MemoryEntries, _ b: MemoryEntries) -> Bool {
@@ -125,6 +132,15 @@ struct Run: @unchecked Sendable {
       if let folding { count = folding.fold(storage.base, count: count) }
     }
     return Run(storage: storage, base: MemoryEntries(storage.base), count: count)
+  }
+
+  /// Runs with the entries of all of `runs` (oldest first), each behind the other: as they are when they follow one
+  /// another, as those of rising keys do, else one.
+  static func inSequence(_ runs: [Run]) -> [Run] {
+    for index in runs.indices.dropFirst() where !precedes(runs[index - 1].last, runs[index].base) {
+      return merge(all: runs).map { [$0] } ?? []
+    }
+    return runs
   }
 
   /// One run of all of `runs`, smallest first; nil when there are none.
