@@ -30,10 +30,24 @@ typealias MemoryEntries = UnsafePointer<MemoryEntry>
 final class RunStorage: @unchecked Sendable {
   let base: UnsafeMutablePointer<MemoryEntry>
   let capacity: Int
+  /// Entries whose memory the system was asked for.
+  private var preparedCount = 0
+  /// Entries that are prepared at once: 384 KiB.
+  private static let preparedStep = 8 << 10
 
   init(capacity: Int) {
     self.capacity = capacity
     base = .allocate(capacity: max(capacity, 1))
+  }
+
+  /// Asks for the memory of entries up to `count`, which will be written soon. Whoever writes the storage.
+  func prepare(upTo count: Int) {
+    while preparedCount < min(count, capacity) {
+      let size = min(Self.preparedStep, capacity - preparedCount)
+      prefault(
+        UnsafeMutableRawBufferPointer(start: base + preparedCount, count: size * MemoryLayout<MemoryEntry>.stride))
+      preparedCount += size
+    }
   }
 
   deinit { base.deallocate() }
