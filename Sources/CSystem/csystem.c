@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 // Slicing by one table of 256 words is enough: this path runs only on processors without SSE 4.2.
@@ -100,6 +101,18 @@ int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size) {
 int csystem_lock_exclusive(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
 
 void csystem_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+void csystem_prefault(void *memory, size_t size) {
+#ifdef MADV_POPULATE_WRITE
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  const uintptr_t start = ((uintptr_t)memory + page - 1) & ~(page - 1);
+  const uintptr_t end = ((uintptr_t)memory + size) & ~(page - 1);
+  if (start < end) (void)madvise((void *)start, end - start, MADV_POPULATE_WRITE);
+#else
+  (void)memory;
+  (void)size;
+#endif
+}
 
 void csystem_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }
 

@@ -56,7 +56,8 @@ struct BlockBuilder: ~Copyable {
   private let compression: Compression
   private var start = 0
   private var values = ByteBuffer(capacity: 2 * BlockFormat.targetSize)
-  private var restarts: [(head: UInt32, value: UInt32)] = []
+  /// Of each restart the offset of its head, and that of its value behind the first value.
+  private var restarts = ByteBuffer(capacity: 256)
   private var sinceRestart = 0
   private var base: UInt64 = 0
   private var lastKey = ByteBuffer(capacity: 256)
@@ -65,18 +66,37 @@ struct BlockBuilder: ~Copyable {
 
   init(compression: Compression = .none) { self.compression = compression }
 
-  /// The last key added since `begin`. Valid until the next `add`.
+  /// The last key added, or remembered. Valid until the next one.
   var last: UnsafeRawBufferPointer { lastKey.bytes }
 
   /// Content bytes so far.
+  @inline(__always)
   func size(in output: borrowing ByteBuffer) -> Int {
-    entryCount == 0 ? 0 : output.count - start + values.count + restarts.count * BlockFormat.restartSize
+    entryCount == 0 ? 0 : output.count &- start &+ values.count &+ restarts.count
   }
 
   /// Adds an entry behind the others; a first one begins the block at the end of `output`. No allocation.
   mutating func add(
     _ key: UnsafeRawBufferPointer, trailer: UInt64, value: UnsafeRawBufferPointer, to output: inout ByteBuffer
   ) {
+    let shared = append(key, behind: lastKey.bytes, trailer: trailer, value: value, to: &output)
+    lastKey.truncate(to: shared)
+    lastKey.append(UnsafeRawBufferPointer(rebasing: key[shared...]))
+  }
+
+  /// Makes `key` the last one, for whoever adds entries by `append`.
+  mutating func remember(_ key: UnsafeRawBufferPointer) {
+    lastKey.removeAll()
+    lastKey.append(key)
+  }
+
+  /// As `add`, for keys that stay in memory: `last` is the key before, and is not remembered here. Returns how many
+  /// bytes of it the key shares.
+  @inline(__always)
+  mutating func append(
+    _ key: UnsafeRawBufferPointer, behind last: UnsafeRawBufferPointer, trailer: UInt64,
+    value: UnsafeRawBufferPointer, to output: inout ByteBuffer
+  ) -> Int {
     let position = trailer >> 8
     var shared = 0
     if entryCount == 0 {
@@ -86,42 +106,43 @@ struct BlockBuilder: ~Copyable {
     }
     if entryCount == 0 || sinceRestart == BlockFormat.restartInterval {
       // The value's offset counts from the first value until the block ends.
-      restarts.append((UInt32(output.count - start), UInt32(values.count)))
+      restarts.append(littleEndian: UInt32(output.count - start))
+      restarts.append(littleEndian: UInt32(values.count))
       sinceRestart = 0
     } else {
-      shared = commonPrefix(lastKey.bytes, key)
+      shared = commonPrefix(last, key)
     }
-    let unshared = key.count - shared
-    let target = output.reserve(40 + unshared)
+    let unshared = key.count &- shared
+    let target = output.reserve(40 &+ unshared)
     var size = storeVarint(UInt64(shared), to: target)
     size &+= storeVarint(UInt64(unshared), to: target + size)
     size &+= storeVarint(UInt64(value.count), to: target + size)
     let difference = Int64(bitPattern: position &- base)
     let zigzag = UInt64(bitPattern: difference << 1 ^ difference >> 63)
     size &+= storeVarint(zigzag << 2 | trailer & 3, to: target + size)
-    if unshared > 0 { (target + size).copyMemory(from: key.baseAddress! + shared, byteCount: unshared) }
+    if unshared > 0 { copyShort(from: key.baseAddress.unsafelyUnwrapped + shared, to: target + size, unshared) }
     output.advance(size &+ unshared)
     values.append(value)
-    lastKey.truncate(to: shared)
-    lastKey.append(UnsafeRawBufferPointer(rebasing: key[shared...]))
-    sinceRestart += 1
-    entryCount += 1
+    sinceRestart &+= 1
+    entryCount &+= 1
+    return shared
   }
 
   /// Ends the block: values, restarts and trailer. Returns the size of what is stored before the trailer.
   mutating func finish(in output: inout ByteBuffer) -> Int {
     let firstValue = UInt32(output.count - start)
     output.append(values.bytes)
-    for restart in restarts {
-      output.append(littleEndian: restart.head)
-      output.append(littleEndian: restart.value + firstValue)
+    var reader = ByteReader(restarts.bytes)
+    while reader.remaining > 0 {
+      output.append(littleEndian: reader.readLittleEndian(UInt32.self))
+      output.append(littleEndian: reader.readLittleEndian(UInt32.self) + firstValue)
     }
-    output.append(littleEndian: UInt32(restarts.count))
+    output.append(littleEndian: UInt32(restarts.count / BlockFormat.restartSize))
     let type = compression == .lz4 && compressContent(in: &output) ? BlockFormat.lz4 : BlockFormat.plain
     let size = output.count - start
     appendBlockTrailer(to: &output, from: start, type: type)
     values.removeAll()
-    restarts.removeAll(keepingCapacity: true)
+    restarts.removeAll()
     sinceRestart = 0
     entryCount = 0
     return size
@@ -141,6 +162,17 @@ struct BlockBuilder: ~Copyable {
     output.append(littleEndian: contentSize)
     output.append(scratch.bytes)
     return true
+  }
+}
+
+/// Copies what mostly is a few bytes, the end of a key: a call takes longer than they do.
+@inline(__always)
+private func copyShort(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ size: Int) {
+  if size > 8 { return target.copyMemory(from: source, byteCount: size) }
+  var index = 0
+  while index < size {
+    target.storeBytes(of: source.load(fromByteOffset: index, as: UInt8.self), toByteOffset: index, as: UInt8.self)
+    index &+= 1
   }
 }
 

@@ -40,8 +40,9 @@ enum CompactionRules {
 struct TableSizes {
   /// Where flush and compaction close a table.
   var target: UInt64 = 32 << 20
-  /// A smaller table is put together with its neighbours rather than moved.
-  var small: UInt64 = 4 << 20
+  /// A smaller table is put together with its neighbours rather than moved. Far below a shard's part of a generation,
+  /// so that rising rows are written once.
+  var small: UInt64 = 1 << 20
 }
 
 /// The compaction that `version` wants most, or nil; `isIdle`: nothing is being written. A pure function: shallow

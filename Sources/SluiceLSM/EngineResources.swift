@@ -1,4 +1,5 @@
 // What the engines of a store share: one memory for blocks, one bound on open files, one way to store blocks.
+import SluiceSystem
 
 /// Shared by any number of engines. Each bound holds over all of them together.
 public final class EngineResources: Sendable {
@@ -7,6 +8,8 @@ public final class EngineResources: Sendable {
   let files: OpenFiles
   /// How tables that are written from now on store their blocks; reading knows every way.
   public let compression: Compression
+  /// Memory that the next table is built in.
+  private let tableMemory = Monitor<TableMemory?>(nil)
 
   /// `cacheBytes`: bound of the block cache, 0 keeps nothing. `openFileLimit`: table files open at the same time.
   public init(cacheBytes: Int, openFileLimit: Int = 256, compression: Compression = .none) {
@@ -14,4 +17,14 @@ public final class EngineResources: Sendable {
     files = OpenFiles(limit: openFileLimit)
     self.compression = compression
   }
+
+  func takeTableMemory() -> TableMemory {
+    tableMemory.withLock { memory in
+      defer { memory = nil }
+      return memory
+    } ?? TableMemory()
+  }
+
+  /// Keeps memory for the next table.
+  func giveBack(_ memory: TableMemory) { tableMemory.withLock { $0 = memory } }
 }

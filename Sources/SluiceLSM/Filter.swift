@@ -48,7 +48,7 @@ private func lineOffset(_ hash: UInt64, _ lines: UInt64) -> Int {
 }
 
 /// Appends the filter over `hashes` to `output`.
-func appendFilter(_ hashes: [UInt64], _ strength: FilterStrength, to output: inout ByteBuffer) {
+func appendFilter(_ hashes: UnsafeBufferPointer<UInt64>, _ strength: FilterStrength, to output: inout ByteBuffer) {
   let lines = max(1, (hashes.count * strength.bitsPerKey + 511) / 512)
   let size = lines * FilterFormat.lineSize
   let target = output.reserve(size)

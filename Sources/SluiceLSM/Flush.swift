@@ -37,16 +37,9 @@ extension Engine {
   private func writeRun(
     of memtable: FrozenMemtable, horizon: UInt64, to writer: RunWriter
   ) throws(EngineError) -> [TableInfo] {
-    guard let run = Run.merge(all: memtable.runs) else { return [] }
     var filter = VersionFilter(
       horizon: horizon, dropsTombstones: version.deepestLevel == nil, deleted: current.deleted)
-    let merger = Merger(runs: [run], tableRuns: [], usesCache: false)
-    var more = try merger.start(at: nil)
-    while more {
-      let head = merger.head
-      if filter.keeps(head) { try writer.add(head) }
-      more = try merger.next()
-    }
+    for run in Run.inSequence(memtable.runs) { try writer.add(run, filter: &filter) }
     return try writer.finish()
   }
 

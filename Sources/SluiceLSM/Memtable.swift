@@ -71,6 +71,7 @@ final class ActiveMemtable {
     var room = min(capacity * 2, Self.largestCapacity)
     while room < pending * 2 { room *= 2 }
     let larger = RunStorage(capacity: room)
+    larger.prepare(upTo: pending * 2)
     larger.base.initialize(from: base + start, count: pending)
     use(larger)
     start = 0
@@ -134,6 +135,8 @@ final class ActiveMemtable {
     addRun(Run(storage: storage, base: MemoryEntries(base), count: count), folding)
     start += count
     end = start
+    // The next batch is like this one.
+    storage.prepare(upTo: end + count)
     before.removeAll(keepingCapacity: true)
   }
 
@@ -147,8 +150,8 @@ final class ActiveMemtable {
       let newest = runs[runs.count - 1]
       let older = runs[runs.count - 2]
       if newest.sizeClass < older.sizeClass { break }
-      // Rising data: full storages follow one another, and a reader finds the right one by its ends.
-      if older.count >= Self.largestCapacity / 2, precedes(older.last, newest.base) { break }
+      // Rising data: full storages follow one another, each twice as large as the one before, and none is moved.
+      if older.count >= Self.firstCapacity / 2, precedes(older.last, newest.base) { break }
       runs.removeLast(2)
       let count = older.count + newest.count
       let merged = Run.merge(older, newest, into: pool.take(capacity: count), folding: folding)

@@ -30,13 +30,34 @@ typealias MemoryEntries = UnsafePointer<MemoryEntry>
 final class RunStorage: @unchecked Sendable {
   let base: UnsafeMutablePointer<MemoryEntry>
   let capacity: Int
+  /// Entries whose memory the system was asked for.
+  private var preparedCount = 0
+  /// Entries that are prepared at once: 384 KiB.
+  private static let preparedStep = 8 << 10
 
   init(capacity: Int) {
     self.capacity = capacity
     base = .allocate(capacity: max(capacity, 1))
   }
 
+  /// Asks for the memory of entries up to `count`, which will be written soon. Whoever writes the storage.
+  func prepare(upTo count: Int) {
+    while preparedCount < min(count, capacity) {
+      let size = min(Self.preparedStep, capacity - preparedCount)
+      prefault(
+        UnsafeMutableRawBufferPointer(start: base + preparedCount, count: size * MemoryLayout<MemoryEntry>.stride))
+      preparedCount += size
+    }
+  }
+
   deinit { base.deallocate() }
+}
+
+/// Whether two entries are versions of one key.
+@inline(__always)
+func isSameKey(_ a: MemoryEntry, _ b: MemoryEntry) -> Bool {
+  a.order == b.order && a.table == b.table && a.keySize == b.keySize
+    && (a.keySize <= UInt32(rankSize) || compareKeyTails(a.key, Int(a.keySize), b.key, Int(b.keySize)) == 0)
 }
 
 /// Whether `a` stands before `b`: key ascending, then position descending.
@@ -125,6 +146,15 @@ struct Run: @unchecked Sendable {
       if let folding { count = folding.fold(storage.base, count: count) }
     }
     return Run(storage: storage, base: MemoryEntries(storage.base), count: count)
+  }
+
+  /// Runs with the entries of all of `runs` (oldest first), each behind the other: as they are when they follow one
+  /// another, as those of rising keys do, else one.
+  static func inSequence(_ runs: [Run]) -> [Run] {
+    for index in runs.indices.dropFirst() where !precedes(runs[index - 1].last, runs[index].base) {
+      return merge(all: runs).map { [$0] } ?? []
+    }
+    return runs
   }
 
   /// One run of all of `runs`, smallest first; nil when there are none.

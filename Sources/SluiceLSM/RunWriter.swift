@@ -9,11 +9,15 @@ final class RunWriter {
   private var writer: TableWriter?
   private(set) var finished: [TableInfo] = []
   private var numbers: [UInt64] = []
+  private let memory: TableMemory
 
   init(_ engine: Engine, _ filterStrength: FilterStrength) {
     self.engine = engine
     self.filterStrength = filterStrength
+    memory = engine.resources.takeTableMemory()
   }
+
+  deinit { engine.resources.giveBack(memory) }
 
   /// Bytes of all tables so far.
   var size: UInt64 { finished.reduce(writer?.size ?? 0) { $0 + $1.size } }
@@ -22,14 +26,26 @@ final class RunWriter {
     if let writer, writer.size >= engine.sizes.target, compareBytes(writer.lastKey, head.key) != 0 {
       try endTable()
     }
-    let target: TableWriter
-    if let writer {
-      target = writer
-    } else {
-      target = try begin()
-      writer = target
+    try current().add(head.key, trailer: head.trailer, value: head.value)
+  }
+
+  /// Adds the entries of a run of memory, none with a key that was added before, but for those that `filter` leaves
+  /// out.
+  func add(_ run: Run, filter: inout VersionFilter) throws(EngineError) {
+    var done = 0
+    while done < run.count {
+      if let writer, writer.size >= engine.sizes.target { try endTable() }
+      let target = try current()
+      done += try target.add(
+        run.base + done, count: run.count - done, limit: engine.sizes.target, filter: &filter)
     }
-    try target.add(head.key, trailer: head.trailer, value: head.value)
+  }
+
+  private func current() throws(EngineError) -> TableWriter {
+    if let writer { return writer }
+    let new = try begin()
+    writer = new
+    return new
   }
 
   private func begin() throws(EngineError) -> TableWriter {
@@ -37,13 +53,19 @@ final class RunWriter {
     numbers.append(number)
     return try TableWriter(
       fileSystem: engine.fileSystem, directory: engine.directory, number: number, shard: engine.shard,
-      compression: engine.resources.compression, filterStrength: filterStrength)
+      compression: engine.resources.compression, filterStrength: filterStrength, memory: memory)
   }
 
   /// Ends the current table, if there is one.
   func endTable() throws(EngineError) {
     guard let writer else { return }
-    finished.append(try writer.finish())
+    if writer.isEmpty {
+      // The filter has left out everything.
+      writer.abandon()
+      removeFile(numbers.removeLast())
+    } else {
+      finished.append(try writer.finish())
+    }
     self.writer = nil
   }
 
@@ -62,11 +84,11 @@ final class RunWriter {
   func abandon() {
     writer?.abandon()
     writer = nil
-    for number in numbers {
-      do { try engine.fileSystem.remove(engine.directory + "/" + TableFormat.fileName(number)) } catch {
-        // It names nothing that counts; the next open removes it.
-        continue
-      }
-    }
+    for number in numbers { removeFile(number) }
+  }
+
+  /// Removes a file that nothing names; if that fails, the next open does.
+  private func removeFile(_ number: UInt64) {
+    do { try engine.fileSystem.remove(engine.directory + "/" + TableFormat.fileName(number)) } catch {}
   }
 }

@@ -163,6 +163,18 @@ struct TableProperties: Equatable {
 
   init() {}
 
+  /// Counts an entry.
+  @inline(__always)
+  mutating func count(_ trailer: UInt64, keySize: Int, valueSize: Int) {
+    let position = trailer >> 8
+    lowestPosition = min(lowestPosition, position)
+    highestPosition = max(highestPosition, position)
+    entries &+= 1
+    if isTombstone(trailer) { tombstones &+= 1 }
+    keyBytes &+= UInt64(keySize)
+    valueBytes &+= UInt64(valueSize)
+  }
+
   func append(to output: inout ByteBuffer) {
     appendField(1, smallest, to: &output)
     appendField(2, largest, to: &output)

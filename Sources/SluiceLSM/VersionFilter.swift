@@ -23,9 +23,22 @@ struct VersionFilter: ~Copyable {
       seen.remember(head)
       isCovered = false
     }
+    return keepsNext(head.trailer)
+  }
+
+  /// The same for an entry of memory, next to which its caller has found whether it has the key of the one before.
+  @inline(__always)
+  mutating func keeps(_ entry: MemoryEntry, isNewKey: Bool) -> Bool {
+    if deleted.hides(entry.table, trailer: entry.trailer, at: horizon) { return false }
+    if isNewKey { isCovered = false }
+    return keepsNext(entry.trailer)
+  }
+
+  @inline(__always)
+  private mutating func keepsNext(_ trailer: UInt64) -> Bool {
     if isCovered { return false }
-    if head.trailer >> 8 > horizon { return true }
+    if trailer >> 8 > horizon { return true }
     isCovered = true
-    return !(dropsTombstones && isTombstone(head.trailer))
+    return !(dropsTombstones && isTombstone(trailer))
   }
 }

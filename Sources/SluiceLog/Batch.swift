@@ -212,6 +212,7 @@ public final class Batch: @unchecked Sendable {
     guard header.kind == RecordKind.commands else { throw .corrupt(path, offset, "the record holds no commands") }
     if let reason = CommandReader.flaw(in: body, header) { throw .corrupt(path, offset, reason) }
     var buffer = ByteBuffer(capacity: header.recordSize)
+    prefault(UnsafeMutableRawBufferPointer(start: buffer.base, count: header.recordSize))
     buffer.advance(RecordHeader.size)
     buffer.append(body)
     buffer.appendPadding()

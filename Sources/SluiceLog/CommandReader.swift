@@ -126,6 +126,13 @@ public struct CommandReader {
     var positions = false
     while reader.remaining > 0 {
       let offset = reader.offset
+      if let (tag, end) = plainCommand(body, offset) {
+        reader.offset = end
+        if tag & (CommandTag.positionKey | CommandTag.positionSlot) != 0 { positions = true }
+        count &+= 1
+        if count > header.commandCount { break }
+        continue
+      }
       let command = reader.readSized()
       guard !reader.failed, let tag = tagOfSoundCommand(command) else {
         return "command \(count) at offset \(offset) of the body is malformed"
@@ -142,6 +149,41 @@ public struct CommandReader {
       return "header and body disagree about keys by position"
     }
     return nil
+  }
+
+  /// Tag and end of the command at `offset` if it is of the common kind: an insert or a put of less than 16 KiB whose
+  /// key and line are short. Nil says nothing: the long way decides. A third of the long way's time.
+  @inline(__always)
+  private static func plainCommand(_ body: UnsafeRawBufferPointer, _ offset: Int) -> (tag: UInt8, end: Int)? {
+    let leastSize = 8
+    guard body.count &- offset >= leastSize + 2 else { return nil }
+    let base = body.baseAddress.unsafelyUnwrapped + offset
+    func byte(_ index: Int) -> UInt8 { base.load(fromByteOffset: index, as: UInt8.self) }
+    var place = 1
+    var size = Int(byte(0))
+    if size >= 0x80 {
+      let second = Int(byte(1))
+      if second >= 0x80 { return nil }
+      size = size & 0x7f | second << 7
+      place = 2
+    }
+    let end = offset &+ place &+ size
+    guard size >= leastSize, end <= body.count else { return nil }
+    let tag = byte(place)
+    let kind = tag & CommandTag.kindMask
+    guard tag & (CommandTag.unknown | CommandTag.positionKey) == 0,
+      kind == CommandKind.insert.rawValue || kind == CommandKind.put.rawValue
+    else { return nil }
+    let slot = UInt16(littleEndian: base.loadUnaligned(fromByteOffset: place &+ 1, as: UInt16.self))
+    place &+= 3
+    if tag & CommandTag.startsStatement != 0 {
+      if byte(place) >= 0x80 { return nil }
+      place &+= 1
+    }
+    let keySize = Int(byte(place))
+    place &+= 1
+    guard keySize < 0x80, slot < slotCount, offset &+ place &+ keySize <= end else { return nil }
+    return (tag, end)
   }
 
   private static func tagOfSoundCommand(_ command: UnsafeRawBufferPointer) -> UInt8? {

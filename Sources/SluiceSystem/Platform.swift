@@ -32,3 +32,10 @@ public func canReserve(_ size: Int) -> Bool {
 /// Asks for the cache line at an address that is read soon; never faults.
 @inlinable @inline(__always)
 public func prefetch(_ address: UnsafeRawPointer) { csystem_prefetch(address) }
+
+/// Has the system give memory that was allocated and will be filled, in one call instead of a fault a page, which takes
+/// half as long again. Does nothing for less than 128 KiB, or where the system cannot.
+public func prefault(_ memory: UnsafeMutableRawBufferPointer) {
+  guard memory.count >= 128 << 10, let base = memory.baseAddress else { return }
+  csystem_prefault(base, memory.count)
+}

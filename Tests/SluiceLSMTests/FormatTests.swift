@@ -95,7 +95,7 @@ func filtersFindAllAndFewOthers(_ strength: FilterStrength, limit: Int) {
   var random = SeededRandom(seed: 9)
   let hashes = (0..<10_000).map { _ in random.next() }
   var output = ByteBuffer()
-  appendFilter(hashes, strength, to: &output)
+  hashes.withUnsafeBufferPointer { appendFilter($0, strength, to: &output) }
   guard let filter = Filter(output.bytes) else {
     Issue.record("the filter does not read back")
     return

@@ -26,6 +26,9 @@ int csystem_is_utf8(const void *bytes, size_t size);
 /// How many of `size` bytes are `byte`.
 size_t csystem_count_byte(const void *bytes, size_t size, uint8_t byte);
 
+/// Has the kernel give the whole pages of `size` bytes at `memory`, which will be written, at once. A hint.
+void csystem_prefault(void *memory, size_t size);
+
 /// Ignores SIGPIPE, so that a closed pipe is an error of write() and not the end of the process.
 void csystem_ignore_sigpipe(void);
 

@@ -11,10 +11,14 @@ final class Compactor: Role, @unchecked Sendable {
   let bell = Bell()
   /// Time without a write after which more is merged than writing asks for.
   private static let idleMicroseconds: Int64 = 100_000
+  /// The same while the projector is behind: merging takes nothing from it but when it stands still.
+  private static let idleBehindMicroseconds: Int64 = 1_000_000
 
   private let pipeline: Pipeline
+  /// What was visible and projected when this was looked at last, and when one of them was seen to move.
   private var lastVisible: UInt64 = 0
-  private var lastWrite: UInt64 = 0
+  private var lastProjected: UInt64 = 0
+  private var lastWork: UInt64 = 0
   /// Whether everything is done that a store without writes wants.
   private var isAtRest = false
   /// Free bytes without which merging is not tried again: it found the disk full.
@@ -49,15 +53,20 @@ final class Compactor: Role, @unchecked Sendable {
     return false
   }
 
-  /// Whether nothing was written for a while.
+  /// Whether nothing was written for a while, and what was written is worked off.
   private func isIdle() -> Bool {
     let now = pipeline.options.clock.monotonicNanoseconds()
-    let visible = pipeline.positions.visible
-    if visible != lastVisible || lastWrite == 0 {
-      lastVisible = visible
-      lastWrite = now
+    let progress = pipeline.progress.withLock { $0 }
+    // A transaction that is being applied is not visible before its end, and may take long.
+    let isApplying = progress.submitted != progress.resolved
+    if isApplying || progress.visible != lastVisible || progress.projected != lastProjected || lastWork == 0 {
+      lastVisible = progress.visible
+      lastProjected = progress.projected
+      lastWork = now
     }
-    return now - lastWrite >= UInt64(Self.idleMicroseconds) * 1_000
+    let isBehind = progress.isProjecting && progress.projected < progress.visible
+    let rest = isBehind ? Self.idleBehindMicroseconds : Self.idleMicroseconds
+    return now - lastWork >= UInt64(rest) * 1_000
   }
 
   /// A disk without room is no failure of the store: what cannot be flushed stays in memory and in the log, and is

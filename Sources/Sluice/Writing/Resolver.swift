@@ -40,17 +40,19 @@ final class Resolver {
   /// Table of the last row, so that the catalog is asked once per run of rows.
   private var currentTableID: UInt32 = 0
   private var currentTable: SQLTable?
-  /// Where each engine stood when the current statement began, and the index of its first command.
-  private var marks: [Int]
+  /// The engine that each append of the batch went to; where those of the current statement begin, and the index of
+  /// its first command.
+  private var appends: [UInt16] = []
+  private var statementAppends = 0
   private var statementStart: UInt32 = 0
   /// The catalog when the statement began, if it has changed it, and what the batch had changed by then.
   private var catalogBefore: (catalog: Catalog, catalogChanged: Bool, emptiedTables: Int)?
+  private var hasCatalogBefore = false
 
   init(engines: [Engine], router: Router, catalog: Catalog) {
     self.engines = engines
     self.router = router
     self.catalog = catalog
-    marks = [Int](repeating: 0, count: engines.count)
   }
 
   /// Checks and inserts the commands of a batch, and publishes them to readers, who ask for no position below
@@ -60,10 +62,11 @@ final class Resolver {
     var commands = batch.commands()
     var index: UInt32 = 0
     var isRejected = false
-    takeMarks(at: 0)
+    appends.removeAll(keepingCapacity: true)
+    beginStatement(at: 0)
     while let command = commands.next() {
       if command.startsStatement && !batch.flags.contains(.allOrNothing) {
-        takeMarks(at: index)
+        beginStatement(at: index)
         isRejected = false
       }
       if isRejected {
@@ -125,14 +128,24 @@ final class Resolver {
     for engine in engines { engine.publish(upTo: batch.lastPosition, owner: batch, foldingFrom: foldingFrom) }
   }
 
-  private func takeMarks(at index: UInt32) {
+  @inline(__always)
+  private func beginStatement(at index: UInt32) {
     statementStart = index
-    catalogBefore = nil
-    for shard in 0..<engines.count { marks[shard] = engines[shard].mark() }
+    statementAppends = appends.count
+    if hasCatalogBefore { forgetCatalogBefore() }
   }
 
+  private func forgetCatalogBefore() {
+    catalogBefore = nil
+    hasCatalogBefore = false
+  }
+
+  /// Takes back what the statement has appended, and notes that none of its commands has an effect.
   private func reject(from start: UInt32, at index: UInt32, _ reason: NoEffect, _ outcome: inout BatchOutcome) {
-    for shard in 0..<engines.count { engines[shard].rollback(to: marks[shard]) }
+    var counts = [Int](repeating: 0, count: engines.count)
+    for shard in appends[statementAppends...] { counts[Int(shard)] += 1 }
+    for (engine, count) in zip(engines, counts) { engine.rollback(to: engine.mark() - count) }
+    appends.removeSubrange(statementAppends...)
     if let before = catalogBefore {
       catalog = before.catalog
       currentTable = nil
@@ -165,7 +178,8 @@ final class Resolver {
       outcome.emptiedTables.append((tableID, position))
       return nil
     }
-    let engine = engines[router.shard(slot: command.slot)]
+    let shard = router.shard(slot: command.slot)
+    let engine = engines[shard]
     if command.kind == .insert || command.kind == .ignore, isRaw || currentTable?.isStream == false {
       let isTaken: Bool
       do { isTaken = try engine.contains(command.key) } catch { throw StoreError(error) }
@@ -187,6 +201,7 @@ final class Resolver {
     }
     engine.append(
       key: command.key, position: position, kind: command.kind.removes ? .tombstone : .put, value: command.row)
+    appends.append(UInt16(truncatingIfNeeded: shard))
     return nil
   }
 
@@ -198,7 +213,10 @@ final class Resolver {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read")
     }
     let dropped = change.operation == .drop && change.object == .table ? catalog.table(change.name) : nil
-    if catalogBefore == nil { catalogBefore = (catalog, outcome.catalogChanged, outcome.emptiedTables.count) }
+    if !hasCatalogBefore {
+      catalogBefore = (catalog, outcome.catalogChanged, outcome.emptiedTables.count)
+      hasCatalogBefore = true
+    }
     let effect: Catalog.Effect
     do { effect = try catalog.apply(change) } catch {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read: \(error.message)")
@@ -214,6 +232,7 @@ final class Resolver {
     outcome.catalogChanged = true
     // A drop is kept too: it tells the highest table id given out so far.
     engines[0].append(key: command.key, position: position, kind: .put, value: command.value)
+    appends.append(0)
     if let dropped { outcome.emptiedTables.append((dropped.id, position)) }
     return nil
   }
