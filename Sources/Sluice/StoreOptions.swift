@@ -49,6 +49,9 @@ public struct StoreOptions: Sendable {
   package var compression = Compression.none
   /// Bytes of an open transaction beyond which it is staged on disk.
   package var stageBytes = 1 << 20
+  /// Whether the projector writes a large transaction before it is committed. Not worth it for who leaves without
+  /// draining: the work would be thrown away.
+  package var projectsAhead = true
   /// Bytes of applied batches kept in memory for the projector; what does not fit it reads back from the log.
   package var projectorQueueBytes = 48 << 20
   /// Bytes kept free on the disk besides what the memtables need; at most a sixteenth of the file system.

@@ -111,6 +111,7 @@ struct SluiceCommand: ParsableCommand {
 
   var storeOptions: StoreOptions {
     var options = StoreOptions()
+    options.projectsAhead = !noDrain
     if let shards { options.shardCount = shards }
     if let ack { options.acknowledgement = ack }
     return options

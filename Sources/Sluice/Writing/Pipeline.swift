@@ -227,7 +227,7 @@ final class Pipeline: Sendable {
 
   /// Lets the projector see a transaction that is not committed, each time that more of it is staged.
   func foresee(_ staged: StagedSegment) {
-    if foreseen.grew(staged) { wakeProjector() }
+    if options.projectsAhead, foreseen.grew(staged) { wakeProjector() }
   }
 
   /// Removes a staged transaction: ROLLBACK.
