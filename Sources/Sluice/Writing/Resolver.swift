@@ -40,8 +40,10 @@ final class Resolver {
   /// Table of the last row, so that the catalog is asked once per run of rows.
   private var currentTableID: UInt32 = 0
   private var currentTable: SQLTable?
-  /// Where each engine stood when the current statement began, and the index of its first command.
-  private var marks: [Int]
+  /// Where each engine stood before the current statement's first row in it, and which statement that was (by the index
+  /// of its first command): most statements touch one engine.
+  private var marks: [(place: Int, statement: UInt32)]
+  /// The index of the current statement's first command.
   private var statementStart: UInt32 = 0
   /// The catalog when the statement began, if it has changed it, and what the batch had changed by then.
   private var catalogBefore: (catalog: Catalog, catalogChanged: Bool, emptiedTables: Int)?
@@ -50,7 +52,7 @@ final class Resolver {
     self.engines = engines
     self.router = router
     self.catalog = catalog
-    marks = [Int](repeating: 0, count: engines.count)
+    marks = engines.map { _ in (0, .max) }
   }
 
   /// Checks and inserts the commands of a batch, and publishes them to readers, who ask for no position below
@@ -60,10 +62,11 @@ final class Resolver {
     var commands = batch.commands()
     var index: UInt32 = 0
     var isRejected = false
-    takeMarks(at: 0)
+    begin(at: 0)
+    for shard in marks.indices { marks[shard].statement = .max }
     while let command = commands.next() {
       if command.startsStatement && !batch.flags.contains(.allOrNothing) {
-        takeMarks(at: index)
+        begin(at: index)
         isRejected = false
       }
       if isRejected {
@@ -125,14 +128,21 @@ final class Resolver {
     for engine in engines { engine.publish(upTo: batch.lastPosition, owner: batch, foldingFrom: foldingFrom) }
   }
 
-  private func takeMarks(at index: UInt32) {
+  /// A statement begins with the command at `index`.
+  @inline(__always)
+  private func begin(at index: UInt32) {
     statementStart = index
-    catalogBefore = nil
-    for shard in 0..<engines.count { marks[shard] = engines[shard].mark() }
+    if catalogBefore != nil { catalogBefore = nil }
+  }
+
+  /// The current statement is about to add to an engine.
+  @inline(__always)
+  private func mark(_ shard: Int, _ engine: Engine) {
+    if marks[shard].statement != statementStart { marks[shard] = (engine.mark(), statementStart) }
   }
 
   private func reject(from start: UInt32, at index: UInt32, _ reason: NoEffect, _ outcome: inout BatchOutcome) {
-    for shard in 0..<engines.count { engines[shard].rollback(to: marks[shard]) }
+    for (shard, mark) in marks.enumerated() where mark.statement == start { engines[shard].rollback(to: mark.place) }
     if let before = catalogBefore {
       catalog = before.catalog
       currentTable = nil
@@ -165,7 +175,8 @@ final class Resolver {
       outcome.emptiedTables.append((tableID, position))
       return nil
     }
-    let engine = engines[router.shard(slot: command.slot)]
+    let shard = router.shard(slot: command.slot)
+    let engine = engines[shard]
     if command.kind == .insert || command.kind == .ignore, isRaw || currentTable?.isStream == false {
       let isTaken: Bool
       do { isTaken = try engine.contains(command.key) } catch { throw StoreError(error) }
@@ -185,6 +196,7 @@ final class Resolver {
         return .changedMeanwhile
       }
     }
+    mark(shard, engine)
     engine.append(
       key: command.key, position: position, kind: command.kind.removes ? .tombstone : .put, value: command.row)
     return nil
@@ -213,6 +225,7 @@ final class Resolver {
     currentTable = nil
     outcome.catalogChanged = true
     // A drop is kept too: it tells the highest table id given out so far.
+    mark(0, engines[0])
     engines[0].append(key: command.key, position: position, kind: .put, value: command.value)
     if let dropped { outcome.emptiedTables.append((dropped.id, position)) }
     return nil
