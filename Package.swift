@@ -72,8 +72,10 @@ let package = Package(
     .testTarget(name: "SluiceLSMTests", dependencies: ["SluiceLSM", "SluiceTesting"]),
     .testTarget(name: "SluiceSQLTests", dependencies: ["SluiceSQL", "SluiceTesting"], exclude: ["Golden"]),
     .testTarget(name: "SluiceSQLiteTests", dependencies: ["SluiceSQLite", "CSQLiteHost", "SluiceTesting"]),
+    .target(name: "CAllocationCount"),
     .testTarget(
-      name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting"], exclude: ["Fixtures", "Golden"]),
+      name: "SluiceTests", dependencies: ["Sluice", "CSQLiteHost", "SluiceTesting", "CAllocationCount"],
+      exclude: ["Fixtures", "Golden"]),
     .testTarget(name: "ExamplesTests", dependencies: ["SluiceTesting"]),
     .testTarget(name: "SluiceBenchTests", dependencies: ["SluiceBench", "SluiceTesting"]),
     .testTarget(name: "DataTests", dependencies: ["SluiceTesting"]),

@@ -43,6 +43,7 @@ public enum InsertParser {
     p += 1
     builder.begin(shape)
     let valueCount = shape.valueCount
+    let places = shape.places
     var position = 0
     while true {
       p = skipBlank(p, end)
@@ -50,15 +51,15 @@ public enum InsertParser {
       guard position < valueCount else { return try countValues(cursor, end, shape) }
       let start = p
       let mark = builder.used
-      let column = shape.isIdentity ? position : shape.targets[position]
-      let affinity = shape.affinities[position]
+      let column = places[position].column
+      let affinity = places[position].affinity
       switch parseLiteral(&p, end, column, affinity, &builder) {
-      case .stored: p = skipBlank(p, end)
+      case .stored: if !isDelimiter(p, end) { p = skipBlank(p, end) }
       case .other: break
       case .invalid: throw badText(start, end, from: cursor)
       }
       // A literal with more behind it is an expression, and so is all that is no literal.
-      if p == start || (p < end && p.pointee != UInt8(ascii: ",") && p.pointee != UInt8(ascii: ")")) {
+      if p == start || (p < end && !isDelimiter(p, end)) {
         builder.rewind(to: mark)
         let last = try expressionEnd(start, end, from: cursor)
         guard let last else { return .needMore }
@@ -176,7 +177,7 @@ extension InsertParser {
     if scan.quotes == 0 {
       copyText(start, size, to: target, end)
     } else {
-      _ = copyUnquoted(start, close, to: target)
+      _ = copyUnquoted(start, close, to: target, end)
     }
     builder.close(size: stored)
     p = close + 1
@@ -370,6 +371,12 @@ extension InsertParser {
   private static func tooBig(_ start: UnsafePointer<UInt8>, from cursor: UnsafePointer<UInt8>) -> SQLError {
     SQLError(.invalid, "string or blob too big: a row may have \(RowFormat.maximumSize) bytes", offset: start - cursor)
   }
+}
+
+/// Whether a comma or a closing parenthesis stands at `p`.
+@inline(__always)
+private func isDelimiter(_ p: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
+  p < end && (p.pointee == UInt8(ascii: ",") || p.pointee == UInt8(ascii: ")"))
 }
 
 /// The first byte at or behind `p` that is neither white space nor comment, or `end`.

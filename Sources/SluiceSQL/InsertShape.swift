@@ -1,8 +1,17 @@
 // How the values of an INSERT become the columns of a row: worked out once per statement, read for each value.
+// Unsafe by nature: named in the tidy test. `places` has `valueCount` elements and lives as long as the shape.
+// `@unchecked Sendable`: nothing changes after `init`.
 import SluiceSystem
 
+/// Where a value goes.
+public struct ValuePlace: Sendable {
+  /// The column; -1: the value is read and dropped.
+  public let column: Int
+  public let affinity: Affinity
+}
+
 /// The way from value positions to columns, and what the columns that get no value hold.
-public final class InsertShape: Sendable {
+public final class InsertShape: @unchecked Sendable {
   /// Columns of the SQL table.
   public let columnCount: Int
   /// Values that each row of the statement must have.
@@ -15,6 +24,9 @@ public final class InsertShape: Sendable {
   public let isIdentity: Bool
   /// Columns without a value whose default SQLite must evaluate for each row, in column order: `RowBuilder.set` them.
   public let pendingDefaults: [Int]
+
+  /// `targets` and `affinities` for the row path: no reference count and no bounds to check.
+  public let places: UnsafePointer<ValuePlace>
 
   /// Whether bodies appended in value order stand in column order.
   let keepsOrder: Bool
@@ -59,7 +71,14 @@ public final class InsertShape: Sendable {
     offsets = template.offsets
     bodies = template.bodies
     keepsOrder = template.bodies.isEmpty && zip(targets, targets.dropFirst()).allSatisfy { $0 < $1 && $0 >= 0 }
+    let places = UnsafeMutablePointer<ValuePlace>.allocate(capacity: max(valueCount, 1))
+    for (index, (column, affinity)) in zip(targets, affinities).enumerated() {
+      (places + index).initialize(to: ValuePlace(column: column, affinity: affinity))
+    }
+    self.places = UnsafePointer(places)
   }
+
+  deinit { UnsafeMutablePointer(mutating: places).deallocate() }
 
   private static func column(_ name: String, of table: CreateTable) throws(SQLError) -> Int {
     if let column = table.columnIndex(name) { return column }

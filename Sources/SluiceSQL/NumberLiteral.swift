@@ -10,9 +10,63 @@ enum NumberLiteral: Equatable {
 }
 
 /// Reads an optionally signed number from `p` and leaves `p` behind it. At most 18 digits, an exponent of at most
-/// three. Cost: about 1 ns a digit. The caller looks at the byte that follows: a number may go on there.
+/// three. Cost: about 3 ns for an integer of up to 15 digits and for a real with up to three decimals. The caller looks
+/// at the byte that follows: a number may go on there.
 @inline(__always)
 func readNumber(_ p: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> NumberLiteral {
+  guard end - p >= 48 else { return readAnyNumber(&p, end) }
+  let isNegative = p.pointee == UInt8(ascii: "-")
+  let digits = p + (isNegative || p.pointee == UInt8(ascii: "+") ? 1 : 0)
+  let whole = readDigits(digits)
+  guard whole.count > 0, whole.count < 16 else { return readAnyNumber(&p, end) }
+  let next = digits + whole.count
+  if next.pointee != UInt8(ascii: ".") {
+    guard next.pointee | 0x20 != UInt8(ascii: "e") else { return readAnyNumber(&p, end) }
+    p = next
+    return .integer(isNegative ? 0 &- Int64(whole.value) : Int64(whole.value))
+  }
+  let fraction = readDigits(next + 1)
+  let scale: UInt64 = fraction.count == 2 ? 100 : fraction.count == 1 ? 10 : 1000
+  let last = next + 1 + fraction.count
+  let mantissa = whole.value &* scale &+ fraction.value
+  guard fraction.count > 0, fraction.count <= 3, last.pointee | 0x20 != UInt8(ascii: "e"), whole.count <= 12,
+    mantissa != 0 || !isNegative, let value = exactReal(mantissa, exponent10: 0 &- fraction.count)
+  else { return readAnyNumber(&p, end) }
+  p = last
+  return .real(isNegative ? -value : value)
+}
+
+/// The digits at `p`, up to 16 of them: their value and their count. 16 bytes can be read there. How many digits
+/// there are decides no branch, which would be mispredicted, but whether there are more than eight.
+@inline(__always)
+private func readDigits(_ p: UnsafePointer<UInt8>) -> (value: UInt64, count: Int) {
+  let first = eightDigits(UnsafeRawPointer(p))
+  if first.count < 8 { return first }
+  let second = eightDigits(UnsafeRawPointer(p + 8))
+  var scale: UInt64 = 1
+  for _ in 0..<second.count { scale &*= 10 }
+  return (first.value &* scale &+ second.value, 8 &+ second.count)
+}
+
+/// Up to eight digits as one word: all but the digits are moved out at its lower end, where they count as leading
+/// zeros; then neighbours are added up in pairs, fours and eights.
+@inline(__always)
+private func eightDigits(_ p: UnsafeRawPointer) -> (value: UInt64, count: Int) {
+  let word = UInt64(littleEndian: p.loadUnaligned(as: UInt64.self)) ^ 0x3030_3030_3030_3030
+  // The high bit of each byte above 9; a carry disturbs only what stands behind the first of them.
+  let others = ((word &+ 0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080
+  let count = others.trailingZeroBitCount / 8
+  if count == 0 { return (0, 0) }
+  let digits = word << UInt64(64 &- count &* 8)
+  let pairs = digits &* 10 &+ digits >> 8
+  let low = (pairs & 0x0000_00ff_0000_00ff) &* 0x000f_4240_0000_0064
+  let high = ((pairs >> 16) & 0x0000_00ff_0000_00ff) &* 0x0000_2710_0000_0001
+  return ((low &+ high) >> 32, count)
+}
+
+/// The same for every form of a number, and near the end of the text. About 1 ns a digit.
+@inline(never)
+func readAnyNumber(_ p: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> NumberLiteral {
   guard p < end else { return .other }
   let sign = p.pointee
   let isNegative = sign == UInt8(ascii: "-")

@@ -104,6 +104,27 @@ public struct RowBuilder: ~Copyable {
     return Cell(code: code, body: body, size: RowReader.bodySize(code, body))
   }
 
+  /// Whether the column is NULL.
+  @inline(__always)
+  public func isNull(column: Int) -> Bool {
+    invariant(column < columnCount, "column \(column) of \(columnCount)")
+    return (row + headerSize).load(fromByteOffset: column, as: UInt8.self) == RowFormat.null
+  }
+
+  /// The integer in a column; nil when it holds something else. One load, whatever its size: the builder's slack lies
+  /// behind the last body.
+  @inline(__always)
+  public func integer(column: Int) -> Int64? {
+    invariant(column < columnCount, "column \(column) of \(columnCount)")
+    let code = (row + headerSize).load(fromByteOffset: column, as: UInt8.self)
+    if code == RowFormat.zero { return 0 }
+    // Codes of integers are their sizes.
+    guard code &- 1 < 8 else { return nil }
+    let word = row.loadUnaligned(fromByteOffset: Int(offsets[column]), as: Int64.self)
+    let shift = Int64(64 &- Int(code) &* 8)
+    return (Int64(littleEndian: word) << shift) >> shift
+  }
+
   /// Appends the key encoding of these columns, in this order, to `key`.
   @inline(__always)
   public func appendKey(columns: [Int], to key: inout ByteBuffer) {

@@ -205,6 +205,31 @@ public struct ByteReader {
   }
 }
 
+/// Whether the `count` bytes at `a` and at `b` are equal, eight at a time and without a call: for runs of some dozen
+/// bytes that nearly always are.
+@inlinable @inline(__always)
+public func equalBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, count: Int) -> Bool {
+  if count < 8 {
+    for offset in 0..<count
+    where a.load(fromByteOffset: offset, as: UInt8.self) != b.load(fromByteOffset: offset, as: UInt8.self) {
+      return false
+    }
+    return true
+  }
+  // The last word may overlap the one before.
+  let last = count &- 8
+  var offset = 0
+  while offset < last {
+    let isSame =
+      a.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+      == b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    if !isSame { return false }
+    offset &+= 8
+  }
+  return a.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+    == b.loadUnaligned(fromByteOffset: last, as: UInt64.self)
+}
+
 /// memcmp order of two runs of bytes, a shorter prefix first: negative, zero or positive.
 @inlinable @inline(__always)
 public func compareBytes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {

@@ -127,4 +127,49 @@ import Testing
       #expect(order.signum() == (a == b ? 0 : a.lexicographicallyPrecedes(b) ? -1 : 1), "\(a) \(b)")
     }
   }
+
+  @Test func equalBytesAreTheSameOnes() {
+    for size in 0...40 {
+      let a = (0..<size).map { UInt8($0 + 1) }
+      #expect(a.withUnsafeBytes { a in equal(a, Array(a)) })
+      for place in 0..<size {
+        var b = a
+        b[place] ^= 0x80
+        #expect(!a.withUnsafeBytes { a in equal(a, b) }, "\(size) bytes, another at \(place)")
+      }
+    }
+    func equal(_ a: UnsafeRawBufferPointer, _ b: [UInt8]) -> Bool {
+      // A byte of its own in front keeps the empty run from having no address.
+      let (x, y) = ([0] + Array(a), [0] + b)
+      return x.withUnsafeBytes { x in
+        y.withUnsafeBytes { y in equalBytes(x.baseAddress! + 1, y.baseAddress! + 1, count: a.count) }
+      }
+    }
+  }
+
+  @Test func bytesAreFoundAndCounted() {
+    var random = SeededRandom(seed: 7)
+    for size in Array(0...70) + [255 * 16 - 1, 255 * 16, 255 * 16 + 1, 100_000] {
+      let bytes = random.bytes(size).map { $0 & 3 }
+      let same = [UInt8](repeating: 2, count: size)
+      bytes.withUnsafeBytes { all in
+        #expect(countByte(2, all) == bytes.count { $0 == 2 }, "\(size) bytes")
+        #expect(findByte(2, all) == bytes.firstIndex(of: 2) ?? size, "\(size) bytes")
+        #expect(findByte(9, all) == size)
+      }
+      #expect(same.withUnsafeBytes { countByte(2, $0) } == size)
+    }
+  }
+
+  @Test func textMarksStandForTheirBytes() {
+    for value in 0...255 as ClosedRange<UInt8> {
+      for place in 0..<32 {
+        var bytes = [UInt8](repeating: UInt8(ascii: "a"), count: 32)
+        bytes[place] = value
+        let marks = bytes.withUnsafeBufferPointer { markText($0.baseAddress!) }
+        #expect(marks.stops == (value == 0 || value == UInt8(ascii: "'") ? 1 << UInt32(place) : 0))
+        #expect(marks.high == (value >= 0x80 ? 1 << UInt32(place) : 0))
+      }
+    }
+  }
 }

@@ -70,6 +70,25 @@ import Testing
     #expect(bytes.withUnsafeBytes { hash($0, seed: seed) } == expected)
   }
 
+  @Test func hashReadsEverySizeAsItsHeadSays() {
+    func slowly(_ bytes: [UInt8]) -> UInt64 {
+      func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
+        let product = a.multipliedFullWidth(by: b)
+        return product.low ^ product.high
+      }
+      var state: UInt64 = 0xa076_1d64_78bd_642f
+      for start in stride(from: 0, to: bytes.count, by: 8) {
+        let word = bytes[start..<min(start + 8, bytes.count)].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        state = fold(state ^ word, 0xe703_7ed1_a0b4_28db)
+      }
+      return fold(state ^ UInt64(bytes.count), 0x8ebc_6af0_9c88_c6e3)
+    }
+    for size in 0...40 {
+      let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 129) }
+      #expect(bytes.withUnsafeBytes { hash($0) } == slowly(bytes), "\(size) bytes")
+    }
+  }
+
   @Test func hashSpreadsKeysOverSlots() {
     // 40,960 rising keys over 4,096 slots: ten each, and by chance (Poisson) hardly ever none or above 30.
     var slots = [Int](repeating: 0, count: 4096)

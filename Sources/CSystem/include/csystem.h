@@ -29,6 +29,43 @@ size_t csystem_count_byte(const void *bytes, size_t size, uint8_t byte);
 /// Has the kernel give the whole pages of `size` bytes at `memory`, which will be written, at once. A hint.
 void csystem_prefault(void *memory, size_t size);
 
+/// Offset of the first `byte` among `size` bytes; `size` when there is none.
+static inline size_t csystem_find_byte(const void *bytes, size_t size, uint8_t byte) {
+  const uint8_t *found = (const uint8_t *)memchr(bytes, byte, size);
+  return found ? (size_t)(found - (const uint8_t *)bytes) : size;
+}
+
+/// What a quoted text's scan looks for among 32 bytes; bit i stands for byte i.
+typedef struct {
+  /// Quotes (') and zeros.
+  uint32_t stops;
+  /// Bytes beyond ASCII.
+  uint32_t high;
+} csystem_text_marks;
+
+/// The marks of the 32 bytes at `bytes`.
+static inline csystem_text_marks csystem_mark_text(const void *bytes) {
+  csystem_text_marks marks;
+#if defined(__SSE2__)
+  typedef char lanes __attribute__((vector_size(16)));
+  lanes first, second;
+  memcpy(&first, bytes, 16);
+  memcpy(&second, (const char *)bytes + 16, 16);
+  lanes stops = (lanes)(first == '\'') | (lanes)(first == 0);
+  lanes more = (lanes)(second == '\'') | (lanes)(second == 0);
+  marks.stops = (uint32_t)__builtin_ia32_pmovmskb128(stops) | (uint32_t)__builtin_ia32_pmovmskb128(more) << 16;
+  marks.high = (uint32_t)__builtin_ia32_pmovmskb128(first) | (uint32_t)__builtin_ia32_pmovmskb128(second) << 16;
+#else
+  const uint8_t *p = (const uint8_t *)bytes;
+  marks.stops = marks.high = 0;
+  for (int i = 0; i < 32; i++) {
+    marks.stops |= (uint32_t)(p[i] == '\'' || p[i] == 0) << i;
+    marks.high |= (uint32_t)(p[i] >> 7) << i;
+  }
+#endif
+  return marks;
+}
+
 /// Ignores SIGPIPE, so that a closed pipe is an error of write() and not the end of the process.
 void csystem_ignore_sigpipe(void);
 

@@ -8,7 +8,10 @@ import SluiceSystem
 final class InsertPlan {
   /// The statement's text up to and with VALUES: the next statement that begins with these bytes has this plan.
   let prefix: [UInt8]
+  let prefixSize: Int
   let table: SQLTable
+  /// The table's: of the keys it has given out or seen.
+  let highestKey: KeyCounter
   let shape: InsertShape
   let kind: CommandKind
   let orAction: OrAction
@@ -22,15 +25,21 @@ final class InsertPlan {
   /// Columns that must not be NULL, but for a rowid alias, which is given a number. In the order in which SQLite looks
   /// at them, so that of two NULLs the same one is named: OR REPLACE comes last to those that have a default.
   let notNull: [Int]
+  let notNullCount: Int
   /// The INTEGER PRIMARY KEY column, or -1.
   let rowidColumn: Int
   let needsCheck: Bool
   /// Columns left out whose default is an expression: evaluated for each row.
   let computedDefaults: [Int]
+  /// Whether a row whose values are in needs nothing but its key, if it has one and no NULL where none must be: no
+  /// default to compute, no CHECK, and its place follows from the key.
+  let isPlain: Bool
 
   init(orAction: OrAction, columns: [String]?, prefix: [UInt8], table: SQLTable) throws(SQLError) {
     self.prefix = prefix
+    prefixSize = prefix.count
     self.table = table
+    highestKey = table.highestKey
     let definition = table.definition
     self.orAction = orAction
     kind =
@@ -50,16 +59,19 @@ final class InsertPlan {
     let required = definition.columns.indices.filter { $0 != alias && definition.rejectsNull($0) }
     let isReplaced = { (column: Int) in orAction == .replace && definition.columns[column].defaultValue != nil }
     notNull = required.filter { !isReplaced($0) } + required.filter(isReplaced)
+    notNullCount = notNull.count
     needsCheck = !definition.allChecks.isEmpty
     computedDefaults = shape.pendingDefaults
+    isPlain = placesByKey && !needsCheck && computedDefaults.isEmpty
   }
 
   /// Whether the text at `start` begins with this plan's prefix.
   @inline(__always)
   func matches(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
-    guard end - start > prefix.count else { return false }
-    return prefix.withUnsafeBytes {
-      compareBytes($0, UnsafeRawBufferPointer(start: start, count: prefix.count)) == 0
+    guard end - start > prefixSize else { return false }
+    return prefix.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return true }
+      return equalBytes(base, start, count: prefixSize)
     }
   }
 }

@@ -100,7 +100,13 @@ public final class PreparedInsert {
   private let tableName: String
   private let columns: [String]?
   private let orAction: OrAction
-  private var plan: InsertPlan
+  private var plan: InsertPlan { didSet { take(plan) } }
+  /// The plan without a count of references: a row takes one each time otherwise.
+  private var unretained: Unmanaged<InsertPlan>
+  /// Of the plan's shape.
+  private var places: UnsafePointer<ValuePlace>
+  /// Values of a row: those of the columns named, or of all.
+  public private(set) var valueCount: Int
   private var row = RowBuilder()
   /// The position that the next value is expected for; -1: no row has begun.
   private var next = -1
@@ -117,6 +123,15 @@ public final class PreparedInsert {
     self.orAction = orAction
     version = session.catalog.version
     plan = try Self.makePlan(table, columns, orAction, session)
+    unretained = .passUnretained(plan)
+    places = plan.shape.places
+    valueCount = plan.shape.valueCount
+  }
+
+  private func take(_ plan: InsertPlan) {
+    unretained = .passUnretained(plan)
+    places = plan.shape.places
+    valueCount = plan.shape.valueCount
   }
 
   private static func makePlan(
@@ -130,16 +145,26 @@ public final class PreparedInsert {
     }
   }
 
-  /// Values of a row: those of the columns named, or of all.
-  public var valueCount: Int { plan.shape.valueCount }
-
   /// Gives the row its value number `index`, from 0. A value that is not given is NULL. Cost: about 5 ns.
   @inline(__always)
-  public func bind(_ index: Int, _ value: Int64) { put(.integer(value), index) }
+  public func bind(_ index: Int, _ value: Int64) {
+    guard let place = place(index) else { return }
+    switch place.affinity {
+    case .real, .text: put(.integer(value), place)
+    case .blob, .numeric, .integer: row.put(integer: value, at: place.column)
+    }
+  }
 
   /// A real; NaN becomes NULL, as in SQLite. Cost: about 5 ns.
   @inline(__always)
-  public func bind(_ index: Int, _ value: Double) { put(.real(value), index) }
+  public func bind(_ index: Int, _ value: Double) {
+    guard let place = place(index) else { return }
+    switch place.affinity {
+    case .real: row.put(real: storedReal(value), at: place.column)
+    case .blob: row.put(real: value, at: place.column)
+    case .text, .numeric, .integer: put(.real(value), place)
+    }
+  }
 
   /// NULL, also where the column has a default.
   public func bindNull(_ index: Int) { put(.null, index) }
@@ -151,7 +176,15 @@ public final class PreparedInsert {
   }
 
   /// A text of UTF-8 bytes without NUL; they are copied.
-  public func bind(_ index: Int, text: UnsafeRawBufferPointer) { put(.text(text), index) }
+  public func bind(_ index: Int, text: UnsafeRawBufferPointer) {
+    guard let place = place(index) else { return }
+    // As in a column of text or none, where a text stays what it is.
+    if place.affinity.rawValue < Affinity.numeric.rawValue, isText(text) {
+      row.put(text, isText: true, at: place.column)
+    } else {
+      put(.text(text), place)
+    }
+  }
   /// A blob; its bytes are copied.
   public func bind(_ index: Int, blob: UnsafeRawBufferPointer) { put(.blob(blob), index) }
 
@@ -168,16 +201,29 @@ public final class PreparedInsert {
 
   @inline(__always)
   private func put(_ cell: SluiceSQLite.Cell, _ index: Int) {
+    if let place = place(index) { put(cell, place) }
+  }
+
+  /// A value to which an affinity may have to be applied.
+  @inline(never)
+  private func put(_ cell: SluiceSQLite.Cell, _ place: ValuePlace) {
+    do throws(StoreError) { try row.put(cell, at: place.column, place.affinity, session.evaluator) } catch {
+      failure = failure ?? error
+    }
+  }
+
+  /// Where value number `index` goes, which is given now; nil when a row has no such value.
+  @inline(__always)
+  private func place(_ index: Int) -> ValuePlace? {
     if next < 0 { begin() }
-    guard index >= 0, index < plan.shape.valueCount else {
-      return fail("there is no value \(index): a row has \(plan.shape.valueCount)")
+    guard index >= 0, index < valueCount else {
+      fail("there is no value \(index): a row has \(valueCount)")
+      return nil
     }
     // Bodies stand in the order in which values come: any other order is put right when the row ends.
     if index != next { row.disorder() }
-    next = index + 1
-    do throws(StoreError) {
-      try row.put(cell, at: plan.shape.targets[index], plan.shape.affinities[index], session.evaluator)
-    } catch { failure = failure ?? error }
+    next = index &+ 1
+    return places[index]
   }
 
   @inline(never)
@@ -185,21 +231,28 @@ public final class PreparedInsert {
 
   private func begin() {
     next = 0
-    do throws(StoreError) { _ = try renewed() } catch { failure = error }
-    row.begin(plan.shape)
-    if plan.shape.isIdentity { row.clear() }
+    do throws(StoreError) { try renew() } catch { failure = error }
+    unretained._withUnsafeGuaranteedRef { plan in
+      row.begin(plan.shape)
+      if plan.shape.isIdentity { row.clear() }
+    }
   }
 
   /// Ends the row: it is checked and handed on as a statement of its own, as by `Session.execute`; a duplicate key
   /// comes by `takeRejections`. Throws what is wrong with the row, which is then left out. About 0.1 µs.
   public func run() throws(StoreError) {
     if next < 0 { begin() }
-    defer {
-      next = -1
-      failure = nil
-    }
-    if let failure { throw failure }
-    try session.add(&row, renewed())
+    defer { next = -1 }
+    if failure != nil { try takeFailure() }
+    try renew()
+    try session.add(&row, unretained)
+  }
+
+  @inline(never)
+  private func takeFailure() throws(StoreError) {
+    guard let failure else { return }
+    self.failure = nil
+    throw failure
   }
 
   /// Binds all values of a row and runs it.
@@ -211,18 +264,21 @@ public final class PreparedInsert {
     try run()
   }
 
-  /// The plan, for the table as it is now.
+  /// Has the plan be one for the table as it is now.
   @inline(__always)
-  private func renewed() throws(StoreError) -> InsertPlan {
-    if session.catalog.version == version { return plan }
+  private func renew() throws(StoreError) {
+    if session.catalog.version != version { try makeAnew() }
+  }
+
+  @inline(never)
+  private func makeAnew() throws(StoreError) {
     version = session.catalog.version
-    if session.catalog.tablesByID[plan.tableID] === plan.table { return plan }
+    if session.catalog.tablesByID[plan.tableID] === plan.table { return }
     let shape = plan.shape
     plan = try Self.makePlan(tableName, columns, orAction, session)
     guard next <= 0 || plan.shape.columnCount == shape.columnCount && plan.shape.targets == shape.targets else {
       throw StoreError(
         .conflict, "table \(tableName) has other columns now: the row that was bound does not fit it", sqliteCode: 17)
     }
-    return plan
   }
 }

@@ -40,19 +40,19 @@ final class Resolver {
   /// Table of the last row, so that the catalog is asked once per run of rows.
   private var currentTableID: UInt32 = 0
   private var currentTable: SQLTable?
-  /// The engine that each append of the batch went to; where those of the current statement begin, and the index of
-  /// its first command.
-  private var appends: [UInt16] = []
-  private var statementAppends = 0
+  /// Where each engine stood before the current statement's first row in it, and which statement that was (by the index
+  /// of its first command): most statements touch one engine.
+  private var marks: [(place: Int, statement: UInt32)]
+  /// The index of the current statement's first command.
   private var statementStart: UInt32 = 0
   /// The catalog when the statement began, if it has changed it, and what the batch had changed by then.
   private var catalogBefore: (catalog: Catalog, catalogChanged: Bool, emptiedTables: Int)?
-  private var hasCatalogBefore = false
 
   init(engines: [Engine], router: Router, catalog: Catalog) {
     self.engines = engines
     self.router = router
     self.catalog = catalog
+    marks = engines.map { _ in (0, .max) }
   }
 
   /// Checks and inserts the commands of a batch, and publishes them to readers, who ask for no position below
@@ -62,11 +62,11 @@ final class Resolver {
     var commands = batch.commands()
     var index: UInt32 = 0
     var isRejected = false
-    appends.removeAll(keepingCapacity: true)
-    beginStatement(at: 0)
+    begin(at: 0)
+    for shard in marks.indices { marks[shard].statement = .max }
     while let command = commands.next() {
       if command.startsStatement && !batch.flags.contains(.allOrNothing) {
-        beginStatement(at: index)
+        begin(at: index)
         isRejected = false
       }
       if isRejected {
@@ -128,24 +128,22 @@ final class Resolver {
     for engine in engines { engine.publish(upTo: batch.lastPosition, owner: batch, foldingFrom: foldingFrom) }
   }
 
+  /// A statement begins with the command at `index`.
   @inline(__always)
-  private func beginStatement(at index: UInt32) {
+  private func begin(at index: UInt32) {
     statementStart = index
-    statementAppends = appends.count
-    if hasCatalogBefore { forgetCatalogBefore() }
+    if catalogBefore != nil { catalogBefore = nil }
   }
 
-  private func forgetCatalogBefore() {
-    catalogBefore = nil
-    hasCatalogBefore = false
+  /// The current statement is about to add to an engine.
+  @inline(__always)
+  private func mark(_ shard: Int, _ engine: Engine) {
+    if marks[shard].statement != statementStart { marks[shard] = (engine.mark(), statementStart) }
   }
 
   /// Takes back what the statement has appended, and notes that none of its commands has an effect.
   private func reject(from start: UInt32, at index: UInt32, _ reason: NoEffect, _ outcome: inout BatchOutcome) {
-    var counts = [Int](repeating: 0, count: engines.count)
-    for shard in appends[statementAppends...] { counts[Int(shard)] += 1 }
-    for (engine, count) in zip(engines, counts) { engine.rollback(to: engine.mark() - count) }
-    appends.removeSubrange(statementAppends...)
+    for (shard, mark) in marks.enumerated() where mark.statement == start { engines[shard].rollback(to: mark.place) }
     if let before = catalogBefore {
       catalog = before.catalog
       currentTable = nil
@@ -199,9 +197,9 @@ final class Resolver {
         return .changedMeanwhile
       }
     }
+    mark(shard, engine)
     engine.append(
       key: command.key, position: position, kind: command.kind.removes ? .tombstone : .put, value: command.row)
-    appends.append(UInt16(truncatingIfNeeded: shard))
     return nil
   }
 
@@ -213,10 +211,7 @@ final class Resolver {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read")
     }
     let dropped = change.operation == .drop && change.object == .table ? catalog.table(change.name) : nil
-    if !hasCatalogBefore {
-      catalogBefore = (catalog, outcome.catalogChanged, outcome.emptiedTables.count)
-      hasCatalogBefore = true
-    }
+    if catalogBefore == nil { catalogBefore = (catalog, outcome.catalogChanged, outcome.emptiedTables.count) }
     let effect: Catalog.Effect
     do { effect = try catalog.apply(change) } catch {
       throw StoreError(.corrupt, "position \(position): the catalog change cannot be read: \(error.message)")
@@ -231,8 +226,8 @@ final class Resolver {
     currentTable = nil
     outcome.catalogChanged = true
     // A drop is kept too: it tells the highest table id given out so far.
+    mark(0, engines[0])
     engines[0].append(key: command.key, position: position, kind: .put, value: command.value)
-    appends.append(0)
     if let dropped { outcome.emptiedTables.append((dropped.id, position)) }
     return nil
   }

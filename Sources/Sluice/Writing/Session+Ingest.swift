@@ -16,23 +16,43 @@ extension Session {
     refreshCatalog()
     let end = base + bytes.count
     var cursor = base
+    var lines = LineCounter(base, end, line: line)
     while true {
-      var start = cursor
-      var startLine = line
-      skipBlanks(&start, end, &startLine)
+      let start = skipBlanks(cursor, end)
       guard start < end, start.pointee | 0x20 == UInt8(ascii: "i") || start.pointee | 0x20 == UInt8(ascii: "r")
       else { return cursor - base }
       do {
-        guard let next = try insert(start, end, line: startLine) else { return cursor - base }
-        line = startLine + countLines(start, next)
-        cursor = next
-        try statementEnded()
-        if stopAtFirstError, rejectionCount > 0 { return cursor - base }
+        guard let plan = try planFor(start, end), try ingest(plan, start, end, &cursor, &lines, &line)
+        else {
+          return cursor - base
+        }
       } catch {
         // An error of the statement: it was not consumed. One of writing stays, for `execute` to say.
         return cursor - base
       }
     }
+  }
+
+  /// The statement at `start`, and those behind it that begin alike; `cursor` and `line` move behind each that was
+  /// consumed.
+  /// False when another call would get no further. Plan and evaluator are taken once for all of them: no reference is
+  /// counted per statement.
+  private func ingest(
+    _ plan: InsertPlan, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+    _ cursor: inout UnsafePointer<UInt8>, _ lines: inout LineCounter, _ line: inout Int
+  ) throws(StoreError) -> Bool {
+    let evaluator: any ValueEvaluator = evaluator
+    var start = start
+    repeat {
+      guard let next = try insert(plan, evaluator, start, end, line: lines.line(at: start)) else { return false }
+      cursor = next
+      line = lines.line(at: next)
+      try statementEnded()
+      // It waited until the statement was applied, and the catalog may be another.
+      if stopAtFirstError { return rejectionCount == 0 }
+      start = skipBlanks(cursor, end)
+    } while plan.matches(start, end)
+    return true
   }
 
   /// The completed row as a part of the transaction that reads.
@@ -67,21 +87,14 @@ extension Session {
   }
 
   @inline(__always)
-  private func skipBlanks(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, _ line: inout Int) {
-    while cursor < end {
-      switch cursor.pointee {
-      case 0x0a: line &+= 1
-      case 0x20, 0x09, 0x0c, 0x0d: break
-      default: return
-      }
-      cursor += 1
-    }
+  private func skipBlanks(_ cursor: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> UnsafePointer<UInt8> {
+    var cursor = cursor
+    while cursor < end, isSpace(cursor.pointee) { cursor += 1 }
+    return cursor
   }
 
   @inline(__always)
-  private func countLines(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Int {
-    countByte(0x0a, UnsafeRawBufferPointer(start: start, count: end - start))
-  }
+  private func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0a || byte &- 0x09 < 5 && byte != 0x0b }
 
   /// One INSERT that begins at `start`: all of its rows, or none. Returns where it ends, behind its `;`; nil when the
   /// text ends first. `isWhole`: the text is one whole statement, and its end is the statement's end.
@@ -89,14 +102,20 @@ extension Session {
     _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, line: Int, isWhole: Bool = false
   ) throws(StoreError) -> UnsafePointer<UInt8>? {
     let plan: InsertPlan
-    do {
-      guard let known = try planFor(start, end) else { return nil }
-      plan = known
-    } catch { throw StoreError(error) }
+    guard let known = try planFor(start, end) else { return nil }
+    plan = known
+    return try insert(plan, evaluator, start, end, line: line, isWhole: isWhole)
+  }
+
+  @inline(__always)
+  private func insert(
+    _ plan: InsertPlan, _ evaluator: any ValueEvaluator, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+    line: Int, isWhole: Bool = false
+  ) throws(StoreError) -> UnsafePointer<UInt8>? {
     let mark = statementMark()
-    let highestKey = plan.table.highestKey.current
+    let highestKey = plan.highestKey.current
     changeCount = 0
-    var cursor = start + plan.prefix.count
+    var cursor = start + plan.prefixSize
     var isFirst = true
     do {
       while true {
@@ -104,7 +123,11 @@ extension Session {
           try InsertParser.parseRow(cursor: &cursor, end: end, shape: plan.shape, into: &row, evaluator: evaluator)
             == .row
         else { break }
-        if try add(plan, isFirst: isFirst, line: line) { isFirst = false }
+        if addPlain(plan, &row, isFirst: isFirst, line: line) {
+          isFirst = false
+        } else if try add(plan, isFirst: isFirst, line: line) {
+          isFirst = false
+        }
         switch try InsertParser.nextDelimiter(cursor: &cursor, end: end, atEnd: isWhole) {
         case .row: continue
         case .statementEnd:
@@ -125,16 +148,26 @@ extension Session {
     return nil
   }
 
-  /// Adds a row that was built elsewhere, as a statement of its own.
-  func add(_ other: inout RowBuilder, _ plan: InsertPlan) throws(StoreError) {
-    try checkTransaction()
+  /// Adds a row that was built elsewhere, as a statement of its own. The caller keeps the plan, so no reference is
+  /// counted.
+  func add(_ other: inout RowBuilder, _ unretained: Unmanaged<InsertPlan>) throws(StoreError) {
+    if transaction != nil { try checkTransaction() }
     if builder.isEmpty {
       try store.pipeline.room.admit()
       refreshCatalog()
     }
-    let mark = statementMark()
-    let highestKey = plan.table.highestKey.current
     changeCount = 0
+    let isAdded = unretained._withUnsafeGuaranteedRef { addPlain($0, &other, isFirst: true, line: currentLine) }
+    if isAdded {
+      totalChangeCount &+= 1
+      return try statementEnded()
+    }
+    try addSlowly(&other, unretained.takeUnretainedValue())
+  }
+
+  private func addSlowly(_ other: inout RowBuilder, _ plan: InsertPlan) throws(StoreError) {
+    let mark = statementMark()
+    let highestKey = plan.highestKey.current
     swap(&row, &other)
     defer { swap(&row, &other) }
     do { _ = try add(plan, isFirst: true, line: currentLine) } catch {
@@ -163,16 +196,18 @@ extension Session {
   @inline(never)
   private func undo(_ plan: InsertPlan, _ mark: StatementMark, _ highestKey: Int64) {
     rollback(to: mark)
-    if plan.rowidColumn >= 0 { takeBack(plan.table.highestKey, to: highestKey) }
+    if plan.rowidColumn >= 0 { takeBack(plan.highestKey, to: highestKey) }
   }
 
   /// The plan of the statement at `start`: that of the statement before when it begins with the same bytes.
   @inline(__always)
   private func planFor(
     _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
-  ) throws(SQLError) -> InsertPlan? {
+  ) throws(StoreError) -> InsertPlan? {
     if let plan, plan.matches(start, end) { return plan }
-    return try makePlan(UnsafeRawBufferPointer(start: start, count: end - start))
+    do { return try makePlan(UnsafeRawBufferPointer(start: start, count: end - start)) } catch {
+      throw StoreError(error)
+    }
   }
 
   @inline(never)
@@ -208,6 +243,36 @@ extension Session {
       throw SQLError(.invalid, "table \(table.name) has no column named \(name)", offset: offset)
     }
     return table
+  }
+
+  /// Adds a built row to the batch that is being filled when nothing about it needs a look: it has its keys, and no
+  /// NULL where there must be none. False, and nothing done, when it takes `add`, which is the same for every row.
+  @inline(__always)
+  private func addPlain(_ plan: InsertPlan, _ row: inout RowBuilder, isFirst: Bool, line: Int) -> Bool {
+    guard plan.isPlain, writes == nil else { return false }
+    for place in 0..<plan.notNullCount where row.isNull(column: plan.notNull[place]) { return false }
+    key.removeAll()
+    key.append(bigEndian: plan.tableID)
+    var rowid: Int64 = 0
+    if plan.rowidColumn >= 0 {
+      guard let integer = row.integer(column: plan.rowidColumn) else { return false }
+      rowid = integer
+      KeyFormat.append(integer: rowid, to: &key)
+    } else {
+      row.appendKey(columns: plan.primaryKey, to: &key)
+    }
+    let value = row.finish(plan.shape)
+    guard builder.fits(keySize: key.count, valueSize: value.count) else { return false }
+    if plan.rowidColumn >= 0 {
+      lastRowid.value = rowid
+      plan.highestKey.raise(to: rowid)
+    }
+    changeCount &+= 1
+    builder.append(
+      kind: plan.kind, startsStatement: isFirst,
+      slot: store.router.slot(shardKey: UnsafeRawBufferPointer(rebasing: key.bytes[4...])), line: line,
+      key: key.bytes, value: value)
+    return true
   }
 
   /// Adds the row just parsed as a command. False when OR IGNORE leaves it out.
@@ -276,6 +341,34 @@ extension Session {
     .tooBig(
       keySize: keySize, rowSize: valueSize,
       otherwise: "statement too big: its rows encode to more than \(BatchLimits.bodySizeBytes) bytes")
+  }
+}
+
+/// Tells the lines of places in a text, asked for front to back. The next line feed is known, so that a place in front
+/// of it costs a comparison; one search finds the one behind.
+private struct LineCounter {
+  private let end: UnsafePointer<UInt8>
+  /// The first line feed at or behind the last place, or `end`.
+  private var next: UnsafePointer<UInt8>
+  /// The line of everything from the last place up to `next`.
+  private var line: Int
+
+  init(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, line: Int) {
+    self.end = end
+    self.line = line
+    next = start + findByte(0x0a, UnsafeRawBufferPointer(start: start, count: end - start))
+  }
+
+  @inline(__always)
+  mutating func line(at place: UnsafePointer<UInt8>) -> Int {
+    if place > next { advance(to: place) }
+    return line
+  }
+
+  @inline(never)
+  private mutating func advance(to place: UnsafePointer<UInt8>) {
+    line += place - next == 1 ? 1 : countByte(0x0a, UnsafeRawBufferPointer(start: next, count: place - next))
+    next = place + findByte(0x0a, UnsafeRawBufferPointer(start: place, count: end - place))
   }
 }
 
