@@ -1,6 +1,6 @@
-// `.import`: a file of delimited text, or what a command prints, into one table. sqlite3's options, words and rules; all
-// rows in one transaction. It differs where sqlite3 is silent: the outcome is a failure when any row has failed, not the
-// last one only; a file that cannot be read to its end, and Ctrl-C, undo the import.
+// `.import`: a file of delimited text, or what a command prints, into one table. sqlite3's options, words and rules;
+// all rows in one transaction. It differs where sqlite3 is silent: the outcome is a failure when any row has failed,
+// not the last one only; a file that cannot be read to its end, and Ctrl-C, undo the import.
 import CReadline
 import Sluice
 
@@ -253,7 +253,7 @@ extension Shell {
     let names = given.compactMap { String(validating: $0, as: UTF8.self) }
     guard !names.isEmpty || !given.isEmpty else { throw Refusal(text: "\(options.sourceName): empty file\n") }
     guard names.count == given.count else {
-      throw Refusal(text: "\(options.sourceName):\(text.line - 1): the name of a column is not UTF-8\n")
+      throw Refusal(text: "\(options.sourceName): the name of a column is not UTF-8\n")
     }
     let columns = ImportedColumns(names)
     if !columns.renames.isEmpty {

@@ -1,5 +1,5 @@
-// Real data in full by `.import`: the three data sets of ../shared/data as CSV, into tables that the header makes and into
-// tables with types and keys, against stock sqlite3's import of the same file.
+// Real data in full by `.import`: the three data sets of ../shared/data as CSV, into tables that the header makes and
+// into tables with types and keys, against stock sqlite3's import of the same file.
 import Foundation
 import SluiceTesting
 import Testing
@@ -20,8 +20,8 @@ import Testing
     Target(
       dataSet: "flights", id: "event_id", rows: 336_776,
       definition: "event_id INTEGER PRIMARY KEY, month INT, day INT, sched_dep_time INT, dep_time INT, dep_delay REAL, "
-        + "arr_time NUMERIC, arr_delay INT, carrier TEXT, flight INT, tailnum TEXT, origin TEXT, dest TEXT, air_time INT, "
-        + "distance REAL"),
+        + "arr_time NUMERIC, arr_delay INT, carrier TEXT, flight INT, tailnum TEXT, origin TEXT, dest TEXT, "
+        + "air_time INT, distance REAL"),
     Target(dataSet: "online_retail", id: "line_id", rows: 525_461, definition: ""),
     Target(
       dataSet: "online_retail", id: "line_id", rows: 525_461,
