@@ -6,11 +6,11 @@
 //   field   := any bytes but the separators
 //            | '"' any bytes, '"' doubled '"'                    quoted text only; separators are bytes of it
 //
-// What sqlite3's shell makes of it, byte by byte: in quoted text a carriage return in front of the row separator belongs
-// to the line end, and a byte order mark in front of the first field is none of it. A quote that is neither doubled nor
-// in front of a separator is kept, with a notice; a quoted field that never ends holds the rest of the text. A field
-// ends at a NUL. A field that would begin at the end of the text is missing, not empty. Lines are counted by row
-// separators. Where the text ends inside a record the answer is `needMore`, at any byte.
+// What sqlite3's shell makes of it, byte by byte: in quoted text a carriage return in front of the row separator
+// belongs to the line end, and a byte order mark in front of the first field is none of it. A quote that is neither
+// doubled nor in front of a separator is kept, with a notice; a quoted field that never ends holds the rest of the
+// text. A field ends at a NUL. One that would begin at the end of the text is missing, not empty. Lines are counted by
+// row separators. Where the text ends inside a record the answer is `needMore`, at any byte.
 // Source: https://sqlite.org/cli.html#importing_files_as_csv_or_other_formats and RFC 4180.
 // Cost: about 0.7 ns a byte, and 3 ns a field.
 import SluiceSystem
@@ -127,7 +127,10 @@ public struct DelimitedReader: ~Copyable {
       } else {
         guard let field = readField(&p, end, isWhole) else { return needMore(mark) }
         last = field.end
-        if column == 0, field.isMissing { return .end }
+        if column == 0, field.isMissing {
+          cursor = p
+          return .end
+        }
         if column == 0, format.skipsEmpty, field.size == 0 || field.start.pointee == 0 { break }
         store(field, column, affinity, &builder)
       }

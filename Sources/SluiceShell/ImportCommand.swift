@@ -1,6 +1,6 @@
-// `.import`: a file of delimited text, or what a command prints, into one table. sqlite3's options, words and rules; all
-// rows in one transaction. It differs where sqlite3 is silent: the outcome is a failure when any row has failed, not the
-// last one only; a file that cannot be read to its end, and Ctrl-C, undo the import.
+// `.import`: a file of delimited text, or what a command prints, into one table. sqlite3's options, words and rules;
+// all rows in one transaction. It differs where sqlite3 is silent: the outcome is a failure when any row has failed,
+// not the last one only; a file that cannot be read to its end, and Ctrl-C, undo the import.
 import CReadline
 import Sluice
 
@@ -57,6 +57,8 @@ extension Shell {
   }
 
   func importFile(_ arguments: [String]) -> DotCommand.Outcome {
+    // At a terminal, what was pressed meanwhile is not about the next line; a script it ends.
+    defer { if nesting == 0 { _ = creadline_take_interrupt() } }
     var options = ImportOptions()
     if let mistake = read(arguments, into: &options) {
       console.printing().write("ERROR: \(mistake) Usage:\n")
@@ -107,7 +109,7 @@ extension Shell {
     }
     if options.verbosity >= 2 || options.verbosity == 1 && options.format == .asOutput { tellSeparators(options) }
     for _ in 0..<max(0, options.skipCount) {
-      if readNames(text, source, options).isEmpty { break }
+      if try readNames(text, source, options).isEmpty { break }
     }
     if try !tableExists(options) { try createTable(text, source, options) }
     do throws(StoreError) {
@@ -164,9 +166,12 @@ extension Shell {
   }
 
   /// Reads one record as names; none at the end of the text.
-  private func readNames(_ text: TextImport, _ source: ImportSource, _ options: ImportOptions) -> [[UInt8]] {
+  private func readNames(
+    _ text: TextImport, _ source: ImportSource, _ options: ImportOptions
+  ) throws(Refusal) -> [[UInt8]] {
     while true {
       if let (names, size) = text.readNames(source.unread, isWhole: source.isAtEnd) {
+        if let obstacle = obstacle(source, options) { throw Refusal(text: "Error: \(obstacle)\n") }
         source.consume(size)
         return names
       }
@@ -188,12 +193,15 @@ extension Shell {
       source.consume(try text.take(source.unread, isWhole: source.isAtEnd))
       for message in text.takeMessages(all: false) { tell(message, options) }
       if !source.isAtEnd { source.fill() }
-      if creadline_interrupted() != 0 { throw StoreError(.invalid, "interrupted", sqliteCode: 9) }
-    }
-    if let failure = source.failure {
-      throw StoreError(.invalid, "cannot read \"\(options.path)\": \(failure)", sqliteCode: 1)
+      if let obstacle = obstacle(source, options) { throw StoreError(.invalid, obstacle, sqliteCode: 1) }
     }
     try text.commit()
+  }
+
+  /// Why the text is not read to its end.
+  private func obstacle(_ source: ImportSource, _ options: ImportOptions) -> String? {
+    if creadline_interrupted() != 0 { return "interrupted" }
+    return source.failure.map { "cannot read \"\(options.path)\": \($0)" }
   }
 
   /// Waits for what becomes of an import's rows, unless that is known, and tells it.
@@ -240,12 +248,12 @@ extension Shell {
   private func createTable(
     _ text: TextImport, _ source: ImportSource, _ options: ImportOptions
   ) throws(Refusal) {
-    let given = readNames(text, source, options)
+    let given = try readNames(text, source, options)
     for message in text.takeMessages(all: true) { tell(message, options) }
     let names = given.compactMap { String(validating: $0, as: UTF8.self) }
     guard !names.isEmpty || !given.isEmpty else { throw Refusal(text: "\(options.sourceName): empty file\n") }
     guard names.count == given.count else {
-      throw Refusal(text: "\(options.sourceName):\(text.line - 1): the name of a column is not UTF-8\n")
+      throw Refusal(text: "\(options.sourceName): the name of a column is not UTF-8\n")
     }
     let columns = ImportedColumns(names)
     if !columns.renames.isEmpty {

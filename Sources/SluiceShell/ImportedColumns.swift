@@ -21,7 +21,8 @@ struct ImportedColumns {
     renames = zip(names, unique).filter { $0 != $1 }.map { "\(quoted($0)) to \(quoted($1))" }.joined(separator: ",\n")
   }
 
-  /// Appends `_` and their number to names that are there more than once, with as many zeros in front of it as it takes.
+  /// Appends `_` and their number to names that are there more than once, with as many zeros in front of it as it
+  /// takes.
   private static func unique(_ names: [String]) -> [String] {
     var counts: [String: Int] = [:]
     for name in names { counts[caseless(name), default: 0] += 1 }
