@@ -21,6 +21,7 @@ public final class Log: @unchecked Sendable {
     /// First positions that open readers still need, by number.
     var pins: [UInt64: UInt64] = [:]
     var lastPin: UInt64 = 0
+    var counters = LogCounters()
 
     func reader(
       _ fileSystem: any FileSystem, storeID: UInt64, after position: UInt64, upTo last: UInt64,
@@ -63,6 +64,7 @@ public final class Log: @unchecked Sendable {
   private var poison: LogError?
   /// Small records gather here to be written at once.
   private var gathered = ByteBuffer(capacity: 64 << 10)
+  private var counters = LogCounters()
 
   /// Opens the log in `directory`, which is created when missing, and brings it to order after a crash
   /// (LogRecovery.swift). Everything found is durable when this returns. Throws `corrupt` when what was durable does
@@ -93,6 +95,9 @@ public final class Log: @unchecked Sendable {
 
   /// Number of segments. Any thread.
   public var segmentCount: Int { shared.withLock { $0.segments.count } }
+
+  /// What was written since it was opened, up to the last group. Any thread.
+  public var written: LogCounters { shared.withLock { $0.counters } }
 
   /// A reader of the records with positions above `position`, up to `last`, with the resolutions among and right behind
   /// them. A batch that reaches above `position` is returned whole. Any thread. Throws `invalid` when the range is
@@ -146,6 +151,8 @@ public final class Log: @unchecked Sendable {
     if let poison { throw poison }
     guard let current, current.end > current.syncedEnd else { return }
     do throws(LogError) { try current.sync() } catch { throw fail(error) }
+    counters.groups += 1
+    counters.syncs += 1
     publish(limit: current.end)
   }
 
@@ -155,6 +162,7 @@ public final class Log: @unchecked Sendable {
     if let poison { throw poison }
     guard let current else { return }
     current.startWriteback()
+    counters.groups += 1
     publish(limit: current.end)
   }
 
@@ -181,7 +189,12 @@ public final class Log: @unchecked Sendable {
       try Self.rename(fileSystem, staged.path, to: path, in: directory)
       let positions = nextPosition...(nextPosition + staged.commandCount - 1)
       nextPosition = positions.upperBound + 1
+      counters.groups += 1
+      counters.syncs += 1
+      counters.bytes += staged.size
+      let counters = counters
       shared.update {
+        $0.counters = counters
         $0.segments.append(Segment(path: path, firstPosition: positions.lowerBound, adopted: true, limit: nil))
         $0.durablePosition = positions.upperBound
       }
@@ -229,6 +242,7 @@ public final class Log: @unchecked Sendable {
       kind: .normal, serial: clock.random(), firstPosition: nextPosition, storeID: storeID)
     let writer = try SegmentWriter.create(fileSystem, directory: directory, header: header)
     current = writer
+    counters.syncs += 1
     shared.update {
       $0.segments.append(
         Segment(path: writer.path, firstPosition: nextPosition, adopted: false, limit: writer.syncedEnd))
@@ -239,12 +253,15 @@ public final class Log: @unchecked Sendable {
   private func sealCurrent() throws(LogError) {
     guard let writer = current else { return }
     try writer.seal()
+    counters.syncs += 1
     publish(limit: nil)
     current = nil
   }
 
   private func publish(limit: UInt64?) {
+    let counters = counters
     shared.update {
+      $0.counters = counters
       let last = $0.segments.count - 1
       $0.segments[last].limit = limit
       // The place behind what is durable now begins with the next position, whatever comes there.
@@ -262,6 +279,7 @@ public final class Log: @unchecked Sendable {
     if batch.size >= directWriteSize {
       try flush(to: writer)
       try writer.write(batch.buffer.bytes)
+      counters.bytes += UInt64(batch.size)
     } else {
       gathered.append(batch.buffer.bytes)
       if gathered.count >= gatherSize { try flush(to: writer) }
@@ -278,6 +296,7 @@ public final class Log: @unchecked Sendable {
 
   private func flush(to writer: SegmentWriter) throws(LogError) {
     if gathered.count > 0 { try writer.write(gathered.bytes) }
+    counters.bytes += UInt64(gathered.count)
     gathered.removeAll()
   }
 

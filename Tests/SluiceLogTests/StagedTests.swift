@@ -131,3 +131,28 @@ private func stage(_ log: Log, _ batches: Batch...) throws -> StagedSegment {
   #expect(error?.message.hasPrefix("\(staged.path) is damaged at offset 584:") == true)
   #expect(disk.content(staged.path) == content)
 }
+
+/// Each sync of a file of the log, and each byte of a record, is counted once; a group counts when it is shown.
+@Test func theLogCountsWhatItWrites() throws {
+  let recorder = RecordingFileSystem(SimulatedFileSystem())
+  let log = try openLog(recorder)
+  func fileSyncs() -> Int { recorder.lines.count { $0.hasPrefix("sync log/") } }
+  #expect(log.written == LogCounters())
+  let (small, large) = (makeBatch("a"), makeBatch("b", valueSize: 200_000))
+  try log.append([small, large], [])
+  #expect(log.written == LogCounters())
+  try log.sync()
+  #expect(log.written.groups == 1)
+  #expect(log.written.bytes == UInt64(small.size + large.size))
+  #expect(log.written.syncs == fileSyncs())
+  let staged = try stage(log, makeBatch("c"), makeBatch("d"))
+  let before = log.written.bytes
+  try log.append([makeBatch("e")], [])
+  _ = try log.adopt(staged)
+  #expect(log.written.groups == 2)
+  #expect(log.written.syncs == fileSyncs())
+  #expect(log.written.bytes > before + staged.size)
+  try log.sync()
+  #expect(log.written.groups == 2, "nothing was left to sync")
+  log.close()
+}

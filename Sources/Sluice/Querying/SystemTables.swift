@@ -22,7 +22,8 @@ enum SystemTables {
       columns: [
         "durable INTEGER", "applied INTEGER", "flushed INTEGER", "projected INTEGER",
         "appender_bytes INTEGER", "applier_bytes INTEGER", "projector_bytes INTEGER", "generation_bytes INTEGER",
-        "frozen_generations INTEGER", "log_segments INTEGER", "state TEXT",
+        "frozen_generations INTEGER", "log_segments INTEGER", "log_groups INTEGER", "log_syncs INTEGER",
+        "log_bytes INTEGER", "state TEXT",
       ]
     ) { [queue(store)] }
     try connection.register(
@@ -82,11 +83,13 @@ enum SystemTables {
     let progress = pipeline.progress.withLock { $0 }
     let generations = pipeline.generations.held
     let queued = pipeline.queuedBytes
+    let written = pipeline.log.written
     return [
       number(progress.durable), number(progress.applied), number(progress.flushed),
       number(progress.projected), number(queued.appender), number(queued.applier),
       number(pipeline.projectorQueue.backlog.sizeBytes), number(generations.activeBytes),
       number(generations.frozenCount), number(pipeline.log.segmentCount),
+      number(written.groups), number(written.syncs), number(written.bytes),
       text(state(pipeline, progress)),
     ]
   }
