@@ -8,7 +8,7 @@ struct SluiceBench: ParsableCommand {
     abstract: "Measures Sluice side by side with others: alternating runs, medians, ratios with their spread.",
     subcommands: [
       Ingest.self, Query.self, MirrorCommand.self, EngineCommand.self, MemtableCommand.self, BareCommand.self,
-      RecoverCommand.self, OpenLoopCommand.self,
+      RecoverCommand.self, OpenLoopCommand.self, ReportCommand.self,
     ])
 }
 
