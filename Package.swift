@@ -31,6 +31,7 @@ let package = Package(
     .target(name: "CSQLite"),
     .target(name: "CSQLiteHost", dependencies: ["CSQLite"], linkerSettings: [.linkedLibrary("sqlite3")]),
     .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
+    .target(name: "CBareLine", dependencies: ["CSystem"]),
     .target(name: "CReadline", linkerSettings: [.linkedLibrary("readline")]),
     .target(name: "SluiceSystem", dependencies: ["CSystem", "CLZ4"], swiftSettings: hot),
     .target(name: "SluiceLog", dependencies: ["SluiceSystem"], swiftSettings: hot),
@@ -59,7 +60,7 @@ let package = Package(
     .executableTarget(
       name: "SluiceBench",
       dependencies: [
-        "Sluice", "SluiceSQLite", "SluiceSystem", "CSQLiteHost",
+        "Sluice", "SluiceSQLite", "SluiceSystem", "CSQLiteHost", "CBareLine",
         .target(name: "CRocksDB", condition: .when(traits: ["RocksDB"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

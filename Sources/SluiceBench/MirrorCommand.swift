@@ -17,10 +17,8 @@ struct MirrorCommand: ParsableCommand {
 
   @Option(help: "Rows of the table.") var rows = 1_000_000
   @Option(help: "Rows that are updated.") var updates = 200_000
-  @Option(help: "Counted runs of each; the median is shown.") var runs = 5
   @Option(help: "Only measurements whose name contains this.") var only: String?
-  @Option(help: "An existing folder for the store and the file, on the disk to be measured.") var directory = "."
-  @Flag(help: "One JSON object per measurement instead of a table.") var json = false
+  @OptionGroup var measuring: MeasuringOptions
 
   private static let byQuantity =
     "CREATE PROJECTION by_qty AS SELECT qty, count(*) AS n, sum(amount) AS total FROM orders GROUP BY qty"
@@ -33,8 +31,7 @@ struct MirrorCommand: ParsableCommand {
     let name: String
     /// Rows of a run.
     let count: Int
-    /// What has to be reached, in words.
-    let goal: String
+    let goal: Goal?
     let ours: (_ folder: String) throws -> Cost
     let peer: (_ folder: String) throws -> Cost
   }
@@ -57,19 +54,19 @@ struct MirrorCommand: ParsableCommand {
     let both = [Self.byQuantity, Self.byUser]
     func fill(_ folder: String) throws -> Cost { try OrdersFile(folder).fill(rows) }
     func build(_ name: String, _ projection: String, _ select: String) -> Case {
-      Case(name: "CREATE PROJECTION, \(name)", count: rows, goal: "1M/s") { folder in
+      Case(name: "CREATE PROJECTION, \(name)", count: rows, goal: .atLeast(1_000_000)) { folder in
         try OrdersStore(folder).build(projection, rows)
       } peer: { folder in
         try OrdersFile(folder).create(select, rows)
       }
     }
     return [
-      Case(name: "mirror alone", count: rows, goal: "1.3") {
+      Case(name: "mirror alone", count: rows, goal: .ratio(1.3)) {
         try OrdersStore($0).project([], rows)
       } peer: {
         try fill($0)
       },
-      Case(name: "mirror, 10 and 200,000 groups", count: rows, goal: "0.5") { folder in
+      Case(name: "mirror, 10 and 200,000 groups", count: rows, goal: .ratio(0.5)) { folder in
         try OrdersStore(folder).project(both, rows)
       } peer: {
         try fill($0)
@@ -79,7 +76,7 @@ struct MirrorCommand: ParsableCommand {
         "200,000 groups", Self.byUser,
         "SELECT user_id, count(*) AS n, sum(amount) AS total FROM orders GROUP BY user_id"),
       build("rows", Self.asRows, "SELECT id, sku, qty * amount AS cost FROM orders"),
-      Case(name: "updates, 10 and 200,000 groups", count: updates, goal: "-") { folder in
+      Case(name: "updates, 10 and 200,000 groups", count: updates, goal: nil) { folder in
         try OrdersStore(folder).update(both, rows, updates)
       } peer: { folder in
         try OrdersFile(folder).update(rows, updates)
@@ -88,49 +85,21 @@ struct MirrorCommand: ParsableCommand {
   }
 
   func run() throws {
-    let folder = "\(directory)/sluice-bench-\(getpid())"
-    if !json {
-      print("\(rows) rows, \(updates) updates, load \(loadAverage()); \(runs) alternating runs, medians\n")
-      print(
-        pad("workload", 36) + pad("sluice", 10) + pad("sqlite", 10) + pad("ratio [min-max]", 20) + pad("goal", 6)
-          + pad("CPU µs/row", 14) + "load")
-    }
+    measuring.printHeading("\(rows) rows, \(updates) updates")
     for item in cases where only.map({ item.name.contains($0) }) ?? true {
-      var ours: [Cost] = []
-      var peers: [Cost] = []
-      for _ in 0..<runs {
-        ours.append(try inFolder(folder, item.ours))
-        peers.append(try inFolder(folder, item.peer))
+      let turns = try Turns(measuring.runs) {
+        try measuring.inFolder(item.ours)
+      } peer: {
+        try measuring.inFolder(item.peer)
       }
-      report(item, ours, peers)
+      let count = Double(item.count)
+      try measuring.show(
+        Measurement(
+          bench: "mirror", name: item.name, unit: .rowsPerSecond, parameters: [("rows", count)],
+          values: turns.ours.map { count / $0.seconds }, peer: "sqlite",
+          peerValues: turns.peer.map { count / $0.seconds }, goal: item.goal,
+          counters: [turns.counter("CPU µs/row") { $0.cpuSeconds * 1e6 / count }], loads: turns.loads))
     }
-  }
-
-  private func inFolder(_ folder: String, _ body: (String) throws -> Cost) throws -> Cost {
-    guard mkdir(folder, 0o755) == 0 else { throw BenchError(description: "cannot create \(folder)") }
-    defer { remove(folder) }
-    return try body(folder)
-  }
-
-  private func report(_ item: Case, _ ours: [Cost], _ peers: [Cost]) {
-    let ratios = zip(ours, peers).map { $1.seconds / $0.seconds }.sorted()
-    let count = Double(item.count)
-    let our = count / median(ours.map(\.seconds)), peer = count / median(peers.map(\.seconds))
-    let ourCPU = median(ours.map(\.cpuSeconds)) * 1e6 / count, peerCPU = median(peers.map(\.cpuSeconds)) * 1e6 / count
-    if json {
-      printNow(
-        """
-        {"workload":\(quoted(item.name)),"rows":\(item.count),"runs":\(runs),"sluice_rows_per_s":\(our),\
-        "sqlite_rows_per_s":\(peer),"ratio":\(median(ratios)),"ratio_min":\(ratios[0]),\
-        "ratio_max":\(ratios[ratios.count - 1]),"goal":\(quoted(item.goal)),"sluice_cpu_us":\(ourCPU),\
-        "sqlite_cpu_us":\(peerCPU),"load":\(loadAverage())}
-        """)
-      return
-    }
-    let spread = "\(fixed(median(ratios), 2)) [\(fixed(ratios[0], 2))-\(fixed(ratios[ratios.count - 1], 2))]"
-    printNow(
-      pad(item.name, 36) + pad(short(our) + "/s", 10) + pad(short(peer) + "/s", 10) + pad(spread, 20)
-        + pad(item.goal, 6) + pad("\(fixed(ourCPU, 2)) / \(fixed(peerCPU, 2))", 14) + fixed(loadAverage(), 1))
   }
 }
 

@@ -1,4 +1,4 @@
-// The table of `sluice-bench mirror`, in a store and in a file of SQLite's own, with the same rows from a fixed seed.
+// The table of `mirror` and `open-loop`, in a store and in a file of SQLite's own: the same rows, from a fixed seed.
 // Unsafe by nature (texts bound where they are): named in the tidy test.
 import Sluice
 import SluiceSQLite
@@ -24,6 +24,20 @@ struct Orders {
 
   /// One of `count` ids, from 1.
   mutating func nextID(_ count: Int) -> Int64 { Int64(random.next() % UInt64(count)) + 1 }
+}
+
+extension PreparedInsert {
+  /// Inserts the next row under that id.
+  func add(_ id: Int64, _ orders: inout Orders) throws {
+    let order = orders.next()
+    bind(0, id)
+    bind(1, order.user)
+    order.sku.withUnsafeBytes { bind(2, text: $0) }
+    bind(3, order.quantity)
+    bind(4, order.amount)
+    order.note.withUnsafeBytes { bind(5, text: $0) }
+    try run()
+  }
 }
 
 /// The table in a store, whose projector works when it is told to.
@@ -62,7 +76,7 @@ struct OrdersStore {
     store.suspendProjector(true)
     let put = try session.prepareInsert(into: "orders", orAction: .replace)
     var orders = Orders(seed: 11)
-    for _ in 0..<updates { try add(orders.nextID(count), &orders, put) }
+    for _ in 0..<updates { try put.add(orders.nextID(count), &orders) }
     return try measure(count, projections)
   }
 
@@ -79,18 +93,7 @@ struct OrdersStore {
   private func insert(_ count: Int) throws {
     let insert = try session.prepareInsert(into: "orders")
     var orders = Orders(seed: 7)
-    for id in 0..<count { try add(Int64(id + 1), &orders, insert) }
-  }
-
-  private func add(_ id: Int64, _ orders: inout Orders, _ insert: PreparedInsert) throws {
-    let order = orders.next()
-    insert.bind(0, id)
-    insert.bind(1, order.user)
-    order.sku.withUnsafeBytes { insert.bind(2, text: $0) }
-    insert.bind(3, order.quantity)
-    insert.bind(4, order.amount)
-    order.note.withUnsafeBytes { insert.bind(5, text: $0) }
-    try insert.run()
+    for id in 0..<count { try insert.add(Int64(id + 1), &orders) }
   }
 
   /// Flushes, lets the projector go, and measures until it is done; then looks at what it made.

@@ -12,9 +12,7 @@ struct Query: ParsableCommand {
 
   @Option(help: "Rows of the table.") var rows = 1_000_000
   @Option(help: "Lookups by key in a run.") var lookups = 200_000
-  @Option(help: "Counted runs of each; the median is shown.") var runs = 5
-  @Option(help: "An existing folder for the store and the file, on the disk to be measured.") var directory = "."
-  @Flag(help: "One JSON object per measurement instead of a table.") var json = false
+  @OptionGroup var measuring: MeasuringOptions
 
   private static let columns = "id INTEGER PRIMARY KEY, user_id INTEGER, sku TEXT, qty INTEGER, amount REAL, note TEXT"
   private static let note = Array("note text for the order".utf8)
@@ -35,43 +33,40 @@ struct Query: ParsableCommand {
   }
 
   func run() throws {
-    let folder = "\(directory)/sluice-bench-\(getpid())"
-    guard mkdir(folder, 0o755) == 0 else { throw BenchError(description: "cannot create \(folder)") }
-    defer { remove(folder) }
-    if !json {
-      print("\(rows) rows, load \(loadAverage()); \(runs) alternating runs, medians\n")
-      print(pad("workload", 44) + pad("sluice", 12) + pad("sqlite", 12) + pad("ratio [min-max]", 22) + "goal")
+    try measuring.inFolder { folder in
+      measuring.printHeading("\(rows) rows")
+      var random = SplitMix64(state: 7)
+      let orders = (0..<4_096).map { _ in Order(&random) }
+      try measureInserts(folder, orders)
+      let store = try Store.open(path: folder + "/read.sluice")
+      let session = try store.makeSession()
+      let peer = try Connection(path: folder + "/read.db", mode: .readWriteCreate)
+      try load(session, orders)
+      try load(peer, orders)
+      try store.flush()
+      try measureReads(session, peer)
+      try store.close()
     }
-    var random = SplitMix64(state: 7)
-    let orders = (0..<4_096).map { _ in Order(&random) }
-    try measureInserts(folder, orders)
-    let store = try Store.open(path: folder + "/read.sluice")
-    let session = try store.makeSession()
-    let peer = try Connection(path: folder + "/read.db", mode: .readWriteCreate)
-    try load(session, orders)
-    try load(peer, orders)
-    try store.flush()
-    try measureReads(session, peer)
-    try store.close()
   }
 
   // MARK: Inserts
 
   private func measureInserts(_ folder: String, _ orders: [Order]) throws {
-    var ours: [Double] = []
-    var peers: [Double] = []
-    for _ in 0..<runs {
+    let turns = try Turns(measuring.runs) {
       let store = try Store.open(path: folder + "/insert.sluice")
       let session = try store.makeSession()
-      ours.append(try seconds { try load(session, orders) })
+      let seconds = try seconds { try load(session, orders) }
       try store.close(drain: false)
       remove(folder + "/insert.sluice")
+      return seconds
+    } peer: {
       let peer = try Connection(path: folder + "/insert.db", mode: .readWriteCreate)
-      peers.append(try seconds { try load(peer, orders) })
+      let seconds = try seconds { try load(peer, orders) }
       peer.close()
       for suffix in ["", "-wal", "-shm"] { unlink(folder + "/insert.db" + suffix) }
+      return seconds
     }
-    report("prepared insert, until durable", ours, peers, perRow: Double(rows), goal: "4")
+    try report("prepared insert, until durable", turns, per: .rowsPerSecond, count: rows, goal: .ratio(4))
   }
 
   private func load(_ session: Session, _ orders: [Order]) throws {
@@ -111,18 +106,19 @@ struct Query: ParsableCommand {
   // MARK: Reads
 
   private func measureReads(_ session: Session, _ peer: Connection) throws {
-    try compare("SELECT by key, prepared", per: Double(lookups), goal: "at least 250k/s") {
+    try compare("SELECT by key, prepared", per: .operationsPerSecond, count: lookups, goal: .atLeast(250_000)) {
       try lookUp(session)
     } peer: {
       try lookUp(peer)
     }
-    for (sql, goal) in [
-      ("SELECT count(*) FROM orders", "below 50 ms"), ("SELECT sum(amount) FROM orders", "0.5"),
-      ("SELECT max(user_id), count(note) FROM orders", "-"),
-      ("SELECT qty, count(*), sum(amount) FROM orders GROUP BY qty", "-"),
-      ("SELECT count(*) FROM orders WHERE id BETWEEN 1000 AND 200000", "-"),
-    ] {
-      try compare(sql, per: 0, goal: goal) {
+    let queries: [(String, Goal?)] = [
+      ("SELECT count(*) FROM orders", .atMost(50)), ("SELECT sum(amount) FROM orders", .ratio(0.5)),
+      ("SELECT max(user_id), count(note) FROM orders", nil),
+      ("SELECT qty, count(*), sum(amount) FROM orders GROUP BY qty", nil),
+      ("SELECT count(*) FROM orders WHERE id BETWEEN 1000 AND 200000", nil),
+    ]
+    for (sql, goal) in queries {
+      try compare(sql, per: .milliseconds, count: 1, goal: goal) {
         try all(session, sql)
       } peer: {
         _ = try peer.prepare(sql).rows()
@@ -159,42 +155,29 @@ struct Query: ParsableCommand {
   // MARK: Report
 
   private func compare(
-    _ name: String, per count: Double, goal: String, ours: () throws -> Void, peer: () throws -> Void
+    _ name: String, per unit: MeasuredUnit, count: Int, goal: Goal?, ours: () throws -> Void,
+    peer: @escaping () throws -> Void
   ) throws {
     try ours()
     try peer()
-    var our: [Double] = []
-    var their: [Double] = []
-    for _ in 0..<runs {
-      our.append(try seconds(ours))
-      their.append(try seconds(peer))
-    }
-    report(name, our, their, perRow: count, goal: goal)
+    let turns = try Turns(measuring.runs, ours: { try seconds(ours) }, peer: { try seconds(peer) })
+    try report(name, turns, per: unit, count: count, goal: goal)
   }
 
   private func seconds(_ body: () throws -> Void) throws -> Double {
-    let clock = SystemClock()
-    let begin = clock.monotonicNanoseconds()
+    let begin = nowNanoseconds()
     try body()
-    return Double(clock.monotonicNanoseconds() - begin) / 1e9
+    return Double(nowNanoseconds() - begin) / 1e9
   }
 
-  private func report(_ name: String, _ ours: [Double], _ peers: [Double], perRow count: Double, goal: String) {
-    let ratios = zip(ours, peers).map { $1 / $0 }.sorted()
-    let our = median(ours)
-    let peer = median(peers)
-    if json {
-      print(
-        """
-        {"workload":\(quoted(name)),"rows":\(rows),"runs":\(runs),"sluice_s":\(our),"sqlite_s":\(peer),\
-        "ratio":\(median(ratios)),"ratio_min":\(ratios[0]),"ratio_max":\(ratios[runs - 1]),"load":\(loadAverage())}
-        """)
-      return
-    }
-    func figure(_ seconds: Double) -> String {
-      count > 0 ? short(count / seconds) + "/s" : fixed(seconds * 1e3, 1) + " ms"
-    }
-    let spread = "\(fixed(median(ratios), 2)) [\(fixed(ratios[0], 2))-\(fixed(ratios[runs - 1], 2))]"
-    print(pad(name, 44) + pad(figure(our), 12) + pad(figure(peer), 12) + pad(spread, 22) + goal)
+  /// Shows seconds as a rate of `count`, or as they are in milliseconds.
+  private func report(
+    _ name: String, _ turns: Turns<Double>, per unit: MeasuredUnit, count: Int, goal: Goal?
+  ) throws {
+    func value(_ seconds: Double) -> Double { unit.isRate ? Double(count) / seconds : seconds * 1e3 }
+    try measuring.show(
+      Measurement(
+        bench: "query", name: name, unit: unit, parameters: [("rows", Double(rows))], values: turns.ours.map(value),
+        peer: "sqlite", peerValues: turns.peer.map(value), goal: goal, loads: turns.loads))
   }
 }

@@ -6,7 +6,10 @@ struct SluiceBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sluice-bench",
     abstract: "Measures Sluice side by side with others: alternating runs, medians, ratios with their spread.",
-    subcommands: [Ingest.self, Query.self, MirrorCommand.self, EngineCommand.self, MemtableCommand.self])
+    subcommands: [
+      Ingest.self, Query.self, MirrorCommand.self, EngineCommand.self, MemtableCommand.self, BareCommand.self,
+      RecoverCommand.self, OpenLoopCommand.self, ReportCommand.self,
+    ])
 }
 
 SluiceBench.main()

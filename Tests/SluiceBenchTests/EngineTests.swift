@@ -3,6 +3,8 @@ import Foundation
 import SluiceTesting
 import Testing
 
+@testable import SluiceBench
+
 @Suite struct EngineTests {
   private static let fields = [
     "peer", "tag", "workload", "n", "ops", "batch", "sync", "threads", "comp", "ops_per_s", "p50_us", "p99_us",
@@ -87,11 +89,59 @@ import Testing
     #expect(result.errorText.contains(word), "\(result.errorText)")
   }
 
+  /// A peer program has peerbench's options and lines; here it is this program again, told to be Sluice.
+  @Test func aComparisonHasARatioForEachWorkloadAndForAll() throws {
+    let folder = TemporaryFolder()
+    let script = """
+      #!/bin/sh
+      for word; do shift; [ "$word" = rocksdb ] && word=sluice; set -- "$@" "$word"; done
+      exec \(builtProduct("sluice-bench")) engine "$@"
+      """
+    let peer = folder.file("peer")
+    // Written by another process: a file that is open for writing cannot be run, and this one's are inherited.
+    _ = try runProcess("sh", ["-c", "cat > \"$0\" && chmod +x \"$0\"", peer], input: Array(script.utf8))
+    let result = try engine(
+      folder,
+      "--compare --runs 2 --json --save \(folder.file("saved")) --peer-program \(peer) --n 2000 --batch 100 --tag t "
+        + "--workloads fillrandom,settle,scan,scan")
+    #expect(result.status == 0, "\(result.errorText)")
+    let measured = try result.text.split(separator: "\n").map { try BenchMeasurement(line: String($0)) }
+    #expect(measured.map(\.name) == ["t: fillrandom", "t: settle", "t: scan", "t: scan 2", "t: all"])
+    #expect(
+      measured.map(\.unit) == [.operationsPerSecond, .seconds, .operationsPerSecond, .operationsPerSecond, .seconds])
+    for measurement in measured {
+      #expect(measurement.ours == "sluice" && measurement.peer == "rocksdb")
+      #expect(measurement.ratios.count == 2)
+    }
+    #expect(measured[0].counters.map(\.name) == ["CPU µs/row", "p99.9 µs", "bytes written for a byte", "peak MiB"])
+    #expect(try String(contentsOfFile: folder.file("saved"), encoding: .utf8) == result.text)
+  }
+
+  @Test func queriesAndTheMirrorAreMeasured() throws {
+    func measured(_ arguments: String) throws -> [BenchMeasurement] {
+      let folder = TemporaryFolder()
+      let result: ProcessResult = try runProcess(
+        builtProduct("sluice-bench"),
+        arguments.split(separator: " ").map(String.init) + ["--runs", "1", "--json", "--directory", folder.path])
+      #expect(result.status == 0, "\(result.errorText)")
+      return try result.text.split(separator: "\n").map { try BenchMeasurement(line: String($0)) }
+    }
+    let queries = try measured("query --rows 2000 --lookups 200")
+    #expect(queries.count == 7)
+    #expect(queries[1].goal == .atLeast(250_000) && queries[2].goal == .atMost(50) && queries[3].goal == .ratio(0.5))
+    let mirrors = try measured("mirror --rows 2000 --updates 200")
+    #expect(mirrors.count == 6)
+    #expect(mirrors.map { $0.parameters[0].value } == [2000, 2000, 2000, 2000, 2000, 200])
+    for measurement in queries + mirrors { #expect(measurement.peer == "sqlite" && measurement.ratios.count == 1) }
+  }
+
   @Test func memtablesAgree() throws {
-    let result = try runProcess(
+    let result: ProcessResult = try runProcess(
       builtProduct("sluice-bench"), ["memtable", "--entries", "1,700,5000", "--batch", "64", "--runs", "1", "--json"])
     #expect(result.errorText == "")
     #expect(result.status == 0)
-    #expect(result.text.split(separator: "\n").count == 3 * 2 * 5)
+    let measured = try result.text.split(separator: "\n").map { try BenchMeasurement(line: String($0)) }
+    #expect(measured.count == 3 * 2 * 5)
+    #expect(measured.allSatisfy { $0.unit == .nanoseconds && $0.counters.last?.name == "bytes" })
   }
 }

@@ -11,7 +11,7 @@ let arrows: [String: Set<String>] = [
   "Sluice": ["SluiceSQL", "SluiceLSM", "SluiceLog", "SluiceSQLite", "SluiceSystem"],
   "SluiceShell": ["Sluice", "CReadline", "ArgumentParser", "Glibc", "Foundation"],
   "SluiceExtension": ["Sluice", "SluiceSQLite", "SluiceSystem", "CSQLite", "Glibc"],
-  "SluiceBench": ["Sluice", "SluiceSQLite", "SluiceSystem", "CRocksDB", "ArgumentParser", "Glibc"],
+  "SluiceBench": ["Sluice", "SluiceSQLite", "SluiceSystem", "CBareLine", "CRocksDB", "ArgumentParser", "Glibc"],
   "SluiceTesting": ["Sluice", "SluiceSystem", "Glibc", "Foundation"],
 ]
 

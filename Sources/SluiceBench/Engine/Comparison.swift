@@ -13,17 +13,13 @@ struct Comparison {
   }
 
   private let options: EngineOptions
-  private let runCount: Int
-  private let isJSON: Bool
+  private let measuring: MeasuringOptions
   private let sides: [Side]
   private let folder: String
-  private var results: [[[MeasuredWorkload]]] = [[], []]
-  private var loads: [Double] = []
 
-  init(_ options: EngineOptions, runs: Int, peerProgram: String?, json: Bool) {
+  init(_ options: EngineOptions, _ measuring: MeasuringOptions, peerProgram: String?) {
     self.options = options
-    runCount = runs
-    isJSON = json
+    self.measuring = measuring
     let own = "/proc/self/exe"
     let first = Side(name: options.peer.rawValue, program: own, peer: options.peer, isOwnProgram: true)
     let second = Side(
@@ -33,18 +29,11 @@ struct Comparison {
     folder = "\(options.dir)/compare-\(getpid())"
   }
 
-  mutating func run() throws {
+  func run() throws {
     mkdir(options.dir, 0o755)
     guard mkdir(folder, 0o755) == 0 else { throw BenchError(description: "cannot create \(folder)") }
     defer { remove(folder) }
-    for turn in 0..<runCount {
-      for place in 0..<2 {
-        let side = (turn + place) % 2
-        loads.append(loadAverage())
-        results[side].append(try measure(sides[side]))
-      }
-    }
-    report()
+    try report(try Turns(measuring.runs, ours: { try measure(sides[0]) }, peer: { try measure(sides[1]) }))
   }
 
   // MARK: Measuring
@@ -96,62 +85,45 @@ struct Comparison {
 
   // MARK: Report
 
-  private func report() {
-    let names = labels
-    if !isJSON {
-      print(
-        "n \(options.n), batch \(options.batch), sync \(options.sync.isOn ? 1 : 0), \(options.threads) threads, values "
-          + "\(options.value) B, \(options.comp.rawValue); \(runCount) alternating runs, medians; \(sides[0].name) / "
-          + "\(sides[1].name)\nratio: of the rates (settle: seconds, openloop: p99.9), above 1 where \(sides[0].name) "
-          + "is better\n")
-      print(Self.heading(sides[0].name, sides[1].name))
+  private func report(_ turns: Turns<[MeasuredWorkload]>) throws {
+    measuring.printHeading(
+      "n \(options.n), batch \(options.batch), sync \(options.sync.isOn ? 1 : 0), \(options.threads) threads, values "
+        + "\(options.value) B, \(options.comp.rawValue)")
+    for (place, name) in labels(turns.ours[0]).enumerated() {
+      try show(name, turns.map { $0[place] })
     }
-    for (place, name) in names.enumerated() {
-      let row = ComparedWorkload(results[0].map { $0[place] }, results[1].map { $0[place] })
-      print(isJSON ? json(name, row) : row.line(name))
+    try show("all", turns.map(MeasuredWorkload.whole))
+  }
+
+  private func show(_ name: String, _ turns: Turns<MeasuredWorkload>) throws {
+    let unit = turns.ours[0].unit
+    var counters: [MeasuredCounter] = []
+    if turns.ours[0].operations > 0 {
+      counters.append(turns.counter("CPU µs/row") { $0.processorSeconds * 1e6 / $0.operations })
     }
-    let wholes = results.map { side in side.map(MeasuredWorkload.whole) }
-    let all = ComparedWorkload(wholes[0], wholes[1])
-    let sorted = loads.sorted()
-    if isJSON {
-      print(json("all", all))
-    } else {
-      print(all.line("all"))
-      print("\nload average \(fixed(median(loads), 2)) [\(fixed(sorted[0], 2))-\(fixed(sorted[sorted.count - 1], 2))]")
+    if turns.ours[0].p999 > 0, unit != .microseconds { counters.append(turns.counter("p99.9 µs", \.p999)) }
+    if turns.ours[0].writeAmplification > 0 {
+      counters.append(turns.counter("bytes written for a byte", \.writeAmplification))
     }
+    counters.append(turns.counter("peak MiB", \.peakMegabytes))
+    let parameters = [
+      ("n", Double(options.n)), ("batch", Double(options.batch)), ("sync", options.sync.isOn ? 1 : 0),
+      ("threads", Double(options.threads)), ("value bytes", Double(options.value)),
+    ]
+    try measuring.show(
+      Measurement(
+        bench: "engine", name: options.tag.isEmpty ? name : "\(options.tag): \(name)", unit: unit,
+        parameters: parameters, ours: sides[0].name, values: turns.ours.map(\.value), peer: sides[1].name,
+        peerValues: turns.peer.map(\.value), counters: counters, loads: turns.loads))
   }
 
   /// The names of the workloads, numbered where one comes again.
-  private var labels: [String] {
+  private func labels(_ measured: [MeasuredWorkload]) -> [String] {
     var seen: [String: Int] = [:]
-    return results[0][0].map { measured in
-      seen[measured.workload, default: 0] += 1
-      let count = seen[measured.workload, default: 1]
-      return measured.workload + (count > 1 ? " \(count)" : "")
+    return measured.map {
+      seen[$0.workload, default: 0] += 1
+      let count = seen[$0.workload, default: 1]
+      return $0.workload + (count > 1 ? " \(count)" : "")
     }
-  }
-
-  private static func heading(_ first: String, _ second: String) -> String {
-    pad("workload", 18) + padLeft("\(first)/s", 10) + padLeft("\(second)/s", 11) + "  " + pad("ratio [min-max]", 21)
-      + pad("CPU µs/row", 16) + pad("p99.9 µs", 17) + pad("WA", 14) + "peak RSS MB"
-  }
-
-  private func json(_ name: String, _ row: ComparedWorkload) -> String {
-    func fields(_ side: Int, _ name: String) -> String {
-      let values = row.sides[side]
-      return """
-        "\(name)_ops_per_s":\(fixed(values.rate, 0)),"\(name)_wall_s":\(fixed(values.seconds, 3)),\
-        "\(name)_cpu_us":\(fixed(values.cpuPerRow, 3)),"\(name)_p999_us":\(fixed(values.p999, 2)),\
-        "\(name)_write_amp":\(fixed(values.writeAmplification, 2)),"\(name)_peak_rss_mb":\(fixed(values.peak, 0))
-        """
-    }
-    return """
-      {"workload":"\(name)","tag":\(quoted(options.tag)),"n":\(options.n),"batch":\(options.batch),\
-      "sync":\(options.sync.isOn ? 1 : 0),"threads":\(options.threads),"comp":"\(options.comp.rawValue)",\
-      "runs":\(runCount),\(fields(0, sides[0].name)),\(fields(1, sides[1].name)),"ratio":\(fixed(row.ratio, 3)),\
-      "ratio_min":\(fixed(row.ratios[0], 3)),"ratio_max":\(fixed(row.ratios[runCount - 1], 3)),\
-      "load":\(fixed(median(loads), 2)),"load_min":\(fixed(loads.min() ?? 0, 2)),\
-      "load_max":\(fixed(loads.max() ?? 0, 2))}
-      """
   }
 }

@@ -16,6 +16,7 @@ struct EngineCommand: ParsableCommand {
   @Option(help: "With --compare: a peerbench binary that measures RocksDB instead of this program.")
   var peerProgram: String?
   @Flag(help: "With --compare: JSON objects instead of a table.") var json = false
+  @Option(help: "With --compare: a file to which the JSON lines are added besides.") var save: String?
 
   func validate() throws {
     let isRocksDB = options.peer == .rocksdb || compare
@@ -27,8 +28,8 @@ struct EngineCommand: ParsableCommand {
       throw ValidationError("Sluice compresses blocks by lz4 or not at all: --comp none or --comp lz4")
     }
     guard compare else {
-      if runs != nil || peerProgram != nil || json {
-        throw ValidationError("--runs, --peer-program and --json go with --compare")
+      if runs != nil || peerProgram != nil || json || save != nil {
+        throw ValidationError("--runs, --peer-program, --json and --save go with --compare")
       }
       return
     }
@@ -51,8 +52,8 @@ struct EngineCommand: ParsableCommand {
   private func measure() throws {
     if compare {
       guard hasRocksDB || peerProgram != nil else { throw BenchError(description: rocksDBIsMissing) }
-      var comparison = Comparison(options, runs: runs ?? 5, peerProgram: peerProgram, json: json)
-      return try comparison.run()
+      let measuring = MeasuringOptions(runs: runs ?? 5, directory: options.dir, json: json, save: save)
+      return try Comparison(options, measuring, peerProgram: peerProgram).run()
     }
     let run = try EngineRun(options)
     for workload in options.workloads { try run.run(workload) }

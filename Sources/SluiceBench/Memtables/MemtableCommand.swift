@@ -8,14 +8,14 @@ struct MemtableCommand: ParsableCommand {
     commandName: "memtable",
     abstract: "Compares structures for a memtable: insert, point read, ordered walk, memory.",
     discussion: """
-      20-byte keys in batches of 500. The column of inserts includes sorting; 'append, one sort' answers no read before.
+      20-byte keys in batches of 500. Measured is the insert of an entry, sorting included; beside it a point read, an
+      ordered walk and the memory. 'append, one sort' answers no read before its sort.
       """)
 
   @Option(help: "Sizes of the memtable, separated by commas.", transform: MemtableCommand.sizes)
   var entries = [1 << 16, 1 << 18, 1 << 20]
-  @Option(help: "Counted runs of each; the median is shown.") var runs = 3
   @Option(help: "Entries of a batch.") var batch = 500
-  @Flag(help: "One JSON object per measurement instead of a table.") var json = false
+  @OptionGroup var measuring: MeasuringOptions
 
   private static func sizes(_ text: String) throws -> [Int] {
     try text.split(separator: ",").map {
@@ -27,16 +27,11 @@ struct MemtableCommand: ParsableCommand {
   }
 
   func validate() throws {
-    guard runs > 0, batch > 0, !entries.isEmpty else { throw ValidationError("--runs and --batch are at least 1") }
+    guard batch > 0, !entries.isEmpty else { throw ValidationError("--batch is at least 1") }
   }
 
   func run() throws {
-    if !json {
-      print("load \(fixed(loadAverage(), 2)); \(runs) runs in turn, medians; ns for one entry\n")
-      print(
-        pad("structure", 28) + pad("keys", 8) + padLeft("entries", 9) + padLeft("insert", 9) + padLeft("read", 9)
-          + padLeft("walk", 9) + padLeft("bytes", 9))
-    }
+    measuring.printHeading("a memtable alone, in memory")
     for size in entries {
       for isRandom in [false, true] { try compare(MemtableInput(count: size, isRandom: isRandom), batch) }
     }
@@ -49,32 +44,31 @@ struct MemtableCommand: ParsableCommand {
     ]
     let titles = [CountedRuns.title, IndexedRuns.title, LateSort.title, SkipList.title, BTree.title]
     var samples = [[MemtableSample]](repeating: [], count: measures.count)
-    for _ in 0..<runs {
+    var loads: [Double] = []
+    for _ in 0..<measuring.runs {
+      loads.append(loadAverage())
       for (place, measure) in measures.enumerated() { samples[place].append(try measure(input, batch)) }
     }
-    for (title, runs) in zip(titles, samples) { report(title, input, runs) }
+    for (title, samples) in zip(titles, samples) {
+      let turns = Turns(ours: samples, peer: [], loads: (loads.min() ?? 0)...(loads.max() ?? 0))
+      try report(title, input, turns)
+    }
   }
 
   private func measure<S: MemtableStructure>(_ type: S.Type) -> (MemtableInput, Int) throws -> MemtableSample {
     { try MemtableSample(type, $0, batch: $1) }
   }
 
-  private func report(_ title: String, _ input: MemtableInput, _ samples: [MemtableSample]) {
-    let insert = median(samples.map(\.insert)), walk = median(samples.map(\.walk))
-    let read = samples[0].read == nil ? nil : median(samples.compactMap(\.read))
-    let bytes = median(samples.map(\.bytes))
+  private func report(_ title: String, _ input: MemtableInput, _ turns: Turns<MemtableSample>) throws {
     let keys = input.isRandom ? "random" : "rising"
-    if json {
-      print(
-        """
-        {"structure":"\(title)","keys":"\(keys)","entries":\(input.count),"insert_ns":\(fixed(insert, 1)),\
-        "read_ns":\(read.map { fixed($0, 1) } ?? "null"),"walk_ns":\(fixed(walk, 1)),"bytes":\(fixed(bytes, 1))}
-        """)
-      return
-    }
-    print(
-      pad(title, 28) + pad(keys, 8) + padLeft("\(input.count)", 9) + padLeft(fixed(insert, 1), 9)
-        + padLeft(read.map { fixed($0, 1) } ?? "-", 9) + padLeft(fixed(walk, 1), 9) + padLeft(fixed(bytes, 1), 9))
+    let hasReads = turns.ours[0].read != nil
+    try measuring.show(
+      Measurement(
+        bench: "memtable", name: "\(title), \(keys) keys", unit: .nanoseconds,
+        parameters: [("entries", Double(input.count))], ours: title, values: turns.ours.map(\.insert),
+        counters: (hasReads ? [turns.counter("read ns") { $0.read ?? 0 }] : []) + [
+          turns.counter("walk ns", \.walk), turns.counter("bytes", \.bytes),
+        ], loads: turns.loads))
   }
 }
 
