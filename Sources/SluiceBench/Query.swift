@@ -53,6 +53,7 @@ struct Query: ParsableCommand {
     try store.flush()
     try measureReads(session, peer)
     try store.close()
+    try OneInFlight.report(folder, statements: 10_000, json: json)
   }
 
   // MARK: Inserts
