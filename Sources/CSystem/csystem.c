@@ -40,12 +40,15 @@ static uint32_t crc_skip[4][256];
 
 static void crc_fill_skip(void) {
   pthread_once(&crc_once, crc_fill);
-  for (int byte = 0; byte < 4; byte++)
-    for (uint32_t i = 0; i < 256; i++) {
-      uint32_t c = i << (8 * byte);
+  for (int byte = 0; byte < 4; byte++) {
+    for (int bit = 0; bit < 8; bit++) {
+      uint32_t c = (uint32_t)1 << (8 * byte + bit);
       for (int n = 0; n < stream; n++) c = crc_table[c & 255] ^ (c >> 8);
-      crc_skip[byte][i] = c;
+      crc_skip[byte][1 << bit] = c;
     }
+    // The map is linear: what is not a power of two is a sum of them.
+    for (uint32_t i = 1; i < 256; i++) crc_skip[byte][i] = crc_skip[byte][i & (i - 1)] ^ crc_skip[byte][i & -i];
+  }
 }
 
 static inline uint64_t crc_behind_stream(uint64_t c) {

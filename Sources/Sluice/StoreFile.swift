@@ -102,8 +102,12 @@ extension FileSystem {
     return try file.beginning(size)
   }
 
-  /// Puts a small file in place durably: written beside it, synced, renamed, directory synced.
-  func replace(_ path: String, in directory: String, with bytes: [UInt8]) throws(SystemError) {
+  /// Puts a small file in place durably: written beside it, synced, renamed, directory synced. `before` runs just
+  /// before it gets its name.
+  func replace(
+    _ path: String, in directory: String, with bytes: [UInt8],
+    before: () throws(SystemError) -> Void = {}
+  ) throws(SystemError) {
     let temporary = path + ".new"
     if try exists(temporary) { try remove(temporary) }
     let file = try open(temporary, .create)
@@ -113,6 +117,7 @@ extension FileSystem {
     memory.copyBytes(from: bytes)
     try file.write(UnsafeRawBufferPointer(memory), at: 0)
     try file.sync()
+    try before()
     try rename(temporary, to: path)
     try syncDirectory(directory)
   }

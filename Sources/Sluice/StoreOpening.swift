@@ -31,7 +31,6 @@ enum StoreOpening {
     if try !files.exists(path) {
       guard options.createIfMissing else { throw missing(path) }
       try files.createDirectory(path)
-      try files.syncDirectory(parent(path))
       return
     }
     _ = try names(path, files)
@@ -68,9 +67,12 @@ enum StoreOpening {
     for name in ["log", "shards"] where try !files.exists(path + "/" + name) {
       try files.createDirectory(path + "/" + name)
     }
-    // The identity says that the store is complete: it must not outlive the names of its parts.
-    try files.syncDirectory(path)
-    try files.replace(path + "/store", in: path, with: identity.encoded())
+    // The identity says that the store is complete: it must not outlive the names of its parts. It is written before
+    // they are synced, so that a file system with a journal has both in it at once.
+    try files.replace(path + "/store", in: path, with: identity.encoded()) { () throws(SystemError) in
+      try files.syncDirectory(path)
+    }
+    try files.syncDirectory(parent(path))
     return identity
   }
 
@@ -141,7 +143,6 @@ enum StoreOpening {
             resources: resources))
       } catch { throw StoreError(error) }
     }
-    do { try options.fileSystem.syncDirectory(path + "/shards") } catch { throw StoreError(error) }
     return engines
   }
 

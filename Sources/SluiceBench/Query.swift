@@ -12,6 +12,7 @@ struct Query: ParsableCommand {
 
   @Option(help: "Rows of the table.") var rows = 1_000_000
   @Option(help: "Lookups by key in a run.") var lookups = 200_000
+  @Option(help: "Statements of each kind that are written one at a time, each durable.") var statements = 10_000
   @OptionGroup var measuring: MeasuringOptions
 
   private static let columns = "id INTEGER PRIMARY KEY, user_id INTEGER, sku TEXT, qty INTEGER, amount REAL, note TEXT"
@@ -46,6 +47,7 @@ struct Query: ParsableCommand {
       try store.flush()
       try measureReads(session, peer)
       try store.close()
+      for result in try OneInFlight.measure(folder, statements: statements) { try measuring.show(result) }
     }
   }
 

@@ -31,6 +31,8 @@ public final class Engine: @unchecked Sendable {
   var version: Version
   var tables: [UInt64: Table]
   var manifest: Manifest?
+  /// The number of the manifest that the first flush begins: an engine that never flushed has nothing to remember.
+  var unbegunManifest: UInt64?
   var failure: EngineError?
   /// Tables that no version names any more, until no reader has them.
   var obsolete: [Table] = []

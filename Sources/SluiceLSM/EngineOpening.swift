@@ -1,9 +1,10 @@
-// Opening an engine: the newest complete manifest, its tables, and the removal of what no manifest names.
+// Opening an engine: the newest complete manifest, its tables, and the removal of what no manifest names. A new engine
+// is a directory whose name need not be durable: its first flush sees to that, and begins the manifest.
 import SluiceSystem
 
 extension Engine {
   /// Opens the engine in `directory`, or makes a new one there (its parent must exist). Cost: reads the manifest, and
-  /// index and filter of every table. Throws `corrupt` with file and offset when something does not verify.
+  /// the index of every table. Throws `corrupt` with file and offset when something does not verify.
   public static func open(
     fileSystem: any FileSystem, directory: String, shard: Int, resources: EngineResources
   ) throws(EngineError) -> Engine {
@@ -21,10 +22,15 @@ extension Engine {
         fileSystem: fileSystem, directory: directory, info: info, shard: shard, resources: resources,
         counters: readCounters)
     }
-    let manifest: Manifest
+    let manifest: Manifest?
+    var unbegun: UInt64?
     if let found, !found.hasTornTail {
       let path = directory + "/" + ManifestFormat.fileName(found.number)
       manifest = try Manifest.reopen(path, fileSystem: fileSystem, found: found, shard: shard)
+    } else if manifests.isEmpty {
+      manifest = nil
+      unbegun = version.nextNumber
+      version.nextNumber += 1
     } else {
       version.deleted = version.liveDeletions(horizon: version.flushedPosition)
       manifest = try Manifest.create(
@@ -32,17 +38,21 @@ extension Engine {
       version.nextNumber += 1
     }
     do {
-      try removeStrangers(fileSystem, directory, manifests: manifests, keeping: manifest.number)
+      if let manifest {
+        try removeStrangers(fileSystem, directory, manifests: manifests, keeping: manifest.number)
+      }
       for number in files where tables[number] == nil {
         try fileSystem.remove(directory + "/" + TableFormat.fileName(number))
       }
     } catch {
-      manifest.close()
+      manifest?.close()
       throw EngineError(error, doing: "removing files that no version names", shard: shard)
     }
-    return Engine(
+    let engine = Engine(
       fileSystem: fileSystem, directory: directory, shard: shard, resources: resources, readCounters: readCounters,
       version: version, tables: tables, manifest: manifest)
+    engine.unbegunManifest = unbegun
+    return engine
   }
 
   private static func manifestNumbers(_ names: [String]) -> [UInt64] {
@@ -63,15 +73,13 @@ extension Engine {
     throw EngineError(.corrupt, "\(tableCount) tables but no complete manifest", shard: shard, file: directory)
   }
 
-  /// Names in the directory, which is made, durably, when it is not there.
+  /// Names in the directory, which is made when it is not there.
   private static func listDirectory(
     _ fileSystem: any FileSystem, _ directory: String, shard: Int
   ) throws(EngineError) -> [String] {
     do {
       if try fileSystem.exists(directory) { return try fileSystem.list(directory) }
       try fileSystem.createDirectory(directory)
-      let parent = directory.lastIndex(of: "/").map { String(directory[..<$0]) } ?? "."
-      try fileSystem.syncDirectory(parent.isEmpty ? "/" : parent)
       return []
     } catch { throw EngineError(error, doing: "opening the engine's directory", shard: shard) }
   }

@@ -10,7 +10,7 @@ import SluiceSystem
 extension Engine {
   /// Opens the engine in `directory` for reading; one that is not there, or never flushed, is empty. Tables that
   /// `earlier` has open, an engine opened for reading from the same directory with the same resources, are shared with
-  /// it. `flush` and `compact` throw `closed`. Cost: reads the manifest, and index and filter of every other table.
+  /// it. `flush` and `compact` throw `closed`. Cost: reads the manifest, and the index of every other table.
   /// Throws as `open` does, and when files change just then.
   public static func openForReading(
     fileSystem: any FileSystem, directory: String, shard: Int, resources: EngineResources,

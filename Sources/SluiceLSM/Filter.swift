@@ -13,6 +13,7 @@
 // more bits above: Dayan, Athanassoulis, Idreos, "Monkey: Optimal Navigable Key-Value Store", 2017.
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
+import Synchronization
 
 /// How exact a filter is.
 enum FilterStrength {
@@ -65,36 +66,76 @@ func appendFilter(_ hashes: UnsafeBufferPointer<UInt64>, _ strength: FilterStren
   output.append(littleEndian: UInt32(strength.probes))
 }
 
-/// A filter in memory, on cache lines of its own. Never changes (`@unchecked Sendable`).
+/// The filter of an open table: read when it is first asked, on cache lines of its own. Never changes then
+/// (`@unchecked Sendable`: `probes` is written before `start` is published, once).
 final class Filter: @unchecked Sendable {
-  private let memory: UnsafeMutableRawBufferPointer
+  /// Where the lines begin; nil until they are read.
+  private let start = Atomic<UnsafeRawPointer?>(nil)
   private let lines: UInt64
-  private let probes: Int
+  private var probes = 0
 
-  /// Copies the filter; nil when the numbers at its end do not fit its size.
-  init?(_ content: UnsafeRawBufferPointer) {
-    let size = content.count - FilterFormat.tailSize
-    guard size >= FilterFormat.lineSize else { return nil }
-    let lines = UInt32(littleEndian: content.loadUnaligned(fromByteOffset: size, as: UInt32.self))
-    let probes = UInt32(littleEndian: content.loadUnaligned(fromByteOffset: size + 4, as: UInt32.self))
-    guard size == Int(lines) * FilterFormat.lineSize, probes >= 1, probes <= 32 else { return nil }
-    memory = .allocate(byteCount: size, alignment: FilterFormat.lineSize)
-    memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: content[..<size]))
-    self.lines = UInt64(lines)
-    self.probes = Int(probes)
+  /// A filter of which only the size of its block's content is known yet.
+  init(contentSize: Int) {
+    lines = UInt64(max(contentSize - FilterFormat.tailSize, 0) / FilterFormat.lineSize)
   }
 
-  deinit { memory.deallocate() }
+  /// A copy of a block's content; nil when the numbers at its end do not fit its size.
+  convenience init?(_ content: UnsafeRawBufferPointer) {
+    self.init(contentSize: content.count)
+    let memory = Filter.allocate(content.count)
+    memory.copyMemory(from: content)
+    if !take(memory, contentSize: content.count) { return nil }
+  }
 
-  var byteCount: Int { memory.count }
+  deinit { start.load(ordering: .relaxed)?.deallocate() }
 
-  /// The line that decides about a hash.
+  /// Memory for `take`.
+  static func allocate(_ size: Int) -> UnsafeMutableRawBufferPointer {
+    .allocate(byteCount: size, alignment: FilterFormat.lineSize)
+  }
+
+  /// Takes over memory from `allocate` that begins with a block's content; false when the numbers at its end do not fit
+  /// its size. Any thread; of several that have read it at once the first one's stays.
+  func take(_ memory: UnsafeMutableRawBufferPointer, contentSize: Int) -> Bool {
+    let size = contentSize - FilterFormat.tailSize
+    guard size >= FilterFormat.lineSize, lines > 0 else { return refuse(memory) }
+    let stored = UInt32(littleEndian: memory.loadUnaligned(fromByteOffset: size, as: UInt32.self))
+    let probes = UInt32(littleEndian: memory.loadUnaligned(fromByteOffset: size + 4, as: UInt32.self))
+    guard UInt64(stored) == lines, size == Int(lines) * FilterFormat.lineSize, probes >= 1, probes <= 32 else {
+      return refuse(memory)
+    }
+    guard let base = memory.baseAddress else { return false }
+    isTaking.withLock { _ in
+      if isLoaded {
+        base.deallocate()
+      } else {
+        self.probes = Int(probes)
+        start.store(UnsafeRawPointer(base), ordering: .releasing)
+      }
+    }
+    return true
+  }
+
+  private let isTaking = Mutex(())
+
+  private func refuse(_ memory: UnsafeMutableRawBufferPointer) -> Bool {
+    memory.deallocate()
+    return false
+  }
+
+  @inline(__always)
+  var isLoaded: Bool { start.load(ordering: .acquiring) != nil }
+
+  /// Bytes of memory that it holds.
+  var byteCount: Int { isLoaded ? Int(lines) * FilterFormat.lineSize : 0 }
+
+  /// The line that decides about a hash; only of a filter that is loaded.
   @inline(__always)
   func line(_ hash: UInt64) -> UnsafeRawPointer {
-    UnsafeRawPointer(memory.baseAddress.unsafelyUnwrapped) + lineOffset(hash, lines)
+    start.load(ordering: .acquiring).unsafelyUnwrapped + lineOffset(hash, lines)
   }
 
-  /// False: no key of this hash is in the table. One cache miss.
+  /// False: no key of this hash is in the table. One cache miss. Only of a filter that is loaded.
   @inline(__always)
   func mayContain(_ hash: UInt64) -> Bool {
     let line = line(hash)

@@ -13,6 +13,7 @@ extension Engine {
       removeObsolete()
       return false
     }
+    try beginManifest()
     let horizon = min(counters.withLock { $0.oldestReadable }, memtable.position)
     let deletions = current.deleted.all.filter { !version.deleted.contains($0) && $0.position <= memtable.position }
     let writer = RunWriter(self, version.deepestLevel == nil ? .bottom : .above)
@@ -32,6 +33,30 @@ extension Engine {
     try install(edit, opened: added, flushed: memtable)
     counters.withLock { $0.flushedBytes += writer.size }
     return true
+  }
+
+  /// Makes the directory of a new engine and its first manifest durable, before there are tables in it.
+  private func beginManifest() throws(EngineError) {
+    guard let number = unbegunManifest else { return }
+    do throws(SystemError) {
+      let parent = directory.lastIndex(of: "/").map { String(directory[..<$0]) } ?? "."
+      try fileSystem.syncDirectory(parent.isEmpty ? "/" : parent)
+    } catch { throw EngineError(error, doing: "syncing the engine's directory", shard: shard) }
+    var first = version
+    first.nextNumber = number
+    do {
+      manifest = try Manifest.create(
+        fileSystem: fileSystem, directory: directory, number: number, shard: shard, version: first)
+    } catch {
+      guard error.cause?.reason == .diskFull else {
+        failure = error
+        throw error
+      }
+      // Tried again when there is room, from the beginning.
+      do { try fileSystem.remove(directory + "/" + ManifestFormat.fileName(number)) } catch {}
+      throw error
+    }
+    unbegunManifest = nil
   }
 
   private func writeRun(
@@ -64,7 +89,9 @@ extension Engine {
         .poisoned, "an earlier write failed (\(failure.message)); reopen to write", shard: shard, file: failure.file,
         cause: failure.cause)
     }
-    if manifest == nil { throw EngineError(.closed, "the engine is closed", shard: shard, file: directory) }
+    if manifest == nil, unbegunManifest == nil {
+      throw EngineError(.closed, "the engine is closed", shard: shard, file: directory)
+    }
   }
 
   /// Makes an edit durable, then shows the new version to readers; `flushed` leaves memory in the same moment.
@@ -137,5 +164,6 @@ extension Engine {
     removeObsolete()
     manifest?.close()
     manifest = nil
+    unbegunManifest = nil
   }
 }

@@ -88,6 +88,9 @@ final class OpenVersion: @unchecked Sendable {
     for run in 0..<runCount {
       let place = firstPlace(start, ends[run], atOrBehind: key)
       if place < ends[run] {
+        if !places[place].filter._withUnsafeGuaranteedRef({ $0.isLoaded }) {
+          try places[place].table.takeUnretainedValue().loadFilter()
+        }
         prefetch(places[place].filter._withUnsafeGuaranteedRef { $0.line(hash) })
         candidates[count] = place
         count &+= 1

@@ -29,7 +29,7 @@ public struct EngineStatistics: Sendable, Equatable {
   public var frozenMemtables = 0
   public var frozenEntries = 0
   public var frozenBytes = 0
-  /// Index and filter of all tables.
+  /// Indexes of all tables, and the filters of those that were asked.
   public var pinnedBytes = 0
   /// Written since opening.
   public var flushedBytes: UInt64 = 0

@@ -1,12 +1,13 @@
-// An open table: its index and filter in memory. Its blocks are read in place from the mapped file, where that is
-// possible and they are not compressed; else through the cache. Either way a block is checked when it is first read,
-// and not again.
+// An open table: its index in memory, and its filter from the first point read on. Its blocks are read in place from
+// the mapped file, where that is possible and they are not compressed; else through the cache. Either way a block is
+// checked when it is first read, and not again.
 //
 // Why a mapping: half of the point reads of data twice the size of the cache miss it, and a call to the system for
 // 4 KiB takes longer (1.2-2 µs) than all the rest of the read (0.7 µs). Whole walks read with calls: RunCursor.swift.
 //
-// Never changes after `open`, but for which blocks are known to be good and which are cached (`@unchecked Sendable`:
-// the fields are immutable, the memory behind the pointers too, but for `checked`, whose bytes are atomic).
+// Never changes after `open`, but for which blocks are known to be good, which are cached, and whether the filter is
+// there (`@unchecked Sendable`: the fields are immutable, the memory behind the pointers too, but for `checked`, whose
+// bytes are atomic).
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
@@ -22,7 +23,9 @@ final class Table: @unchecked Sendable {
   let info: TableInfo
   let shard: Int
   let properties: TableProperties
+  /// To be loaded by `loadFilter` before it is asked.
   let filter: Filter
+  private let filterPlace: BlockPlace
   let index: TableIndex
   /// The greatest key, in memory of the index.
   let largest: SearchKey
@@ -41,15 +44,16 @@ final class Table: @unchecked Sendable {
   }
 
   private init(
-    info: TableInfo, file: TableFile, shard: Int, resources: EngineResources, counters: ReadCounters, filter: Filter,
-    index: TableIndex, properties: TableProperties, mapping: FileMapping?
+    info: TableInfo, file: TableFile, shard: Int, resources: EngineResources, counters: ReadCounters,
+    filter: BlockPlace, index: TableIndex, properties: TableProperties, mapping: FileMapping?
   ) {
     self.info = info
     self.file = file
     self.shard = shard
     self.resources = resources
     self.counters = counters
-    self.filter = filter
+    filterPlace = filter
+    self.filter = Filter(contentSize: Int(filter.size))
     self.index = index
     self.properties = properties
     largest = SearchKey(index.lastKey(index.count - 1))
@@ -68,7 +72,9 @@ final class Table: @unchecked Sendable {
   var path: String { file.path }
   var blockCount: Int { index.count }
 
-  /// Opens a table that the manifest names and checks everything but its data blocks. Reads index and filter.
+  /// Opens a table that the manifest names and checks everything but its data blocks and its filter. Reads the
+  /// index. The filters of a large store would be megabytes to read before the first answer, of which a read by key
+  /// needs one or two.
   static func open(
     fileSystem: any FileSystem, directory: String, info: TableInfo, shard: Int, resources: EngineResources,
     counters: ReadCounters
@@ -109,11 +115,10 @@ final class Table: @unchecked Sendable {
     else {
       throw corrupt("properties of table \(info.number) differ from the manifest", parts.footer.properties.offset)
     }
-    guard let filter = parts.readFilter() else { throw corrupt("damaged filter", parts.footer.filter.offset) }
     guard let index = parts.readIndex() else { throw corrupt("damaged index", parts.footer.index.offset) }
     return Table(
-      info: info, file: file, shard: shard, resources: resources, counters: counters, filter: filter, index: index,
-      properties: properties, mapping: handle.map(size: parts.size))
+      info: info, file: file, shard: shard, resources: resources, counters: counters,
+      filter: parts.footer.filter, index: index, properties: properties, mapping: handle.map(size: parts.size))
   }
 
   func corrupt(_ message: String, offset: UInt64) -> EngineError {
@@ -123,6 +128,30 @@ final class Table: @unchecked Sendable {
   /// Bytes of memory that the open table holds.
   var pinnedBytes: Int {
     filter.byteCount + index.byteCount + blockCount * MemoryLayout<Int>.size * 2
+  }
+
+  /// Reads the filter, if that was not done yet.
+  @inline(never)
+  func loadFilter() throws(EngineError) {
+    if filter.isLoaded { return }
+    let size = Int(filterPlace.size)
+    let memory = Filter.allocate(size + BlockFormat.trailerSize)
+    do throws(EngineError) {
+      if let mapping {
+        try copy(mapping, into: memory, at: filterPlace.offset)
+      } else {
+        try read(into: memory, at: filterPlace.offset)
+      }
+      switch StoredBlock(UnsafeRawBufferPointer(memory)) {
+      case .plain: break
+      case .damaged(let damage): throw corrupt(damage, offset: filterPlace.offset)
+      case .lz4: throw corrupt("a compressed part", offset: filterPlace.offset)
+      }
+    } catch {
+      memory.deallocate()
+      throw error
+    }
+    if !filter.take(memory, contentSize: size) { throw corrupt("damaged filter", offset: filterPlace.offset) }
   }
 
   /// The newest version of `key` at or below `trailer`, or nil. One block when the filter says yes.
@@ -322,7 +351,6 @@ struct TableParts {
   let size: UInt64
   let footer: TableFooter
   let properties: TableProperties
-  let filter: BlockMemory
   let index: BlockMemory
 
   init(_ file: any File, shard: Int, keyRange: String?) throws(EngineError) {
@@ -359,7 +387,6 @@ struct TableParts {
       throw corrupt("damaged footer", footerOffset)
     }
     self.footer = footer
-    filter = try part(footer.filter)
     index = try part(footer.index)
     let block = try part(footer.properties)
     defer { withExtendedLifetime(block) {} }
@@ -368,8 +395,6 @@ struct TableParts {
     }
     self.properties = properties
   }
-
-  func readFilter() -> Filter? { Filter(filter.content) }
 
   func readIndex() -> TableIndex? {
     guard let index = TableIndex(index, smallest: properties.smallest, dataEnd: footer.filter.offset),

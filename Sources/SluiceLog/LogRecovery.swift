@@ -29,6 +29,8 @@ struct LogRecovery {
   /// The segment to go on writing; nil when the next append creates one.
   private(set) var current: SegmentWriter?
   private var staged: [UInt64] = []
+  /// Whether the directory holds nothing that could come back.
+  private var isEmpty = true
 
   init(fileSystem: any FileSystem, directory: String, storeID: UInt64) {
     self.fileSystem = fileSystem
@@ -39,15 +41,18 @@ struct LogRecovery {
   mutating func run() throws(LogError) {
     do {
       if try !fileSystem.exists(directory) { try fileSystem.createDirectory(directory) }
-      // Also when it was there: who created it may have been killed before its name was durable.
-      let slash = directory.lastIndex(of: "/")
-      try fileSystem.syncDirectory(slash.map { $0 == directory.startIndex ? "/" : String(directory[..<$0]) } ?? ".")
       try listFiles()
+      if segments.isEmpty {
+        // Also when it was there: who created it may have been killed before its name was durable. Where there are
+        // segments it is: the first one comes behind this.
+        let slash = directory.lastIndex(of: "/")
+        try fileSystem.syncDirectory(slash.map { $0 == directory.startIndex ? "/" : String(directory[..<$0]) } ?? ".")
+      }
     } catch { throw LogError("open the log in \(directory)", error) }
     segments.sort(by: Segment.precedes)
     guard let index = segments.lastIndex(where: { !$0.adopted }) else {
       if let orphan = segments.first { throw .corrupt(orphan.path, 0, "the segment that adopted it is missing") }
-      return try removeStaged(but: nil)
+      return isEmpty ? () : try removeStaged(but: nil)
     }
     let tail = try scanTail(index)
     lastPosition = tail.nextPosition - 1
@@ -95,6 +100,7 @@ struct LogRecovery {
 
   private mutating func listFiles() throws(SystemError) {
     for name in try fileSystem.list(directory) {
+      isEmpty = false
       let path = directory + "/" + name
       switch SegmentName(name) {
       case .normal(let first): segments.append(Segment(path: path, firstPosition: first, adopted: false, limit: nil))

@@ -74,3 +74,37 @@ func tablesHoldWhatTheMemtableHeld(_ order: KeyOrder, isSmall: Bool) throws {
   try engine.flushAll()
   #expect(try engine.snapshot(at: 4).rows().map(\.position) == [4])
 }
+
+@Test func aNewEngineHasNoFilesBeforeItsFirstFlush() throws {
+  let disk = SimulatedFileSystem()
+  let recording = RecordingFileSystem(disk)
+  let engine = try openEngine(recording)
+  engine.apply([put(1, makeKey(1, 1), [1])])
+  engine.freeze(at: 1)
+  #expect(!recording.lines.contains { $0.hasPrefix("sync") })
+  #expect(try disk.list("engine").isEmpty)
+  // A power cut may take even the directory: nothing is missing.
+  let lost = try openEngine(disk.crashImage(.keepNothing))
+  #expect(lost.flushedPosition == 0)
+  try engine.flushAll()
+  engine.close()
+  let kept = try openEngine(disk.crashImage(.keepNothing))
+  #expect(try kept.snapshot(at: 1).rows().map(\.position) == [1])
+}
+
+@Test func aFirstManifestThatFindsTheDiskFullIsTriedAgain() throws {
+  for fault in ["full after 0", "full after 20", "full after 40"] {
+    let disk = SimulatedFileSystem()
+    let engine = try openEngine(disk)
+    engine.apply([put(1, makeKey(1, 1), [1])])
+    engine.freeze(at: 1)
+    try disk.inject(fault)
+    let error = #expect(throws: EngineError.self) { try engine.flush() }
+    #expect(error?.cause?.reason == .diskFull, "\(fault)")
+    disk.clearFaults()
+    try engine.flushAll()
+    engine.close()
+    let again = try openEngine(disk.crashImage(.keepNothing))
+    #expect(try again.snapshot(at: 1).rows().map(\.position) == [1], "\(fault)")
+  }
+}

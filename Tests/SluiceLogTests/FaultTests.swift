@@ -45,7 +45,7 @@ private func expectPoisoned(_ log: Log) {
 
 @Test(arguments: [
   "fail write log/*.log at 1", "short write log/*.log at 1", "fail create log/*.new at 1", "fail write log/*.new at 1",
-  "fail sync log/*.new at 1", "fail rename log/*.new at 1", "fail syncDirectory log at 2",
+  "fail sync log/*.new at 1", "fail rename log/*.new at 1", "fail syncDirectory log at 1",
 ])
 func aFailedFirstCommitLeavesNothing(fault: String) throws {
   let disk = SimulatedFileSystem()

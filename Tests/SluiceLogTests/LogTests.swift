@@ -117,7 +117,6 @@ import Testing
     disk.lines == [
       "create directory log",
       "sync directory .",
-      "sync directory log",
       "create \(firstSegment).new",
       "write \(firstSegment).new 0+512",
       "sync \(firstSegment).new",
