@@ -88,16 +88,17 @@ func runProcess(
   try ChildProcess(program, arguments, input: input, output: output).wait()
 }
 
-/// As `runProcess`, and throws with the end of what it wrote to standard error, which goes to the file `errors`, when
-/// its exit status is not 0.
+/// As `runProcess`, and throws with what it wrote to standard error, which goes to the file `errors`, when its exit
+/// status is not 0: the first line that speaks of an error, or the last one.
 func runChecked(
   _ program: String, _ arguments: [String], input: String = "/dev/null", output: String = "/dev/null", errors: String
 ) throws -> RunCost {
   let cost = try ChildProcess(program, arguments, input: input, output: output, errors: errors).wait()
   defer { unlink(errors) }
   guard cost.status == 0 else {
-    let said = try lines(of: errors).last.map { ": \($0.prefix(300))" } ?? ""
-    throw BenchError(description: "\(program) ended with status \(cost.status)\(said)")
+    let said = try lines(of: errors)
+    let reason = (said.first { $0.contains("rror") } ?? said.last).map { ": \($0.prefix(300))" } ?? ""
+    throw BenchError(description: "\(program) ended with status \(cost.status)\(reason)")
   }
   return cost
 }
