@@ -7,7 +7,7 @@ struct RunCost {
   var wallSeconds: Double
   /// User and system time of the process, all threads, and of children that it waited for.
   var cpuSeconds: Double
-  /// Largest resident set, in KiB.
+  /// Largest resident set, in KiB. Of a child that stays below this program's own, `measure` knows better than `wait`.
   var peakKiB: Int
   /// Bytes that it made dirty for the disk (`ru_oublock`); what is overwritten before it gets there counts again.
   var writtenBytes: Int = 0
@@ -79,6 +79,16 @@ struct ChildProcess {
       writtenBytes: usage.ru_oublock * 512,
       status: status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f))
   }
+
+  /// Waits for its end, and looks at its peak meanwhile.
+  func measure() throws -> RunCost {
+    let own = Int(ProcessUsage.now().peakKiB)
+    var cost: RunCost?
+    let seen = try PeakSampler.peakKiB(of: id) { cost = wait() }
+    guard var cost else { throw BenchError(description: "nobody has waited for process \(id)") }
+    if cost.peakKiB <= own, seen > 0 { cost.peakKiB = seen }
+    return cost
+  }
 }
 
 /// Runs `program` to its end, as `ChildProcess` starts it.
@@ -88,16 +98,17 @@ func runProcess(
   try ChildProcess(program, arguments, input: input, output: output).wait()
 }
 
-/// As `runProcess`, and throws with the end of what it wrote to standard error, which goes to the file `errors`, when
-/// its exit status is not 0.
+/// As `runProcess`, and throws with what it wrote to standard error, which goes to the file `errors`, when its exit
+/// status is not 0: the first line that speaks of an error, or the last one.
 func runChecked(
   _ program: String, _ arguments: [String], input: String = "/dev/null", output: String = "/dev/null", errors: String
 ) throws -> RunCost {
-  let cost = try ChildProcess(program, arguments, input: input, output: output, errors: errors).wait()
+  let cost = try ChildProcess(program, arguments, input: input, output: output, errors: errors).measure()
   defer { unlink(errors) }
   guard cost.status == 0 else {
-    let said = try lines(of: errors).last.map { ": \($0.prefix(300))" } ?? ""
-    throw BenchError(description: "\(program) ended with status \(cost.status)\(said)")
+    let said = try lines(of: errors)
+    let reason = (said.first { $0.contains("rror") } ?? said.last).map { ": \($0.prefix(300))" } ?? ""
+    throw BenchError(description: "\(program) ended with status \(cost.status)\(reason)")
   }
   return cost
 }

@@ -49,7 +49,7 @@ import Testing
     let result = try bench(TemporaryFolder(), "--rows 500 --cases single --peers duckdb --growth --json")
     #expect(result.status == 0, "\(result.errorText)")
     let measured = try measurements(result)
-    #expect(measured.map(\.name) == ["one INSERT a line, until durable", "one INSERT a line, until mirrored"])
+    #expect(measured.map(\.name) == ["ten times the rows, until durable", "ten times the rows, until mirrored"])
     #expect(measured.map(\.bench) == ["growth", "growth"])
     #expect(measured.map { $0.parameters.map(\.value) } == [[5000, 500], [5000, 500]])
   }

@@ -1,4 +1,5 @@
 // A measurement says the same as a line of JSON, as a line of the table, and after it was read back.
+import SluiceTesting
 import Testing
 
 @testable import SluiceBench
@@ -104,6 +105,33 @@ typealias BenchMeasurement = Measurement
     #expect(turns.ours == [1, 4, 5])
     #expect(turns.peer == [2, 3, 6])
     #expect(turns.counter("c") { Double($0) } == MeasuredCounter(name: "c", ours: 4, peer: 3))
+  }
+}
+
+@Suite struct ChildProcessTests {
+  /// A child begins with the size of its parent in the kernel's figure.
+  @Test func theSizeOfASmallChildIsItsOwn() throws {
+    let own = Int(ProcessUsage.now().peakKiB)
+    let cost = try ChildProcess("sleep", ["0.3"]).measure()
+    #expect(cost.status == 0)
+    #expect(cost.peakKiB > 0 && cost.peakKiB < 8_192 && own > 8_192, "\(cost.peakKiB) of \(own)")
+    #expect(cost.wallSeconds >= 0.3)
+  }
+
+  @Test func whatFailedSaysWhy() throws {
+    let folder = TemporaryFolder()
+    func failure(_ script: String) -> String? {
+      do {
+        _ = try runChecked("sh", ["-c", script], errors: folder.file("errors"))
+        return nil
+      } catch { return "\(error)" }
+    }
+    #expect(failure("echo fine >&2") == nil)
+    #expect(failure("exit 3") == "sh ended with status 3")
+    #expect(failure("echo one >&2; echo two >&2; exit 4") == "sh ended with status 4: two")
+    #expect(failure("echo Error: one >&2; echo two >&2; exit 4") == "sh ended with status 4: Error: one")
+    #expect(failure("kill -9 $$") == "sh ended with status 137")
+    #expect(throws: BenchError.self) { try ChildProcess("no-such-program", []) }
   }
 }
 

@@ -29,7 +29,7 @@ private struct Server {
     usleep(200_000)
     cost.cpuSeconds += processorSeconds(of: process.id) - before
     cost.writtenBytes = 0
-    cost.peakKiB = peakKiB(of: process.id)
+    cost.peakKiB = residentPeakKiB(of: process.id)
     return cost
   }
 

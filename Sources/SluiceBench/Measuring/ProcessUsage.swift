@@ -42,7 +42,7 @@ private func number(_ path: String, _ label: String) -> UInt64 {
 }
 
 /// The peak resident set of a process, in KiB; 0 when it is gone.
-func peakKiB(of process: pid_t) -> Int { Int(number("/proc/\(process)/status", "VmHWM:")) }
+func residentPeakKiB(of process: pid_t) -> Int { Int(number("/proc/\(process)/status", "VmHWM:")) }
 
 /// User and system seconds of a process, of its children, and of those that it has waited for.
 func processorSeconds(of process: pid_t) -> Double {

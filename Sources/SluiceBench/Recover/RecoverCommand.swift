@@ -131,7 +131,6 @@ struct RecoverCommand: ParsableCommand {
         counters: [
           turns.counter("to exit ms") { $0.cost.wallSeconds * 1e3 },
           turns.counter("CPU ms") { $0.cost.cpuSeconds * 1e3 },
-          turns.counter("peak MiB") { Double($0.cost.peakKiB) / 1024 },
         ] + counters, loads: turns.loads))
   }
 }
