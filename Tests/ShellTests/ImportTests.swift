@@ -140,7 +140,7 @@ struct ImportCase: Sendable, CustomStringConvertible {
       "a REAL NOT NULL, b BLOB CHECK(b <> 'a')",
       "a INTEGER PRIMARY KEY, b",
     ]
-    for round in 0..<200 {
+    for round in 0..<60 {
       let text = (0..<random.below(60)).map { _ in pieces[random.below(pieces.count)] }.joined()
       let table = tables[random.below(tables.count)]
       let format = ["--csv", "", "--ascii"][random.chance(1, of: 4) ? random.below(3) : 0]
