@@ -253,7 +253,7 @@ struct ImportCase: Sendable, CustomStringConvertible {
       terminal.send("BEGIN; INSERT INTO t VALUES(-1, 'before');\r")
       try terminal.expect("sluice*> ")
     }
-    terminal.send(".import --csv \"|seq 100000 | sed 's/$/,x/'; echo read >&2; sleep 3\" t\r")
+    terminal.send(".import --csv \"|seq 300000 | sed 's/$/,x/'; echo read >&2; sleep 3\" t\r")
     try terminal.expect("read\n")
     terminal.send(Terminal.controlC)
     #expect(try terminal.expect("> ", timeoutSeconds: 30).contains("Error: interrupted\n"))
