@@ -16,13 +16,11 @@ import Testing
   }
 
   static let targets = [
-    Target(dataSet: "flights", id: "event_id", rows: 336_776, definition: ""),
     Target(
       dataSet: "flights", id: "event_id", rows: 336_776,
       definition: "event_id INTEGER PRIMARY KEY, month INT, day INT, sched_dep_time INT, dep_time INT, dep_delay REAL, "
         + "arr_time NUMERIC, arr_delay INT, carrier TEXT, flight INT, tailnum TEXT, origin TEXT, dest TEXT, "
         + "air_time INT, distance REAL"),
-    Target(dataSet: "online_retail", id: "line_id", rows: 525_461, definition: ""),
     Target(
       dataSet: "online_retail", id: "line_id", rows: 525_461,
       definition: "line_id INTEGER PRIMARY KEY, invoice TEXT, stock_code NUMERIC, description TEXT, quantity INT, "

@@ -140,7 +140,7 @@ struct ImportCase: Sendable, CustomStringConvertible {
       "a REAL NOT NULL, b BLOB CHECK(b <> 'a')",
       "a INTEGER PRIMARY KEY, b",
     ]
-    for round in 0..<200 {
+    for round in 0..<60 {
       let text = (0..<random.below(60)).map { _ in pieces[random.below(pieces.count)] }.joined()
       let table = tables[random.below(tables.count)]
       let format = ["--csv", "", "--ascii"][random.chance(1, of: 4) ? random.below(3) : 0]
@@ -253,7 +253,7 @@ struct ImportCase: Sendable, CustomStringConvertible {
       terminal.send("BEGIN; INSERT INTO t VALUES(-1, 'before');\r")
       try terminal.expect("sluice*> ")
     }
-    terminal.send(".import --csv \"|seq 100000 | sed 's/$/,x/'; echo read >&2; sleep 3\" t\r")
+    terminal.send(".import --csv \"|seq 300000 | sed 's/$/,x/'; echo read >&2; sleep 3\" t\r")
     try terminal.expect("read\n")
     terminal.send(Terminal.controlC)
     #expect(try terminal.expect("> ", timeoutSeconds: 30).contains("Error: interrupted\n"))
