@@ -102,8 +102,8 @@ static int flush(int file, char *block, char *end) {
 }
 
 static int run(int script, int output, int64_t *rows) {
-  // A line is at most a chunk, and its rows take at most four times its bytes.
-  char *input = malloc(2 * CHUNK), *block = malloc(HEADER + 6 * CHUNK), *out = block + HEADER;
+  // A line is at most two chunks; its rows take at most three times its bytes (`1.,` becomes nine), behind one chunk.
+  char *input = malloc(2 * CHUNK), *block = malloc(HEADER + 7 * CHUNK), *out = block + HEADER;
   size_t held = 0;
   int code = input && block ? 0 : ENOMEM;
   while (!code) {

@@ -65,6 +65,17 @@ import Testing
     #expect(drawings(page).count == 4 + 1 + 1 + 1 + 4)
   }
 
+  @Test func rowsOfOneNameAreToldApart() throws {
+    var fewer = Self.all[0]
+    fewer.parameters = [("rows", 1000)]
+    let plot = try #require(ratioPlot([Self.all[0], fewer, Self.all[1]], title: "t"))
+    let shown = labelBoxes(plot).map(\.text)
+    for label in ["until durable, rows 1.00M – sqlite3", "until durable, rows 1000 – sqlite3"] {
+      #expect(shown.contains("one INSERT a line, " + label), "\(shown)")
+    }
+    #expect(shown.contains("a <name> & \"another\" – p<q>"))
+  }
+
   @Test func partsMayBeMissing() {
     #expect(drawings(ReportPage([]).html).isEmpty)
     #expect(ReportPage([]).html.contains("0 measurements"))

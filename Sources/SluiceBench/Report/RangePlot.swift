@@ -66,9 +66,9 @@ struct RangePlot {
 func ratioPlot(_ measurements: [Measurement], title: String) -> String? {
   RangePlot(
     title: title, axisTitle: "times as good as the peer",
-    rows: measurements.map { measured in
+    rows: zip(measurements, labels(measurements)).map { measured, label in
       var row = RangePlot.Row(
-        label: "\(measured.name) – \(measured.peer ?? "")", values: measured.ratios, text: measured.ratioText,
+        label: "\(label) – \(measured.peer ?? "")", values: measured.ratios, text: measured.ratioText,
         style: measured.goalStyle)
       if case .ratio(let wanted) = measured.goal { row.goal = wanted }
       return row
@@ -80,7 +80,7 @@ func ratioPlot(_ measurements: [Measurement], title: String) -> String? {
 func valuePlot(_ measurements: [Measurement], _ unit: MeasuredUnit, title: String) -> String? {
   RangePlot(
     title: title, axisTitle: "\(unit.rawValue); ring: the peer",
-    rows: measurements.compactMap { measured in
+    rows: zip(measurements, labels(measurements)).compactMap { measured, label in
       let wanted: Double
       switch measured.goal {
       case .atLeast(let value), .atMost(let value): wanted = value
@@ -88,10 +88,20 @@ func valuePlot(_ measurements: [Measurement], _ unit: MeasuredUnit, title: Strin
       }
       guard measured.unit == unit else { return nil }
       return RangePlot.Row(
-        label: measured.name, values: measured.values, text: unit.text(measured.value), style: measured.goalStyle,
+        label: label, values: measured.values, text: unit.text(measured.value), style: measured.goalStyle,
         goal: wanted, other: measured.peerValue)
     }
   ).svg
+}
+
+/// The names, with the parameters where two measurements beside the same peer have the same one.
+private func labels(_ measurements: [Measurement]) -> [String] {
+  let keys = measurements.map { [$0.name, $0.ours, $0.peer ?? ""] }
+  return zip(measurements, keys).map { measured, key in
+    let isAlone = keys.count { $0 == key } == 1
+    let given = isAlone ? [] : measured.parameters.map { "\($0.name) \(plain($0.value))" }
+    return ([measured.name] + given).joined(separator: ", ")
+  }
 }
 
 extension Measurement {
