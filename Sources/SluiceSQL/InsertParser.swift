@@ -122,7 +122,7 @@ extension InsertParser {
 
   /// Stores a number with its affinity; false where SQLite must do it.
   @inline(__always)
-  private static func store(
+  static func store(
     _ number: NumberLiteral, _ column: Int, _ affinity: Affinity, _ builder: inout RowBuilder
   ) -> Bool {
     switch number {
