@@ -3,7 +3,8 @@ import Sluice
 
 /// The commands, in the order in which sqlite3 tries abbreviations.
 enum DotCommand: String, CaseIterable {
-  case bail, changes, echo, exit, headers, help, mode, nullvalue, output, once, parameter, print, quit, read, schema
+  case bail, changes, echo, exit, headers, help, `import`, mode, nullvalue, output, once, parameter, print, quit, read,
+    schema
   case separator, show, tables, timer, version, width
 
   /// What a command left behind.
@@ -38,6 +39,7 @@ enum DotCommand: String, CaseIterable {
     case .exit: (".exit ?CODE?", "Exit this program with return-code CODE")
     case .headers: (".headers on|off", "Turn display of headers on or off")
     case .help: (".help ?PATTERN?", "Show help text for PATTERN")
+    case .import: (".import FILE TABLE", "Import data from FILE into TABLE")
     case .mode: (".mode MODE ?OPTIONS?", "Set output mode")
     case .nullvalue: (".nullvalue STRING", "Use STRING in place of NULL values")
     case .output: (".output ?FILE?", "Send output to FILE or stdout if FILE is omitted")
@@ -70,6 +72,7 @@ extension Shell {
     case .bail, .changes, .echo, .timer, .headers: return setSwitch(command, arguments)
     case .exit, .quit: return leave(command, arguments)
     case .help: return showHelp(arguments)
+    case .import: return importFile(arguments)
     case .mode: return setMode(arguments)
     case .nullvalue, .separator, .width: return setLayout(command, arguments)
     case .output, .once: return redirect(command, arguments)
@@ -133,6 +136,7 @@ extension Shell {
       let (usage, text) = command.help
       _ = say(usage + String(repeating: " ", count: max(1, 25 - usage.utf8.count)) + text + "\n")
     }
+    if pattern == "import" { _ = say(Self.importHelp) }
     if pattern == "parameter" { _ = say(Self.parameterHelp) }
     if pattern == "mode" {
       _ = say("   MODE is one of: \(OutputMode.allCases.map(\.rawValue).joined(separator: " "))\n")

@@ -83,7 +83,7 @@ extension Shell {
   }
 
   /// A string as C would write it.
-  private func escaped(_ bytes: [UInt8]) -> String {
+  func escaped(_ bytes: [UInt8]) -> String {
     var text = "\""
     for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
       switch scalar {

@@ -58,7 +58,9 @@ extension Shell {
     reading: while !isLeft, errorCount == before || !stopsAtError() {
       switch input.next() {
       case .end: break reading
-      case .statement: step(input, from: source)
+      case .statement:
+        if unsettledImport != nil { settle(source) }
+        step(input, from: source)
       case .dotCommand(let text):
         settle(source)
         guard errorCount == before || !stopsAtError() else { break reading }

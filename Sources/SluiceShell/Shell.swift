@@ -14,6 +14,8 @@ final class Shell {
   private(set) var errorCount = 0
   /// Scripts being read inside one another.
   var nesting = 0
+  /// An import of which it is not known yet which rows are written (`--no-drain`).
+  var unsettledImport: RunningImport?
   /// The status that `.exit` asked for.
   var exitStatus: Int32?
   /// Whether the store cannot be used any more: going on would repeat one error for each statement.
@@ -124,6 +126,7 @@ final class Shell {
   /// printed, so that results and errors appear in the order of the statements.
   /// When `isLeaving`, only until everything is acknowledged; what was rejected by then is told.
   func settle(_ source: StatementSource, isLeaving: Bool = false) {
+    if completeImport(isLeaving: isLeaving) == .failed { countError() }
     var failure: StoreError?
     do throws(StoreError) {
       if isLeaving { try session.acknowledge() } else { try session.settle() }
