@@ -100,6 +100,17 @@ private func read(
   let reading = try read(Array("1,".utf8) + [0xff] + Array("\n2,ab".utf8) + [0, 0xff] + Array("c\n".utf8), "a, b")
   #expect(reading.obstacles == ["a text value is not UTF-8", nil])
   #expect(reading.rows[1] == [text("2"), text("ab")])
+  // Found wherever it stands.
+  for place in 0..<40 {
+    var field = [UInt8](repeating: 0x78, count: 40)
+    field[place] = 0xff
+    #expect(try read(field + [0x2c, 0x79], "a, b").obstacles == ["a text value is not UTF-8"])
+    #expect(try read([0x22] + field + [0x22, 0x2c, 0x79], "a, b").obstacles == ["a text value is not UTF-8"])
+    field[place] = 0
+    let start = Value.text([UInt8](repeating: 0x78, count: place))
+    #expect(try read(field + [0x2c, 0x79], "a, b").rows == [[start, text("y")]])
+    #expect(try read([0x22] + field + [0x22, 0x2c, 0x79], "a, b").rows == [[start, text("y")]])
+  }
   let long = [UInt8](repeating: 0x78, count: RowFormat.maximumSize + 1)
   #expect(try read(long, "a").obstacles == ["string or blob too big: a row may have 67108864 bytes"])
 }
