@@ -173,6 +173,8 @@ public struct BatchBuilder: ~Copyable {
       // A reserved builder is not used again after that.
       taken = ByteBuffer(capacity: isReserved ? 256 : freshCapacity)
       swap(&taken, &buffer)
+      // The next batch will be as large as this one.
+      if !isReserved { buffer.populate(recordSize) }
     } else {
       taken = ByteBuffer(capacity: recordSize)
       taken.append(buffer.bytes)

@@ -31,13 +31,13 @@ public enum KeyFormat {
 
   static let null: UInt8 = 0x05
   static let belowIntegers: UInt8 = 0x14
-  static let negative: UInt8 = 0x1f
-  static let positive: UInt8 = 0x20
+  @usableFromInline static let negative: UInt8 = 0x1f
+  @usableFromInline static let positive: UInt8 = 0x20
   static let aboveIntegers: UInt8 = 0x2a
   static let text: UInt8 = 0x30
   static let blob: UInt8 = 0x40
-  static let integral: UInt8 = 0x00
-  static let fractional: UInt8 = 0x01
+  @usableFromInline static let integral: UInt8 = 0x00
+  @usableFromInline static let fractional: UInt8 = 0x01
 
   /// Appends a row's cell to a key. Cost: a few stores; texts and blobs byte by byte only where they hold zeros.
   @inline(__always)
@@ -72,7 +72,7 @@ public enum KeyFormat {
     append(bytes, tag: blob, to: &key)
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public static func append(integer: Int64, to key: inout ByteBuffer) {
     append(magnitude: integer.magnitude, isNegative: integer < 0, fraction: 0, to: &key)
   }
@@ -93,8 +93,8 @@ public enum KeyFormat {
   }
 
   /// Tag, magnitude, marker and fraction; for a negative number the tag counts down and the rest is inverted.
-  @inline(__always)
-  private static func append(magnitude: UInt64, isNegative: Bool, fraction: Double, to key: inout ByteBuffer) {
+  @inlinable @inline(__always)
+  static func append(magnitude: UInt64, isNegative: Bool, fraction: Double, to key: inout ByteBuffer) {
     let size = (71 &- magnitude.leadingZeroBitCount) / 8
     let flip: UInt64 = isNegative ? ~0 : 0
     let target = key.reserve(24)

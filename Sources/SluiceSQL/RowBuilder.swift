@@ -7,19 +7,19 @@ import SluiceSystem
 
 /// Per-row scratch of the insert path. No allocation once it has the size of the largest row.
 public struct RowBuilder: ~Copyable {
-  private var row: UnsafeMutableRawPointer
-  private var room: Int
-  private(set) var used = 0
+  @usableFromInline var row: UnsafeMutableRawPointer
+  @usableFromInline var room: Int
+  @usableFromInline var used = 0
   /// Where a row is put in order.
   private var ordered: ByteBuffer
   /// Offset of each column's body, behind its size field.
-  private let offsets: UnsafeMutablePointer<UInt32>
-  private var headerSize = 1
-  private var columnCount = 0
-  private var isOrdered = true
+  @usableFromInline let offsets: UnsafeMutablePointer<UInt32>
+  @usableFromInline var headerSize = 1
+  @usableFromInline var columnCount = 0
+  @usableFromInline var isOrdered = true
 
   /// Bytes beyond a body that a store may touch.
-  private static let slack = 32
+  @usableFromInline static let slack = 32
 
   public init() {
     room = 4096
@@ -70,17 +70,24 @@ public struct RowBuilder: ~Copyable {
   }
 
   /// Values do not come in column order: the row is put in order when it is finished.
+  @inlinable
   public mutating func disorder() { isOrdered = false }
 
   /// The encoded row. Valid until the builder is used again. Cost: nothing, or one copy of a row out of order.
+  @inlinable @inline(__always)
   public mutating func finish(_ shape: borrowing InsertShape) -> UnsafeRawBufferPointer {
     invariant(shape.columnCount == columnCount, "a row of \(columnCount) columns for \(shape.columnCount)")
     return finish()
   }
 
   /// The encoded row. Valid until the builder is used again.
+  @inlinable @inline(__always)
   public mutating func finish() -> UnsafeRawBufferPointer {
-    if isOrdered { return UnsafeRawBufferPointer(start: row, count: used) }
+    isOrdered ? UnsafeRawBufferPointer(start: row, count: used) : finishInOrder()
+  }
+
+  @usableFromInline @inline(never)
+  mutating func finishInOrder() -> UnsafeRawBufferPointer {
     ordered.removeAll()
     ordered.append(UnsafeRawBufferPointer(start: row, count: headerSize + columnCount))
     for column in 0..<columnCount {
@@ -105,7 +112,7 @@ public struct RowBuilder: ~Copyable {
   }
 
   /// Whether the column is NULL.
-  @inline(__always)
+  @inlinable @inline(__always)
   public func isNull(column: Int) -> Bool {
     invariant(column < columnCount, "column \(column) of \(columnCount)")
     return (row + headerSize).load(fromByteOffset: column, as: UInt8.self) == RowFormat.null
@@ -113,7 +120,7 @@ public struct RowBuilder: ~Copyable {
 
   /// The integer in a column; nil when it holds something else. One load, whatever its size: the builder's slack lies
   /// behind the last body.
-  @inline(__always)
+  @inlinable @inline(__always)
   public func integer(column: Int) -> Int64? {
     invariant(column < columnCount, "column \(column) of \(columnCount)")
     let code = (row + headerSize).load(fromByteOffset: column, as: UInt8.self)
@@ -162,10 +169,10 @@ extension RowBuilder {
     }
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func putNull(at column: Int) { note(RowFormat.null, at: column) }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func put(integer: Int64, at column: Int) {
     ensure(0)
     // Significant bits with the sign bit, in whole bytes; none for 0.
@@ -175,7 +182,7 @@ extension RowBuilder {
     used &+= size
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   public mutating func put(real: Double, at column: Int) {
     if real.isNaN { return putNull(at: column) }
     ensure(0)
@@ -215,20 +222,20 @@ extension RowBuilder {
     text.withUTF8 { put(UnsafeRawBufferPointer($0), isText: true, at: column) }
   }
 
-  @inline(__always)
-  private mutating func note(_ code: UInt8, at column: Int) {
+  @inlinable @inline(__always)
+  mutating func note(_ code: UInt8, at column: Int) {
     guard column >= 0 else { return }
     row.storeBytes(of: code, toByteOffset: headerSize &+ column, as: UInt8.self)
     offsets[column] = UInt32(truncatingIfNeeded: used)
   }
 
-  @inline(__always)
-  private mutating func ensure(_ size: Int) {
+  @inlinable @inline(__always)
+  mutating func ensure(_ size: Int) {
     if room &- used < size &+ RowBuilder.slack { grow(size) }
   }
 
-  @inline(never)
-  private mutating func grow(_ size: Int) {
+  @usableFromInline @inline(never)
+  mutating func grow(_ size: Int) {
     var larger = room * 2
     while larger - used < size + RowBuilder.slack { larger *= 2 }
     let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)

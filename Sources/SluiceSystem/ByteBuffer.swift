@@ -16,6 +16,10 @@ public struct ByteBuffer: ~Copyable, @unchecked Sendable {
 
   deinit { start.deallocate() }
 
+  /// Has the system back the first `size` bytes of the memory now, which are about to be filled: a fault for each of
+  /// their pages costs more.
+  public func populate(_ size: Int) { csystem_populate(start, min(size, room)) }
+
   /// Where the content begins. Valid until the next mutation.
   @inlinable public var base: UnsafeMutableRawPointer { start }
   /// Size of the content in bytes.

@@ -33,7 +33,7 @@ func lastWord(_ bytes: UnsafeRawBufferPointer, from offset: Int) -> UInt64 {
 }
 
 /// 64-bit hash of `bytes`, well mixed in all its bits; the same on every machine. About 1 ns per 8 bytes.
-@inlinable
+@inlinable @inline(__always)
 public func hash(_ bytes: UnsafeRawBufferPointer, seed: UInt64 = 0) -> UInt64 {
   var state = seed ^ 0xa076_1d64_78bd_642f
   var offset = 0

@@ -17,6 +17,9 @@ int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size);
 /// Takes flock(LOCK_EX | LOCK_NB); 0 or an errno.
 int csystem_lock_exclusive(int descriptor);
 
+/// Asks for the pages of memory that will be written: one call in place of a fault for each. They hold what they held.
+void csystem_populate(void *memory, size_t size);
+
 /// Names the calling thread (at most 15 bytes) for ps, perf and debuggers.
 void csystem_name_thread(const char *name);
 
