@@ -72,7 +72,7 @@ extension Shell {
       return .failed
     }
     // A script that is left at once does not wait for what becomes of the rows, unless something follows.
-    if settings.leavesAtOnce, nesting > 0 { return .done }
+    if settings.leavesAtOnce, nesting > 0 || isLastArgument { return .done }
     return completeImport(isLeaving: false)
   }
 

@@ -57,8 +57,8 @@ struct Launch {
       if !shell.runArgument(text), shell.settings.stopsAtFirstError { return }
     }
     guard command.sql.isEmpty else {
-      for text in command.sql {
-        if shell.isStopping || !shell.runArgument(text) { return }
+      for (number, text) in command.sql.enumerated() {
+        if shell.isStopping || !shell.runArgument(text, isLast: number == command.sql.count - 1) { return }
       }
       return
     }

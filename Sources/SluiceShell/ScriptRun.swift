@@ -36,11 +36,13 @@ extension Shell {
   }
 
   /// Runs SQL, or one dot command, given on the command line; false when something in it failed.
-  func runArgument(_ text: String) -> Bool {
+  func runArgument(_ text: String, isLast: Bool = false) -> Bool {
     if text.utf8.first == UInt8(ascii: ".") {
-      guard perform(dotCommand: Array(text.utf8), line: 1) == .failed else { return true }
-      countError()
-      return false
+      isLastArgument = isLast
+      let before = errorCount
+      if perform(dotCommand: Array(text.utf8), line: 1) == .failed { countError() }
+      if isLast { settle(.argument, isLeaving: settings.leavesAtOnce) }
+      return errorCount == before
     }
     return run(ScriptInput(text: Array(text.utf8)), from: .argument)
   }

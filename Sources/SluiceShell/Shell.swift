@@ -14,6 +14,8 @@ final class Shell {
   private(set) var errorCount = 0
   /// Scripts being read inside one another.
   var nesting = 0
+  /// Whether nothing is run behind the argument that is being run.
+  var isLastArgument = false
   /// An import of which it is not known yet which rows are written (`--no-drain`).
   var unsettledImport: RunningImport?
   /// The status that `.exit` asked for.
