@@ -89,34 +89,66 @@ public final class Monitor<State>: @unchecked Sendable {
 }
 
 /// Wakes one thread that sleeps until there is something to do. Rings are not counted: who wakes looks for everything.
+///
+/// To wake a thread costs the one who rings some 10 µs, and takes the processor from somebody. So what is not urgent is
+/// left at the door: a thread that had work a moment ago looks there by itself before it goes to sleep.
 public final class Bell: Sendable {
-  private let isRinging = Monitor(false)
+  private struct State {
+    var isRinging = false
+    /// Whether something was left at the door.
+    var hasMail = false
+    /// Whether the thread will look there by itself.
+    var isAwake = false
+  }
+
+  private let state = Monitor(State())
 
   public init() {}
 
   /// Wakes the thread in `wait`, or lets its next `wait` return at once. A system call only when it sleeps.
-  public func ring() { isRinging.update { $0 = true } }
+  public func ring() { state.update { $0.isRinging = true } }
 
-  /// Returns when the bell was rung since the last `wait` returned.
-  public func wait() {
-    isRinging.wait { isRinging -> Void? in
-      guard isRinging else { return nil }
-      isRinging = false
+  /// The same, but leaves a thread alone that looks for work soon.
+  public func leaveMail() {
+    let mustRing = state.withLock { state in
+      state.hasMail = true
+      return !state.isAwake
+    }
+    if mustRing { ring() }
+  }
+
+  /// Rings when there is mail.
+  public func deliverMail() {
+    if state.withLock({ $0.hasMail }) { ring() }
+  }
+
+  /// Returns when the bell was rung since the last `wait` returned; after `timeoutMicroseconds` too, where there is one.
+  public func wait(timeoutMicroseconds: Int64? = nil) {
+    let take = { (state: inout State) -> Void? in
+      guard state.isRinging else { return nil }
+      state = State()
       return ()
+    }
+    if let timeoutMicroseconds {
+      _ = state.wait(timeoutMicroseconds: timeoutMicroseconds, take)
+    } else {
+      state.wait(take)
     }
   }
 
-  /// As `wait`, but returns after `timeoutMicroseconds` too.
-  public func wait(timeoutMicroseconds: Int64) {
-    _ = isRinging.wait(timeoutMicroseconds: timeoutMicroseconds) { isRinging -> Void? in
-      guard isRinging else { return nil }
-      isRinging = false
-      return ()
+  /// As `wait`, for who had work just now: mail is found after `lingerMicroseconds`.
+  public func linger(_ lingerMicroseconds: Int64, timeoutMicroseconds: Int64?) {
+    state.withLock { $0.isAwake = true }
+    _ = state.wait(timeoutMicroseconds: lingerMicroseconds) { state -> Void? in state.isRinging ? () : nil }
+    let hasWork = state.withLock { state in
+      defer { state = State() }
+      return state.isRinging || state.hasMail
     }
+    if !hasWork { wait(timeoutMicroseconds: timeoutMicroseconds) }
   }
 
   /// Whether `wait` would return at once.
-  public var isRung: Bool { isRinging.withLock { $0 } }
+  public var isRung: Bool { state.withLock { $0.isRinging || $0.hasMail } }
 }
 
 /// A thread of the operating system with a name, joined by `join()`.

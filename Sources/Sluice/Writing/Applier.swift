@@ -48,6 +48,9 @@ final class Applier: Role, @unchecked Sendable {
   /// Durable bytes that may wait to be applied before sessions wait.
   static let queueLimitBytes = 16 << 20
 
+  /// What the projector is woken for when nobody waits for it.
+  private static let urgentBytes = 64 << 10
+
   private struct Queue {
     var items: [DurableItem] = []
     var sizeBytes = 0
@@ -152,19 +155,23 @@ final class Applier: Role, @unchecked Sendable {
 
   private func finish(_ item: DurableItem, _ effect: Effect) {
     pipeline.positions.raise(to: item.lastPosition)
-    pipeline.progress.update { progress in
+    let isAwaited = pipeline.progress.update { progress in
       progress.applied = item.lastPosition
       progress.resolved += 1
       // Nothing to project, and everything before is: the projector need not wake for it.
       if !effect.isProjected, progress.isProjecting, progress.projected == item.firstPosition - 1 {
         progress.projected = item.lastPosition
       }
-      guard var one = progress.sessions[item.session] else { return }
-      one.resolved += 1
-      one.rejections += effect.rejections
-      one.mark?.resolved.store(one.resolved, ordering: .releasing)
-      progress.sessions[item.session] = one
+      if var one = progress.sessions[item.session] {
+        one.resolved += 1
+        one.rejections += effect.rejections
+        one.mark?.resolved.store(one.resolved, ordering: .releasing)
+        progress.sessions[item.session] = one
+      }
+      return progress.waiterCount > 0
     }
-    if effect.isProjected { pipeline.wakeProjector() }
+    guard effect.isProjected else { return }
+    let isLarge = if case .transaction = item { true } else { item.sizeBytes >= Self.urgentBytes }
+    pipeline.wakeProjector(isUrgent: isAwaited || isLarge)
   }
 }

@@ -115,8 +115,19 @@ final class Pipeline: Sendable {
     for role in roles.withLock({ $0.all }) { role.bell.ring() }
   }
 
-  /// Has the projector look for work.
-  func wakeProjector() { roles.withLock { $0.projector }?.bell.ring() }
+  /// Has the projector look for work: now, or within a millisecond.
+  func wakeProjector(isUrgent: Bool = true) {
+    guard let bell = roles.withLock({ $0.projector })?.bell else { return }
+    if isUrgent { bell.ring() } else { bell.leaveMail() }
+  }
+
+  /// Somebody begins to wait for what the roles do: nothing is left lying.
+  private func beginWaiting() {
+    progress.withLock { $0.waiterCount += 1 }
+    roles.withLock { $0.projector }?.bell.deliverMail()
+  }
+
+  private func endWaiting() { progress.withLock { $0.waiterCount -= 1 } }
 
   func wakeCompactor() { roles.withLock { $0.compactor }?.bell.ring() }
 
@@ -128,6 +139,9 @@ final class Pipeline: Sendable {
     unless obstacle: () -> StoreError? = { nil }, _ condition: (Progress) -> R?
   ) throws(StoreError) -> R {
     if !options.threaded { try drive(unless: obstacle) { condition($0) != nil } }
+    if let value = progress.withLock({ condition($0) }) { return value }
+    beginWaiting()
+    defer { endWaiting() }
     let result: Result<R, StoreError> = progress.wait { state in
       if let value = condition(state) { return .success(value) }
       if let failure = state.failure ?? obstacle() { return .failure(failure) }
@@ -141,6 +155,8 @@ final class Pipeline: Sendable {
     timeoutMicroseconds: Int64, unless obstacle: () -> StoreError?, _ condition: (Progress) -> R?
   ) throws(StoreError) -> R? {
     let end = options.clock.monotonicNanoseconds() &+ UInt64(clamping: timeoutMicroseconds) &* 1_000
+    beginWaiting()
+    defer { endWaiting() }
     while true {
       if !options.threaded { try drive(unless: obstacle, allowsStandstill: true) { condition($0) != nil } }
       let now = options.clock.monotonicNanoseconds()

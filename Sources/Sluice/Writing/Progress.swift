@@ -47,6 +47,8 @@ struct Progress: Sendable {
   /// Items of all sessions, also of those that have ended.
   var submitted = 0
   var resolved = 0
+  /// Who waits for something here, and not only for the disk.
+  var waiterCount = 0
   /// The first failure of a role. Writing stops with it; what is durable stays so.
   var failure: StoreError?
   var isStopping = false

@@ -21,6 +21,9 @@ extension Role {
 /// Runs a role on a thread of its own until `Progress.isStopping`, asleep while there is nothing to do. Each role has a
 /// bell of its own: one for all would wake every thread for each batch.
 final class RoleThread: Sendable {
+  /// Time after its work that a role waits for more that nobody waits for: about ten commits, one at a time.
+  private static let lingerMicroseconds: Int64 = 1_000
+
   private let thread: Thread
 
   /// `onFailure` is called with what `step` throws; the thread ends then.
@@ -28,12 +31,18 @@ final class RoleThread: Sendable {
     _ role: any Role, progress: Monitor<Progress>, onFailure: @escaping @Sendable (StoreError) -> Void
   ) throws(SystemError) {
     thread = try Thread(name: "sluice-\(role.name)") {
+      var hadWork = false
       while true {
-        if let rest = role.restMicroseconds { role.bell.wait(timeoutMicroseconds: rest) } else { role.bell.wait() }
+        if hadWork {
+          role.bell.linger(Self.lingerMicroseconds, timeoutMicroseconds: role.restMicroseconds)
+        } else {
+          role.bell.wait(timeoutMicroseconds: role.restMicroseconds)
+        }
         // Read before stepping: what was handed over before the end is done.
         let isStopping = progress.withLock { $0.isStopping }
         do throws(StoreError) {
-          while try role.step() {}
+          hadWork = false
+          while try role.step() { hadWork = true }
         } catch {
           return onFailure(error)
         }
