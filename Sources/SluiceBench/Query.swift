@@ -38,7 +38,7 @@ struct Query: ParsableCommand {
       measuring.printHeading("\(rows) rows")
       var random = SplitMix64(state: 7)
       let orders = (0..<4_096).map { _ in Order(&random) }
-      try measureInserts(folder, orders)
+      for isTransaction in [true, false] { try measureInserts(folder, orders, isTransaction: isTransaction) }
       let store = try Store.open(path: folder + "/read.sluice")
       let session = try store.makeSession()
       let peer = try Connection(path: folder + "/read.db", mode: .readWriteCreate)
@@ -53,11 +53,12 @@ struct Query: ParsableCommand {
 
   // MARK: Inserts
 
-  private func measureInserts(_ folder: String, _ orders: [Order]) throws {
+  /// SQLite's are one transaction always.
+  private func measureInserts(_ folder: String, _ orders: [Order], isTransaction: Bool) throws {
     let turns = try Turns(measuring.runs) {
       let store = try Store.open(path: folder + "/insert.sluice")
       let session = try store.makeSession()
-      let seconds = try seconds { try load(session, orders) }
+      let seconds = try seconds { try load(session, orders, isTransaction: isTransaction) }
       try store.close(drain: false)
       remove(folder + "/insert.sluice")
       return seconds
@@ -68,11 +69,15 @@ struct Query: ParsableCommand {
       for suffix in ["", "-wal", "-shm"] { unlink(folder + "/insert.db" + suffix) }
       return seconds
     }
-    try report("prepared insert, until durable", turns, per: .rowsPerSecond, count: rows, goal: .ratio(4))
+    try report(
+      isTransaction
+        ? "prepared insert, one transaction, durable" : "prepared insert, autocommitted, durable at the end",
+      turns, per: .rowsPerSecond, count: rows, goal: isTransaction ? .ratio(4) : nil)
   }
 
-  private func load(_ session: Session, _ orders: [Order]) throws {
+  private func load(_ session: Session, _ orders: [Order], isTransaction: Bool = false) throws {
     _ = try session.execute("CREATE TABLE orders(\(Self.columns))")
+    if isTransaction { _ = try session.execute("BEGIN") }
     let insert = try session.prepareInsert(into: "orders")
     for id in 0..<rows {
       let order = orders[id & 4_095]
@@ -84,6 +89,7 @@ struct Query: ParsableCommand {
       Self.note.withUnsafeBytes { insert.bind(5, text: $0) }
       try insert.run()
     }
+    if isTransaction { _ = try session.execute("COMMIT") }
     try session.wait(for: .durable)
   }
 

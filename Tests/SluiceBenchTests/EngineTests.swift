@@ -127,8 +127,8 @@ import Testing
       return try result.text.split(separator: "\n").map { try BenchMeasurement(line: String($0)) }
     }
     let queries = try measured("query --rows 2000 --lookups 200 --statements 250")
-    #expect(queries.count == 9)
-    #expect(queries[1].goal == .atLeast(250_000) && queries[2].goal == .atMost(50) && queries[3].goal == .ratio(0.5))
+    #expect(queries.count == 10)
+    #expect(queries[2].goal == .atLeast(250_000) && queries[3].goal == .atMost(50) && queries[4].goal == .ratio(0.5))
     let mirrors = try measured("mirror --rows 2000 --updates 200")
     #expect(mirrors.count == 6)
     #expect(mirrors.map { $0.parameters[0].value } == [2000, 2000, 2000, 2000, 2000, 200])
