@@ -113,18 +113,6 @@ void csystem_populate(void *memory, size_t size) {
 
 void csystem_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
-void csystem_prefault(void *memory, size_t size) {
-#ifdef MADV_POPULATE_WRITE
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  const uintptr_t start = ((uintptr_t)memory + page - 1) & ~(page - 1);
-  const uintptr_t end = ((uintptr_t)memory + size) & ~(page - 1);
-  if (start < end) (void)madvise((void *)start, end - start, MADV_POPULATE_WRITE);
-#else
-  (void)memory;
-  (void)size;
-#endif
-}
-
 void csystem_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }
 
 size_t csystem_count_byte(const void *bytes, size_t size, uint8_t byte) {

@@ -37,5 +37,5 @@ public func prefetch(_ address: UnsafeRawPointer) { csystem_prefetch(address) }
 /// half as long again. Does nothing for less than 128 KiB, or where the system cannot.
 public func prefault(_ memory: UnsafeMutableRawBufferPointer) {
   guard memory.count >= 128 << 10, let base = memory.baseAddress else { return }
-  csystem_prefault(base, memory.count)
+  csystem_populate(base, memory.count)
 }

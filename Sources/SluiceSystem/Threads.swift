@@ -122,7 +122,7 @@ public final class Bell: Sendable {
     if state.withLock({ $0.hasMail }) { ring() }
   }
 
-  /// Returns when the bell was rung since the last `wait` returned; after `timeoutMicroseconds` too, where there is one.
+  /// Returns when the bell was rung since the last `wait` returned; after `timeoutMicroseconds` too, if there is one.
   public func wait(timeoutMicroseconds: Int64? = nil) {
     let take = { (state: inout State) -> Void? in
       guard state.isRinging else { return nil }

@@ -29,9 +29,6 @@ int csystem_is_utf8(const void *bytes, size_t size);
 /// How many of `size` bytes are `byte`.
 size_t csystem_count_byte(const void *bytes, size_t size, uint8_t byte);
 
-/// Has the kernel give the whole pages of `size` bytes at `memory`, which will be written, at once. A hint.
-void csystem_prefault(void *memory, size_t size);
-
 /// Offset of the first `byte` among `size` bytes; `size` when there is none.
 static inline size_t csystem_find_byte(const void *bytes, size_t size, uint8_t byte) {
   const uint8_t *found = (const uint8_t *)memchr(bytes, byte, size);
