@@ -147,6 +147,9 @@ public final class Bell: Sendable {
     if !hasWork { wait(timeoutMicroseconds: timeoutMicroseconds) }
   }
 
+  /// Whether a thread is in `linger` and has not gone to sleep.
+  var isLingering: Bool { state.withLock { $0.isAwake } }
+
   /// Whether `wait` would return at once.
   public var isRung: Bool { state.withLock { $0.isRinging || $0.hasMail } }
 }

@@ -1,8 +1,9 @@
 // Threads and the monitor. Time is used only where it cannot decide the result: a wait that must end, and one that
 // must give up.
-import SluiceSystem
 import SluiceTesting
 import Testing
+
+@testable import SluiceSystem
 
 @Suite struct ThreadConcurrencyTests {
   @Test func oneAtATime() throws {
@@ -34,6 +35,34 @@ import Testing
     queue.update { $0.append(-1) }
     consumer.join()
     #expect(sum.withLock { $0 } == 500_500)
+  }
+
+  /// Mail wakes who sleeps, and leaves alone who lingers, until it is delivered or the lingering ends.
+  @Test(.timeLimit(.minutes(2))) func mailIsFound() throws {
+    let bell = Bell()
+    bell.leaveMail()
+    bell.wait()
+    #expect(!bell.isRung)
+    let hour: Int64 = 3_600_000_000
+    let isBack = Monitor(false)
+    let thread = try Thread(name: "lingers") {
+      bell.linger(hour, timeoutMicroseconds: nil)
+      isBack.update { $0 = true }
+    }
+    while !bell.isLingering { Thread.sleep(nanoseconds: 1_000_000) }
+    bell.deliverMail()
+    bell.leaveMail()
+    Thread.sleep(nanoseconds: 20_000_000)
+    #expect(!isBack.withLock { $0 }, "it was woken for mail")
+    bell.deliverMail()
+    thread.join()
+    #expect(isBack.withLock { $0 } && !bell.isRung)
+    // Left while it lingers: it does not go to sleep.
+    let other = try Thread(name: "lingers") { bell.linger(200_000, timeoutMicroseconds: nil) }
+    while !bell.isLingering { Thread.sleep(nanoseconds: 1_000_000) }
+    bell.leaveMail()
+    other.join()
+    #expect(!bell.isRung)
   }
 
   @Test func aBellIsHeardByWhoComesLater() throws {
