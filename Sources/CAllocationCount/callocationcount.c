@@ -1,6 +1,21 @@
 // malloc and its kin, counted and handed on to glibc under its own other names for them. The program's definitions come
 // before those of any shared library, so Swift's runtime and SQLite are counted too; what glibc asks of itself is not.
+// A sanitizer stands there itself, so in a build with one nothing is counted.
 #include "callocationcount.h"
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+#ifdef SANITIZED
+
+bool callocationcount_counts(void) { return false; }
+
+uint64_t callocationcount_of_thread(void) { return 0; }
+
+#else
 
 #include <errno.h>
 #include <stddef.h>
@@ -13,6 +28,8 @@ extern void __libc_free(void *memory);
 
 // The model of a variable that is there before anything is loaded: no call, which might allocate, finds it.
 static __thread uint64_t count __attribute__((tls_model("initial-exec")));
+
+bool callocationcount_counts(void) { return true; }
 
 uint64_t callocationcount_of_thread(void) { return count; }
 
@@ -51,3 +68,5 @@ int posix_memalign(void **memory, size_t alignment, size_t size) {
 }
 
 void free(void *memory) { __libc_free(memory); }
+
+#endif

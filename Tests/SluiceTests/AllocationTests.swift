@@ -25,7 +25,7 @@ private func script(_ first: Int, _ count: Int, rowsEach: Int = 1) -> [UInt8] {
   return Array(text.utf8)
 }
 
-@Suite struct AllocationTests {
+@Suite(.enabled("a sanitizer has its own malloc") { callocationcount_counts() }) struct AllocationTests {
   static let rows = 20_000
   /// Allocations that one batch may take: its memory, its place in queues, the clock's and the disk's figures.
   static let perBatch = 40
