@@ -37,6 +37,11 @@ enum DurableItem: Sendable {
     case .transaction: 0
     }
   }
+
+  /// Whether a role is woken for it although nobody waits.
+  var isLarge: Bool { if case .transaction = self { true } else { sizeBytes >= Self.largeBytes } }
+
+  static let largeBytes = 64 << 10
 }
 
 /// Resolves what the appender made durable. One per store.
@@ -47,9 +52,6 @@ final class Applier: Role, @unchecked Sendable {
   let bell = Bell()
   /// Durable bytes that may wait to be applied before sessions wait.
   static let queueLimitBytes = 16 << 20
-
-  /// What the projector is woken for when nobody waits for it.
-  private static let urgentBytes = 64 << 10
 
   private struct Queue {
     var items: [DurableItem] = []
@@ -68,15 +70,17 @@ final class Applier: Role, @unchecked Sendable {
   }
 
   /// Takes over durable items, in log order. Called by the appender only, and never makes it wait: the applier may
-  /// be waiting for a resolution that the appender has to write.
-  func submit(_ items: [DurableItem]) {
+  /// be waiting for a resolution that the appender has to write. What is small is applied at once only when somebody
+  /// waits for it (`isAwaited`) or nothing came in the last millisecond.
+  func submit(_ items: [DurableItem], isAwaited: Bool) {
     // Nobody applies any more after a failure: what is durable waits for the next opening.
     if pipeline.hasFailed { return }
-    queue.withLock { queue in
+    let isLarge = queue.withLock { queue in
       queue.items += items
       queue.sizeBytes += items.reduce(0) { $0 + $1.sizeBytes }
+      return queue.sizeBytes >= DurableItem.largeBytes
     }
-    bell.ring()
+    if isLarge || isAwaited || items.contains(where: \.isLarge) { bell.ring() } else { bell.leaveMail() }
   }
 
   /// Asks for the end of the generation behind everything that was handed over. Any thread.
@@ -171,7 +175,6 @@ final class Applier: Role, @unchecked Sendable {
       return progress.waiterCount > 0
     }
     guard effect.isProjected else { return }
-    let isLarge = if case .transaction = item { true } else { item.sizeBytes >= Self.urgentBytes }
-    pipeline.wakeProjector(isUrgent: isAwaited || isLarge)
+    pipeline.wakeProjector(isUrgent: isAwaited || item.isLarge)
   }
 }

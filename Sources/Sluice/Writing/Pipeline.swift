@@ -124,7 +124,9 @@ final class Pipeline: Sendable {
   /// Somebody begins to wait for what the roles do: nothing is left lying.
   private func beginWaiting() {
     progress.withLock { $0.waiterCount += 1 }
-    roles.withLock { $0.projector }?.bell.deliverMail()
+    let (applier, projector) = roles.withLock { ($0.applier, $0.projector) }
+    applier?.bell.deliverMail()
+    projector?.bell.deliverMail()
   }
 
   private func endWaiting() { progress.withLock { $0.waiterCount -= 1 } }
@@ -313,15 +315,18 @@ final class Pipeline: Sendable {
       }
     }
     if resolutions > 0 { generations.resolutionsDurable(resolutions) }
-    progress.update { progress in
+    let isAwaited = progress.update { progress in
       for item in next {
         progress.durable = item.lastPosition
-        progress.sessions[item.session]?.durable += 1
-        progress.sessions[item.session]?.lastPosition = item.lastPosition
+        guard var one = progress.sessions[item.session] else { continue }
+        one.durable += 1
+        one.lastPosition = item.lastPosition
+        progress.sessions[item.session] = one
       }
+      return progress.waiterCount > 0
     }
     // Behind the watermark: what a session waits for next is never ahead of what it has been told.
-    if !next.isEmpty { roles.withLock { $0.applier }?.submit(next) }
+    if !next.isEmpty { roles.withLock { $0.applier }?.submit(next, isAwaited: isAwaited) }
   }
 
   // MARK: From the applier

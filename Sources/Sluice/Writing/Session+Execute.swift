@@ -12,13 +12,17 @@ extension Session {
   public func execute(_ text: UnsafeRawBufferPointer, line: Int = 1) throws(StoreError) -> Outcome {
     do throws(StoreError) {
       guard isText(text) else { throw badText(text) }
-      let statement: SluiceSQL.Statement
-      do { statement = try parseStatement(text) } catch { throw StoreError(error) }
       refreshCatalog()
-      endRows()
-      interrupter.begin()
-      currentLine = line
-      let outcome = try run(statement, text, line: line)
+      let outcome: Outcome
+      if beginsAsBefore(text) {
+        begin(line)
+        outcome = try insert(text, line: line)
+      } else {
+        let statement: SluiceSQL.Statement
+        do { statement = try parseStatement(text) } catch { throw StoreError(error) }
+        begin(line)
+        outcome = try run(statement, text, line: line)
+      }
       if case .rows(let rows) = outcome { hand(out: rows) }
       return outcome
     } catch { throw interrupter.explain(error).at(line: line) }
@@ -33,6 +37,19 @@ extension Session {
       }
     }
     return try result.get()
+  }
+
+  /// Whether the text is an INSERT whose plan is there from the one before: nothing in front of its rows needs a look.
+  private func beginsAsBefore(_ text: UnsafeRawBufferPointer) -> Bool {
+    guard let plan, let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return false }
+    return plan.matches(base, base + text.count)
+  }
+
+  /// What every statement begins with.
+  private func begin(_ line: Int) {
+    endRows()
+    interrupter.begin()
+    currentLine = line
   }
 
   private func badText(_ text: UnsafeRawBufferPointer) -> StoreError {
@@ -57,10 +74,7 @@ extension Session {
   ) throws(StoreError) -> Outcome {
     switch statement {
     case .insert(let header):
-      try checkTransaction()
-      // Here and not later: a row that was taken is written.
-      try store.pipeline.room.admit()
-      return try insertStatement(header, text, line: line)
+      return try insert(text, defaults: header.form == .defaultValues ? header : nil, line: line)
     case .change(let change): return try self.change(change, text)
     case .select: return try query(text)
     case .begin: try begin()
@@ -115,12 +129,17 @@ extension Session {
 
   // MARK: INSERT
 
-  private func insertStatement(
-    _ header: InsertHeader, _ text: UnsafeRawBufferPointer, line: Int
+  /// INSERT of rows, or of a row of `defaults`: by the row path, or by SQLite where that meets what only it evaluates.
+  private func insert(
+    _ text: UnsafeRawBufferPointer, defaults: InsertHeader? = nil, line: Int
   ) throws(StoreError) -> Outcome {
-    let isPlain: Bool
-    do throws(StoreError) { isPlain = try insertPlain(header, text, line: line) } catch {
-      // The row path has met something that SQLite evaluates, and has undone its rows.
+    try checkTransaction()
+    // Here and not later: a row that was taken is written.
+    try store.pipeline.room.admit()
+    do throws(StoreError) {
+      if let defaults { try insertDefaults(defaults, line: line) } else { try insertRows(text, line: line) }
+    } catch {
+      // The row path has undone its rows.
       let isDuplicate = writes != nil && error.kind == .conflict
       guard error.isEvaluated || isDuplicate else { throw error }
       let change: ChangeStatement
@@ -129,23 +148,14 @@ extension Session {
       if isDuplicate, change.conflict == nil { throw error }
       return try self.change(change, text)
     }
-    invariant(isPlain, "an INSERT that is neither whole nor wrong")
     try statementEnded()
     return .done
   }
 
-  /// The statement by the row path.
-  private func insertPlain(
-    _ header: InsertHeader, _ text: UnsafeRawBufferPointer, line: Int
-  ) throws(StoreError) -> Bool {
-    if header.form == .defaultValues {
-      try insertDefaults(header, line: line)
-    } else {
-      guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self),
-        try insert(base, base + text.count, line: line, isWhole: true) != nil
-      else { throw StoreError(SQLError.unfinished(text)) }
-    }
-    return true
+  private func insertRows(_ text: UnsafeRawBufferPointer, line: Int) throws(StoreError) {
+    guard let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self),
+      try insert(base, base + text.count, line: line, isWhole: true) != nil
+    else { throw StoreError(SQLError.unfinished(text)) }
   }
 
   private func insertDefaults(_ header: InsertHeader, line: Int) throws(StoreError) {

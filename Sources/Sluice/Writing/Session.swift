@@ -239,11 +239,10 @@ public final class Session {
   /// Takes the shared catalog when it has changed. Inside a transaction the session keeps the one it has.
   func refreshCatalog() {
     guard transaction == nil else { return }
-    let current = store.pipeline.catalog.withLock { $0 }
-    if current.version != catalog.version {
-      catalog = current
-      plan = nil
-    }
+    let known = catalog.version
+    guard let current = store.pipeline.catalog.withLock({ $0.version == known ? nil : $0 }) else { return }
+    catalog = current
+    plan = nil
   }
 
   // MARK: Reading
