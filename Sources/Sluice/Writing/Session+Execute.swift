@@ -305,6 +305,8 @@ extension Session {
   private func createView(_ view: CreateView, line: Int) throws(StoreError) {
     try checkName(view.name)
     if view.isTemporary {
+      // A table of that name is out of sight from now on.
+      plan = nil
       do { return try live().createTemporaryView(view.name, view.text) } catch {
         var failure = StoreError(converting: error)
         failure.isParse = true
