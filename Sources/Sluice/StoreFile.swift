@@ -10,8 +10,9 @@
 //       32 4096  shard of each slot, one byte each, so that slots can move to other shards later
 //     4128    4  CRC32C of bytes 0 ..< 4128
 //
-// A reader refuses another magic ("not a store"), a higher lowest reader version ("newer format") and a wrong
-// checksum ("corrupt").
+// A reader refuses another magic ("not a store"), a wrong checksum ("corrupt") and a higher lowest reader version ("newer
+// format"). A newer file may have another size; in one of this size the checksum is where this one's is, so that a
+// damaged version is not taken for a new one.
 //
 // Worked example, 2 shards, id 0x1122334455667788, seed 1:
 //   53 4c 55 49 43 45 53 54  01 00  01 00  02 00 00 00  88 77 66 55 44 33 22 11  01 00 00 00 00 00 00 00  00 01 00 01 …
@@ -66,16 +67,19 @@ struct StoreIdentity: Equatable, Sendable {
     }
     func number(_ range: Range<Int>) -> UInt64 { bytes[range].reversed().reduce(0) { $0 << 8 | UInt64($1) } }
     let lowest = number(10..<12)
-    guard lowest <= UInt64(version) else {
-      throw StoreError(
-        .unsupported, "\(path) is a store of a newer format (it needs reader version \(lowest), this is \(version))")
-    }
-    guard bytes.count == size else {
+    let isNewer = lowest > UInt64(version)
+    guard bytes.count == size || isNewer else {
       throw StoreError(.corrupt, "\(path) has \(bytes.count) bytes where a store file has \(size)")
     }
-    let found = bytes[..<(size - 4)].withUnsafeBytes { checksum($0) }
-    guard number((size - 4)..<size) == UInt64(found) else {
-      throw StoreError(.corrupt, "\(path) is damaged: its checksum does not match")
+    if bytes.count == size {
+      let found = bytes[..<(size - 4)].withUnsafeBytes { checksum($0) }
+      guard number((size - 4)..<size) == UInt64(found) else {
+        throw StoreError(.corrupt, "\(path) is damaged: its checksum does not match")
+      }
+    }
+    if isNewer {
+      throw StoreError(
+        .unsupported, "\(path) is a store of a newer format (it needs reader version \(lowest), this is \(version))")
     }
     let shardCount = Int(number(12..<16))
     let slots = Array(bytes[32..<(32 + slotCount)])

@@ -123,18 +123,27 @@ private func both(_ name: String) -> NameSpecification {
   [.customLong(name), .customLong(name, withSingleDash: true)]
 }
 
-enum HeaderFlag: String, EnumerableFlag {
+// The descriptions of what follows say what Swift would find out by itself: by reflection, a sixth of what it takes to
+// read the options.
+
+enum HeaderFlag: String, EnumerableFlag, CustomStringConvertible {
   case header, noheader
+
+  var description: String { rawValue }
 
   static func name(for value: HeaderFlag) -> NameSpecification { both(value.rawValue) }
 }
 
 /// An output mode named by an option.
-struct ModeFlag: EnumerableFlag {
+struct ModeFlag: EnumerableFlag, CustomStringConvertible {
   let mode: OutputMode
 
+  var description: String { mode.rawValue }
   static var allCases: [ModeFlag] { OutputMode.allCases.map { ModeFlag(mode: $0) } }
   static func name(for value: ModeFlag) -> NameSpecification { both(value.mode.rawValue) }
 }
 
-extension AcknowledgementLevel: ExpressibleByArgument {}
+extension AcknowledgementLevel: ExpressibleByArgument {
+  public static var allValueStrings: [String] { allCases.map(\.rawValue) }
+  public static var allValueDescriptions: [String: String] { [:] }
+}

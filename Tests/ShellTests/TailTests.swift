@@ -29,6 +29,7 @@ import Testing
     // The signal comes when both lines are there; a tail that does not heed it is killed.
     let result = try bash(
       """
+      touch "$STORE.out"
       "$SLUICE" tail "$STORE" --group g > "$STORE.out" & tail=$!
       for i in $(seq 400); do [ $(wc -l < "$STORE.out") -ge 2 ] && break; sleep 0.1; done
       kill -s \(signal) $tail

@@ -179,6 +179,7 @@ import Testing
     let bench = try smallStore()
     var bytes = try #require(bench.disk.content("shop/store"))
     bytes[10] = 9
+    bytes.append(0)
     try bench.replace("store", bytes)
     #expect(try bench.look(.store(check: false), "") == .unread)
     try bench.repair()

@@ -18,15 +18,34 @@ import Testing
     try Store.open(path: scratch.file("shop")).close()
   }
 
-  @Test func newerFormatIsRefused() throws {
+  /// One that is larger, or of the same size with its checksum.
+  @Test(arguments: [0, 100]) func newerFormatIsRefused(_ more: Int) throws {
     let bench = Bench()
     try bench.open().close()
     var bytes = try #require(bench.disk.content("shop/store"))
     bytes[10] = 2
+    let sum = bytes.dropLast(4).withUnsafeBytes { checksum($0) }
+    bytes.replaceSubrange((bytes.count - 4)..., with: (0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) })
+    bytes += Array(repeating: 7, count: more)
     try bench.disk.setContent("shop/store", bytes)
     let error = storeError { _ = try bench.open() }
     #expect(error?.kind == .unsupported)
     #expect(error?.message.contains("newer format") == true, "\(error.map { "\($0)" } ?? "opened")")
+  }
+
+  @Test func damagedVersionIsDamage() throws {
+    let bench = Bench()
+    try bench.open().close()
+    for place in 8..<12 {
+      var bytes = try #require(bench.disk.content("shop/store"))
+      bytes[place] ^= 2
+      try bench.disk.setContent("shop/store", bytes)
+      let error = storeError { _ = try bench.open() }
+      #expect(error?.kind == .corrupt, "\(error.map { "\($0)" } ?? "opened")")
+      bytes[place] ^= 2
+      try bench.disk.setContent("shop/store", bytes)
+    }
+    try bench.open().close()
   }
 
   @Test func whatIsNoStoreIsRefused() throws {

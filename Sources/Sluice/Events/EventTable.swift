@@ -14,21 +14,19 @@ import SluiceSystem
 final class EventTable: VirtualTable {
   enum Column: Int, CaseIterable {
     case position, time, session, shard, table, kind, key, row, accepted, reason
-
-    var definition: String {
-      switch self {
-      case .position, .session, .shard, .accepted: "\(self) INTEGER"
-      case .table: "\"table\" TEXT"
-      default: "\(self) TEXT"
-      }
-    }
   }
+
+  /// As `Column` has them.
+  private static let definitions = [
+    "position INTEGER", "time TEXT", "session INTEGER", "shard INTEGER", "\"table\" TEXT", "kind TEXT", "key TEXT",
+    "row TEXT", "accepted INTEGER", "reason TEXT",
+  ]
 
   private let store: StoreCore
 
   init(_ store: StoreCore) {
     self.store = store
-    super.init(columns: Column.allCases.map(\.definition))
+    super.init(columns: Self.definitions)
   }
 
   override func plan(_ plan: inout AccessPlan) throws(SQLiteError) {

@@ -13,7 +13,8 @@
 //
 // Integers are little-endian. A name has 1 to 64 letters, digits, `_` and `-`, so that what stands beside the file
 // (`.new`, `.lock`) is no group. A reader refuses another size, magic or checksum ("damaged"), a higher lowest reader
-// version ("newer format") and another store. Where a file cannot be read, the log is kept from its beginning.
+// version ("newer format": such a file may have another size) and another store. Where a file cannot be read, the log is
+// kept from its beginning.
 //
 // Worked example, store 0x1122334455667788, position 258, time 1:
 //   53 4c 55 49 43 45 47 52  01 00 01 00 00 00 00 00  88 77 66 55 44 33 22 11  02 01 00 00 00 00 00 00
@@ -54,23 +55,27 @@ struct GroupFile: Equatable, Sendable {
       _ = reader.readLittleEndian(UInt64.self)
       _ = reader.readLittleEndian(UInt16.self)
       let lowest = reader.readLittleEndian(UInt16.self)
-      if lowest > version {
+      let isNewer = lowest > version
+      guard bytes.count == size || isNewer else {
+        return .failure(
+          StoreError(.corrupt, "\(path) is damaged: it has \(bytes.count) bytes where a group has \(size)"))
+      }
+      if bytes.count == size {
+        let sum = checksum(UnsafeRawBufferPointer(rebasing: bytes[..<(size - 4)]))
+        var end = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(size - 4)...]))
+        guard end.readLittleEndian(UInt32.self) == sum else {
+          return .failure(StoreError(.corrupt, "\(path) is damaged: its checksum does not match"))
+        }
+      }
+      if isNewer {
         return .failure(
           StoreError(
             .unsupported, "\(path) is of a newer format (it needs reader version \(lowest), this is \(version))"))
-      }
-      guard bytes.count == size else {
-        return .failure(
-          StoreError(.corrupt, "\(path) is damaged: it has \(bytes.count) bytes where a group has \(size)"))
       }
       _ = reader.readLittleEndian(UInt32.self)
       let file = GroupFile(
         storeID: reader.readLittleEndian(UInt64.self), position: reader.readLittleEndian(UInt64.self),
         timeMicroseconds: reader.readLittleEndian(Int64.self))
-      let sum = checksum(UnsafeRawBufferPointer(rebasing: bytes[..<(size - 4)]))
-      guard reader.readLittleEndian(UInt32.self) == sum else {
-        return .failure(StoreError(.corrupt, "\(path) is damaged: its checksum does not match"))
-      }
       return .success(file)
     }
     return try result.get()

@@ -261,7 +261,11 @@ private func flushedPositions(_ disk: SimulatedFileSystem) throws -> [String] {
     for index in bytes.indices {
       var damaged = bytes
       damaged[index] ^= 0x10
-      #expect(storeError { _ = try GroupFile.decode(damaged, path: "g") } != nil, "byte \(index)")
+      #expect(storeError { _ = try GroupFile.decode(damaged, path: "g") }?.kind == .corrupt, "byte \(index)")
     }
+    var newer = bytes + [0]
+    #expect(storeError { _ = try GroupFile.decode(newer, path: "g") }?.kind == .corrupt)
+    newer[10] = 2
+    #expect(storeError { _ = try GroupFile.decode(newer, path: "g") }?.kind == .unsupported)
   }
 }
