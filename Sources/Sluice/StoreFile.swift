@@ -10,9 +10,9 @@
 //       32 4096  shard of each slot, one byte each, so that slots can move to other shards later
 //     4128    4  CRC32C of bytes 0 ..< 4128
 //
-// A reader refuses another magic ("not a store"), a wrong checksum ("corrupt") and a higher lowest reader version ("newer
-// format"). A newer file may have another size; in one of this size the checksum is where this one's is, so that a
-// damaged version is not taken for a new one.
+// A reader refuses another magic ("not a store"), a wrong checksum ("corrupt") and a higher lowest reader version
+// ("newer format"). A newer file may have another size; in one of this size the checksum is where this one's is, so
+// that a damaged version is not taken for a new one.
 //
 // Worked example, 2 shards, id 0x1122334455667788, seed 1:
 //   53 4c 55 49 43 45 53 54  01 00  01 00  02 00 00 00  88 77 66 55 44 33 22 11  01 00 00 00 00 00 00 00  00 01 00 01 …

@@ -13,8 +13,8 @@
 //
 // Integers are little-endian. A name has 1 to 64 letters, digits, `_` and `-`, so that what stands beside the file
 // (`.new`, `.lock`) is no group. A reader refuses another size, magic or checksum ("damaged"), a higher lowest reader
-// version ("newer format": such a file may have another size) and another store. Where a file cannot be read, the log is
-// kept from its beginning.
+// version ("newer format": such a file may have another size) and another store. Where a file cannot be read, the log
+// is kept from its beginning.
 //
 // Worked example, store 0x1122334455667788, position 258, time 1:
 //   53 4c 55 49 43 45 47 52  01 00 01 00 00 00 00 00  88 77 66 55 44 33 22 11  02 01 00 00 00 00 00 00
