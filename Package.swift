@@ -47,14 +47,10 @@ let package = Package(
         "Sluice", "CReadline", "CSQLiteHost", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: hot,
-      // Swift's libraries linked in, and addresses packed: loading them takes half of the time in which a query by key
-      // is answered.
+      // Swift's libraries linked in: loading them takes half of the time in which a query by key is answered.
       linkerSettings: [
         .unsafeFlags(
-          [
-            "-static-stdlib", "-use-ld=lld", "-l_FoundationCShims", "-l_FoundationCollections", "-Xlinker",
-            "-z", "-Xlinker", "pack-relative-relocs",
-          ],
+          ["-static-stdlib", "-use-ld=lld", "-l_FoundationCShims", "-l_FoundationCollections"],
           .when(configuration: .release))
       ]),
     .target(

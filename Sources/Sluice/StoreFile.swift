@@ -11,8 +11,7 @@
 //     4128    4  CRC32C of bytes 0 ..< 4128
 //
 // A reader refuses another magic ("not a store"), a wrong checksum ("corrupt") and a higher lowest reader version
-// ("newer format"). A newer file may have another size; in one of this size the checksum is where this one's is, so
-// that a damaged version is not taken for a new one.
+// ("newer format").
 //
 // Worked example, 2 shards, id 0x1122334455667788, seed 1:
 //   53 4c 55 49 43 45 53 54  01 00  01 00  02 00 00 00  88 77 66 55 44 33 22 11  01 00 00 00 00 00 00 00  00 01 00 01 …
@@ -65,22 +64,15 @@ struct StoreIdentity: Equatable, Sendable {
     guard bytes.count >= 12, Array(bytes[..<8]) == magic else {
       throw StoreError(.invalid, "\(path) is not a Sluice store: the file does not begin with SLUICEST")
     }
-    func number(_ range: Range<Int>) -> UInt64 { bytes[range].reversed().reduce(0) { $0 << 8 | UInt64($1) } }
-    let lowest = number(10..<12)
-    let isNewer = lowest > UInt64(version)
-    guard bytes.count == size || isNewer else {
-      throw StoreError(.corrupt, "\(path) has \(bytes.count) bytes where a store file has \(size)")
-    }
-    if bytes.count == size {
-      let found = bytes[..<(size - 4)].withUnsafeBytes { checksum($0) }
-      guard number((size - 4)..<size) == UInt64(found) else {
-        throw StoreError(.corrupt, "\(path) is damaged: its checksum does not match")
-      }
-    }
-    if isNewer {
+    switch SmallFileFlaw.find(in: bytes, size: size, version: version) {
+    case .newer(let lowest):
       throw StoreError(
         .unsupported, "\(path) is a store of a newer format (it needs reader version \(lowest), this is \(version))")
+    case .wrongSize: throw StoreError(.corrupt, "\(path) has \(bytes.count) bytes where a store file has \(size)")
+    case .wrongChecksum: throw StoreError(.corrupt, "\(path) is damaged: its checksum does not match")
+    case nil: break
     }
+    func number(_ range: Range<Int>) -> UInt64 { bytes[range].reversed().reduce(0) { $0 << 8 | UInt64($1) } }
     let shardCount = Int(number(12..<16))
     let slots = Array(bytes[32..<(32 + slotCount)])
     guard (1...shardLimit).contains(shardCount), slots.allSatisfy({ Int($0) < shardCount }) else {
@@ -88,6 +80,28 @@ struct StoreIdentity: Equatable, Sendable {
     }
     return StoreIdentity(
       shardCount: shardCount, storeID: number(16..<24), hashSeed: number(24..<32), shardOfSlot: slots)
+  }
+}
+
+/// Why a file that is read as a whole cannot be. Such a file has its lowest reader version in bytes 10 and 11, behind
+/// the magic and the format version, and in its last four the CRC32C of all before.
+enum SmallFileFlaw {
+  case wrongSize
+  case wrongChecksum
+  /// Of a newer format, with its lowest reader version.
+  case newer(UInt16)
+
+  /// The flaw of a file of at least 12 bytes that in format `version` has `size` bytes. A newer one may have another
+  /// size; one of this size has its checksum where this format's is, so a damaged version is not taken for a new one.
+  static func find(in bytes: [UInt8], size: Int, version: UInt16) -> SmallFileFlaw? {
+    let lowest = UInt16(bytes[10]) | UInt16(bytes[11]) << 8
+    if bytes.count != size { return lowest > version ? .newer(lowest) : .wrongSize }
+    let isIntact = bytes.withUnsafeBytes { bytes in
+      let sum = checksum(UnsafeRawBufferPointer(rebasing: bytes[..<(size - 4)]))
+      return UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: size - 4, as: UInt32.self)) == sum
+    }
+    if !isIntact { return .wrongChecksum }
+    return lowest > version ? .newer(lowest) : nil
   }
 }
 

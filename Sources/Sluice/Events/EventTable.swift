@@ -14,19 +14,28 @@ import SluiceSystem
 final class EventTable: VirtualTable {
   enum Column: Int, CaseIterable {
     case position, time, session, shard, table, kind, key, row, accepted, reason
-  }
 
-  /// As `Column` has them.
-  private static let definitions = [
-    "position INTEGER", "time TEXT", "session INTEGER", "shard INTEGER", "\"table\" TEXT", "kind TEXT", "key TEXT",
-    "row TEXT", "accepted INTEGER", "reason TEXT",
-  ]
+    var definition: String {
+      switch self {
+      case .position: "position INTEGER"
+      case .time: "time TEXT"
+      case .session: "session INTEGER"
+      case .shard: "shard INTEGER"
+      case .table: "\"table\" TEXT"
+      case .kind: "kind TEXT"
+      case .key: "key TEXT"
+      case .row: "row TEXT"
+      case .accepted: "accepted INTEGER"
+      case .reason: "reason TEXT"
+      }
+    }
+  }
 
   private let store: StoreCore
 
   init(_ store: StoreCore) {
     self.store = store
-    super.init(columns: Self.definitions)
+    super.init(columns: Column.allCases.map(\.definition))
   }
 
   override func plan(_ plan: inout AccessPlan) throws(SQLiteError) {

@@ -47,38 +47,24 @@ struct GroupFile: Equatable, Sendable {
   }
 
   static func decode(_ bytes: [UInt8], path: String) throws(StoreError) -> GroupFile {
-    let result: Result<GroupFile, StoreError> = bytes.withUnsafeBytes { bytes in
-      var reader = ByteReader(bytes)
-      guard bytes.count >= 12, Array(bytes[..<8]) == magic else {
-        return .failure(StoreError(.corrupt, "\(path) is damaged: it does not begin with SLUICEGR"))
-      }
-      _ = reader.readLittleEndian(UInt64.self)
-      _ = reader.readLittleEndian(UInt16.self)
-      let lowest = reader.readLittleEndian(UInt16.self)
-      let isNewer = lowest > version
-      guard bytes.count == size || isNewer else {
-        return .failure(
-          StoreError(.corrupt, "\(path) is damaged: it has \(bytes.count) bytes where a group has \(size)"))
-      }
-      if bytes.count == size {
-        let sum = checksum(UnsafeRawBufferPointer(rebasing: bytes[..<(size - 4)]))
-        var end = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(size - 4)...]))
-        guard end.readLittleEndian(UInt32.self) == sum else {
-          return .failure(StoreError(.corrupt, "\(path) is damaged: its checksum does not match"))
-        }
-      }
-      if isNewer {
-        return .failure(
-          StoreError(
-            .unsupported, "\(path) is of a newer format (it needs reader version \(lowest), this is \(version))"))
-      }
-      _ = reader.readLittleEndian(UInt32.self)
-      let file = GroupFile(
+    guard bytes.count >= 12, Array(bytes[..<8]) == magic else {
+      throw StoreError(.corrupt, "\(path) is damaged: it does not begin with SLUICEGR")
+    }
+    switch SmallFileFlaw.find(in: bytes, size: size, version: version) {
+    case .newer(let lowest):
+      throw StoreError(
+        .unsupported, "\(path) is of a newer format (it needs reader version \(lowest), this is \(version))")
+    case .wrongSize:
+      throw StoreError(.corrupt, "\(path) is damaged: it has \(bytes.count) bytes where a group has \(size)")
+    case .wrongChecksum: throw StoreError(.corrupt, "\(path) is damaged: its checksum does not match")
+    case nil: break
+    }
+    return bytes.withUnsafeBytes { bytes in
+      var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[16...]))
+      return GroupFile(
         storeID: reader.readLittleEndian(UInt64.self), position: reader.readLittleEndian(UInt64.self),
         timeMicroseconds: reader.readLittleEndian(Int64.self))
-      return .success(file)
     }
-    return try result.get()
   }
 }
 

@@ -13,16 +13,14 @@ extension Session {
     do throws(StoreError) {
       guard isText(text) else { throw badText(text) }
       refreshCatalog()
-      let outcome: Outcome
-      if beginsAsBefore(text) {
-        begin(line)
-        outcome = try insert(text, line: line)
-      } else {
-        let statement: SluiceSQL.Statement
-        do { statement = try parseStatement(text) } catch { throw StoreError(error) }
-        begin(line)
-        outcome = try run(statement, text, line: line)
-      }
+      /// Nil: an INSERT that needs none.
+      let statement: SluiceSQL.Statement?
+      do { statement = beginsAsBefore(text) ? nil : try parseStatement(text) } catch { throw StoreError(error) }
+      endRows()
+      interrupter.begin()
+      currentLine = line
+      let outcome =
+        if let statement { try run(statement, text, line: line) } else { try insert(text, line: line) }
       if case .rows(let rows) = outcome { hand(out: rows) }
       return outcome
     } catch { throw interrupter.explain(error).at(line: line) }
@@ -43,13 +41,6 @@ extension Session {
   private func beginsAsBefore(_ text: UnsafeRawBufferPointer) -> Bool {
     guard let plan, let base = text.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return false }
     return plan.matches(base, base + text.count)
-  }
-
-  /// What every statement begins with.
-  private func begin(_ line: Int) {
-    endRows()
-    interrupter.begin()
-    currentLine = line
   }
 
   private func badText(_ text: UnsafeRawBufferPointer) -> StoreError {
