@@ -37,6 +37,8 @@ public struct StoreError: Error, CustomStringConvertible {
   public var isParse: Bool
   /// SQLite's primary result code (https://sqlite.org/rescode.html) where it has one for this.
   public var sqliteCode: Int32?
+  /// The errors of other rows of the same call, or of other statements that the same call tells of.
+  public var further: [StoreError] = []
   /// Whether it is no error: the row path leaves the statement to SQLite.
   var isEvaluated = false
 

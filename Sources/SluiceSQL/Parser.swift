@@ -14,6 +14,12 @@ public func parseStatement(_ text: String) throws(SQLError) -> Statement {
   }
 }
 
+/// Throws when anything but white space, comments and semicolons stands in a text: what is behind a statement.
+public func checkNothingFollows(in text: UnsafeRawBufferPointer) throws(SQLError) {
+  var parser = try Parser(text)
+  try parser.finish()
+}
+
 /// What `body` reads of a text. The parser is good only as long as `body` runs.
 func parsing<T>(_ text: String, _ body: (Parser) throws(SQLError) -> T) throws(SQLError) -> T {
   let bytes = Array(text.utf8)
@@ -77,7 +83,7 @@ struct Parser {
 
   /// The statement's end: nothing, or a semicolon and nothing.
   mutating func finish() throws(SQLError) {
-    _ = take(.semicolon)
+    while take(.semicolon) {}
     guard at(.end) else { throw unexpected() }
   }
 

@@ -18,12 +18,11 @@ func tour(_ path: String) async throws {
   // Rows in batches, without any text.
   let insert = try await client.prepareInsert(into: "readings")
   try await insert.insert((1...1_000).map { ["attic", .integer(Int64($0)), .real(20 + Double($0 % 7))] })
-  try await client.execute("INSERT INTO readings VALUES(?, ?, ?)", ["cellar", 1, 12.5])
-  try await client.execute("INSERT INTO readings VALUES('cellar', 1, 99)")  // Taken: found when it is applied.
+  try await client.execute("INSERT INTO readings VALUES(?, ?, ?)", ["cellar", 1, 12.5])  // On the disk.
 
   do {
-    try await client.wait(for: .applied)  // On the disk, and the outcome is known.
-  } catch {
+    try await client.execute("INSERT INTO readings VALUES('cellar', 1, 99)")  // The key is taken.
+  } catch let error as StoreError where error.kind == .conflict {
     print("rejected: \(error)")
   }
 

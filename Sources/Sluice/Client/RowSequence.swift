@@ -10,8 +10,7 @@ final class RowCursor: Sendable {
   init(_ worker: ClientWorker) { self.worker = worker }
 
   deinit {
-    let worker = worker
-    Task { await worker.abandon() }
+    worker.tell { $0.abandon() }
   }
 
   func hold(_ rest: Result<RowBatch, StoreError>) { held.withLock { $0 = rest } }
@@ -34,16 +33,15 @@ final class RowCursor: Sendable {
 /// (`overloaded`, sqliteCode 4), and a client of its own is the way. That other statement, when it is cancelled
 /// meanwhile, takes the rest with it ("interrupted").
 ///
-/// Cancelling the task ends the query within a few milliseconds: `next` throws `invalid` with sqliteCode 9
-/// ("interrupted").
+/// Cancelling the task ends the query within a few milliseconds: `next` throws `CancellationError`.
 public struct RowSequence: AsyncSequence, Sendable {
   /// A row.
   public typealias Element = Row
-  /// The one error of the API.
-  public typealias Failure = StoreError
+  /// `StoreError`, or `CancellationError`.
+  public typealias Failure = any Error
 
   let worker: ClientWorker
-  let source: ClientWorker.Source
+  let source: ClientWork.Source
   let parameters: [Value]
   /// Keeps what is prepared.
   let statement: ClientStatement?
@@ -52,7 +50,7 @@ public struct RowSequence: AsyncSequence, Sendable {
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(sequence: self, cursor: RowCursor(worker)) }
 
   /// All rows, in memory. Errors as for an iteration.
-  public func all() async throws(StoreError) -> [Row] {
+  public func all() async throws -> [Row] {
     var rows: [Row] = []
     var iterator = makeAsyncIterator()
     while let row = try await iterator.next(isolation: nil) { rows.append(row) }
@@ -73,25 +71,27 @@ public struct RowSequence: AsyncSequence, Sendable {
     }
 
     /// The next row; nil behind the last, and behind an error. Throws what SQLite says when computing it fails, what
-    /// is wrong with the statement, and `unavailable` when client or store were closed. Cost: about 50 ns, and 10 to
-    /// 60 µs more for the first of a batch.
-    public mutating func next(isolation: isolated (any Actor)? = #isolation) async throws(StoreError) -> Row? {
+    /// is wrong with the statement, `unavailable` when client or store were closed, and `CancellationError` when the
+    /// task is cancelled. Cost: about 50 ns, and 10 to 60 µs more for the first of a batch.
+    public mutating func next(isolation: isolated (any Actor)? = #isolation) async throws(any Error) -> Row? {
       while !isEnded {
-        if let batch {
-          if index < batch.count {
-            defer { index += 1 }
-            return batch[index]
+        do {
+          try Task.checkCancellation()
+          if let batch {
+            if index < batch.count {
+              defer { index += 1 }
+              return batch[index]
+            }
+            if batch.isLast {
+              isEnded = true
+              break
+            }
           }
-          if batch.isLast {
-            isEnded = true
-            break
-          }
-        }
-        do throws(StoreError) {
           batch = try await Self.nextBatch(sequence, cursor, isFirst: batch == nil)
           index = 0
         } catch {
           isEnded = true
+          batch = nil
           throw error
         }
       }
@@ -101,12 +101,16 @@ public struct RowSequence: AsyncSequence, Sendable {
 
     private static func nextBatch(
       _ sequence: RowSequence, _ cursor: RowCursor, isFirst: Bool
-    ) async throws(StoreError) -> RowBatch {
+    ) async throws -> RowBatch {
+      let (source, parameters) = (sequence.source, sequence.parameters)
+      guard isFirst else {
+        return try await sequence.worker.call(in: nil, isForced: true) { (work, stop) throws(StoreError) in
+          .now(try work.more(cursor, stop))
+        }
+      }
       let transaction = Client.transaction(of: sequence.worker)
-      return try await stoppable { (stop) async throws(StoreError) in
-        if !isFirst { return try await sequence.worker.more(cursor, stop) }
-        return try await sequence.worker.query(
-          sequence.source, sequence.parameters, for: cursor, in: transaction, stop)
+      return try await sequence.worker.call(in: transaction) { (work, stop) throws(StoreError) in
+        try work.query(source, parameters, for: cursor, in: transaction, stop)
       }
     }
   }

@@ -37,21 +37,24 @@ extension Store {
   /// closed, or the system gives no thread. Cost: about 0.3 ms, and some 100 KiB of memory; it is meant to be kept.
   public func makeClient() async throws(StoreError) -> Client {
     let worker = try ClientWorker(core)
+    try await worker.callToItsEnd { (work, _) throws(StoreError) in .now(try work.begin()) }
     guard core.clients.withLock({ $0.add(worker) }) else {
       throw StoreError(.unavailable, "the store at \(core.path) is closed")
     }
-    try await worker.begin()
     return Client(worker)
   }
 
-  /// Ends the store, as `close(drain:)` does, on a thread of its own. Before that its clients are closed: a statement
-  /// that is running ends ("interrupted"), open transactions are undone, what was accepted is handed over; later calls
-  /// throw `unavailable`. Sessions must not be used afterwards.
+  /// Ends the store, as `close(drain:)` does, on a thread of its own. Before that its clients are closed as by
+  /// `Client.close`, but for this: a statement that is running ends ("interrupted", sqliteCode 9), and open
+  /// transactions are undone. Throws the first failure, and else a rejection that nobody took; the store is closed
+  /// all the same. Sessions must not be used afterwards. Not cancelled.
   public func close(drain: Bool = true) async throws(StoreError) {
     var failure: StoreError?
     for worker in core.clients.withLock({ $0.takeAll() }) {
       worker.stopRunning()
-      do throws(StoreError) { try await worker.closeNow() } catch { failure = failure ?? error }
+      do throws(StoreError) {
+        try await worker.callToItsEnd { (work, _) throws(StoreError) in .now(try work.close()) }
+      } catch { failure = failure ?? error }
     }
     let core = core
     do throws(StoreError) {

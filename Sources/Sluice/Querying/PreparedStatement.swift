@@ -27,12 +27,15 @@ public final class PreparedStatement {
   /// The statement's text.
   public let text: String
   private let kind: SluiceSQL.Statement
+  private let parameterList: ParameterList
   private var query: SluiceSQLite.Statement?
   private var connection: LiveConnection?
 
   init(_ text: String, _ session: Session) throws(StoreError) {
     self.text = text
     self.session = session
+    var parsed = text
+    parameterList = parsed.withUTF8 { ParameterList(UnsafeRawBufferPointer($0)) }
     do { kind = try parseStatement(text) } catch { throw StoreError(error) }
     session.refreshCatalog()
     if case .select = kind {
@@ -47,23 +50,23 @@ public final class PreparedStatement {
     }
   }
 
-  /// Runs it with `values` for its parameters by number, the first for `?1`; parameters beyond them are NULL, or what
-  /// `Session.parameters` has under their name. Rows are computed as they are taken, until the session's next
+  /// Runs it with `values` for its parameters by number, the first for `?1`: as many as it has, also of those with names.
+  /// Those at the end may be missing that `Session.parameters` has by their name. Rows are computed as they are taken, until the session's next
   /// statement. `line` is where it stands in a script, for errors, which are those of `Session.execute`. Cost: about 2
   /// µs for a row by its key.
   @discardableResult
   public func run(_ values: [Value] = [], line: Int = 1) throws(StoreError) -> Outcome {
     guard case .select = kind else {
-      session.positional = values
-      defer { session.positional = [] }
-      return try session.execute(text, line: line)
+      return try session.execute(text, values: values, line: line)
     }
+    try session.check(values, for: parameterList)
     session.endRows()
     session.refreshCatalog()
     if session.transaction == nil { try session.waitApplied() } else { try session.openTransaction() }
     let statement = try statement()
     do {
       statement.reset()
+      try session.bindParameters(of: statement)
       try statement.bind(values)
     } catch { throw StoreError(error) }
     if session.readsOwn, connection?.projectionsRead.isEmpty == false { try session.waitProjected() }
@@ -257,11 +260,14 @@ public final class PreparedInsert {
 
   /// Binds all values of a row and runs it.
   public func run(_ values: [Value]) throws(StoreError) {
-    guard values.count == plan.shape.valueCount else {
-      throw StoreError(.invalid, plan.shape.wrongCount(values.count), sqliteCode: 1)
-    }
+    guard values.count == plan.shape.valueCount else { throw wrongCount(values.count) }
     for (index, value) in values.enumerated() { bind(index, value) }
     try run()
+  }
+
+  /// The error about a row of that many values.
+  func wrongCount(_ count: Int) -> StoreError {
+    StoreError(.invalid, plan.shape.wrongCount(count), sqliteCode: 1)
   }
 
   /// Has the plan be one for the table as it is now.

@@ -7,6 +7,7 @@ import SluiceSystem
 
 extension Session {
   func change(_ change: ChangeStatement, _ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+    parameterList = ParameterList(text)
     let table = try changedTable(change)
     if isCleared(by: change) {
       try deleteAll(of: table)
@@ -57,7 +58,7 @@ extension Session {
   }
 
   private func string(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> String {
-    String(decoding: text[range], as: UTF8.self)
+    parameterList.part(range, of: text)
   }
 
   /// Prepares a part of the statement, which begins at `offset` of its text; parameters are bound.
@@ -71,7 +72,8 @@ extension Session {
     } catch {
       var failure = StoreError(error)
       failure.isParse = true
-      if let place = failure.offset { failure.offset = place + offset }
+      // Numbers that were put in move what stands behind them.
+      failure.offset = parameterList.movesText ? nil : failure.offset.map { $0 + offset }
       throw failure
     }
   }
@@ -193,20 +195,5 @@ extension Session {
         head + string(text, range) + " FROM sluice_returning AS " + quoted(change.alias ?? table.name), on: live,
         offset: range.lowerBound - head.utf8.count)
     } catch { throw StoreError(converting: error) }
-  }
-
-  // MARK: Parameters
-
-  /// Binds the values given by number, and the session's parameters by name; a statement's others are NULL.
-  func bindParameters(of statement: SluiceSQLite.Statement) throws(SQLiteError) {
-    guard statement.parameterCount > 0, !(parameters.isEmpty && positional.isEmpty) else { return }
-    for index in 1...statement.parameterCount {
-      if index <= positional.count {
-        try statement.bind(index, positional[index - 1])
-        continue
-      }
-      guard let value = parameters[statement.parameterName(index) ?? "?\(index)"] else { continue }
-      try statement.bind(index, value)
-    }
   }
 }

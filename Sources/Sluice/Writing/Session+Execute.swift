@@ -16,6 +16,10 @@ extension Session {
       /// Nil: an INSERT that needs none.
       let statement: SluiceSQL.Statement?
       do { statement = beginsAsBefore(text) ? nil : try parseStatement(text) } catch { throw StoreError(error) }
+      if let positional {
+        parameterList = ParameterList(text)
+        try check(positional, for: parameterList)
+      }
       endRows()
       interrupter.begin()
       currentLine = line

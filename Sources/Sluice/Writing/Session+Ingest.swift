@@ -131,6 +131,9 @@ extension Session {
         switch try InsertParser.nextDelimiter(cursor: &cursor, end: end, atEnd: isWhole) {
         case .row: continue
         case .statementEnd:
+          if isWhole, cursor < end {
+            try checkNothingFollows(in: UnsafeRawBufferPointer(start: cursor, count: end - cursor))
+          }
           totalChangeCount &+= changeCount
           return cursor
         case .needMore: break

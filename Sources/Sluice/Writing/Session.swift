@@ -40,6 +40,8 @@ public final class Session {
   var returned: ReturnedRows?
   /// Tables with INTEGER PRIMARY KEY from which the statement has removed rows.
   var lowered: [SQLTable] = []
+  /// Whether an interrupt ends what waits for a level.
+  private var waitsInterruptibly = false
   /// Line of the statement that is being run.
   var currentLine = 1
   /// Rows of the last result, while their statement may still run.
@@ -51,8 +53,10 @@ public final class Session {
   /// Values for the parameters of statements, by name with its first character (`:n`, `@n`, `$n`, `?1`). Others are
   /// NULL, as in SQLite.
   public var parameters: [String: Value] = [:]
-  /// Values for the parameters of the statement that is being run, by number.
-  var positional: [Value] = []
+  /// Values for the parameters of the statement that is being run, by number; nil: it is given none.
+  var positional: [Value]?
+  /// The parameters of a statement that is given values, or taken apart.
+  var parameterList = ParameterList()
   /// Whether a query that has no help from a key may be answered from its table's mirror, when that is as far.
   package var readsMirrors = true
 
@@ -180,6 +184,20 @@ public final class Session {
     }
   }
 
+  /// As `wait`, but ends when what the interrupter obeys says so: nothing is undone by that.
+  func waitInterruptibly(for level: AcknowledgementLevel) throws(StoreError) {
+    waitsInterruptibly = true
+    defer { waitsInterruptibly = false }
+    do throws(StoreError) { try wait(for: level) } catch { throw interrupter.explain(error) }
+  }
+
+  /// What ends waiting: `obstacle`, or an interrupt where that is listened to.
+  private func obstacle(_ obstacle: @escaping () -> StoreError?) -> () -> StoreError? {
+    guard waitsInterruptibly else { return obstacle }
+    let interrupter = interrupter
+    return { interrupter.isSignalled ? SessionInterrupter.error : obstacle() }
+  }
+
   /// Sends what is pending and waits until it has reached the acknowledgement level and its outcome is known.
   public func settle() throws(StoreError) {
     try acknowledge()
@@ -191,7 +209,7 @@ public final class Session {
     try sendBatch()
     let id = id
     let pipeline = store.pipeline
-    try pipeline.wait(unless: { pipeline.applyObstacle }) {
+    try pipeline.wait(unless: obstacle { pipeline.applyObstacle }) {
       $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil
     }
     refreshCatalog()
@@ -202,7 +220,7 @@ public final class Session {
     try waitApplied()
     let id = id
     let pipeline = store.pipeline
-    try pipeline.wait(unless: pipeline.projectorObstacle()) { progress -> Void? in
+    try pipeline.wait(unless: obstacle(pipeline.projectorObstacle())) { progress -> Void? in
       guard let session = progress.sessions[id] else { return nil }
       return progress.projected >= session.lastPosition ? () : nil
     }

@@ -17,6 +17,9 @@ public final class SessionInterrupter: Sendable {
     requested.load(ordering: .relaxed) || signal.withLock { $0?.isSet == true }
   }
 
+  /// Whether the signal that is obeyed says so.
+  var isSignalled: Bool { signal.withLock { $0?.isSet == true } }
+
   /// Until the next call, `signal` ends what is running as well. Unlike `interrupt` it may come before the statement.
   func obey(_ signal: StopSignal?) { self.signal.withLock { $0 = signal } }
 
@@ -33,14 +36,17 @@ public final class SessionInterrupter: Sendable {
   /// The error of a statement that was interrupted, wherever in it that was noticed.
   func explain(_ error: StoreError) -> StoreError {
     guard isRequested, error.message == Self.message else { return error }
-    return StoreError(.invalid, Self.message, sqliteCode: 9)
+    return Self.error
   }
+
+  /// What was interrupted throws.
+  static var error: StoreError { StoreError(.invalid, message, sqliteCode: StopSignal.sqliteCode) }
 
   /// SQLite's word for it.
   private static let message = "interrupted"
 
   /// Throws when the running statement is to end. For loops that SQLite does not run. About 20 ns.
   func check() throws(StoreError) {
-    if isRequested { throw StoreError(.invalid, Self.message, sqliteCode: 9) }
+    if isRequested { throw Self.error }
   }
 }

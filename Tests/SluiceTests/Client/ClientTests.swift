@@ -4,6 +4,12 @@ import Testing
 
 @testable import Sluice
 
+/// Whether `body` ends as cancelled.
+func isCancelled(_ body: () async throws -> Void) async -> Bool {
+  do { try await body() } catch is CancellationError { return true } catch { Issue.record("\(error)") }
+  return false
+}
+
 /// The error that `body` throws, which must be a StoreError.
 func storeError(_ body: () async throws -> Void) async -> StoreError? {
   do {
@@ -99,10 +105,12 @@ struct ClientBench {
     try await store.close()
   }
 
-  @Test func rejectionsAreThrownByWait() async throws {
+  /// At the level of `queued` a call returns before its outcome is known.
+  @Test func rejectionsOfQueuedStatementsAreTaken() async throws {
     let store = try await bench.open()
     let client = try await store.makeClient()
     try await client.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+    try await client.execute("SET ack = queued")
     try await client.execute("INSERT INTO t VALUES(1, 'one')")
     let second = try await client.execute("INSERT INTO t VALUES(1, 'again')")
     try await client.execute("INSERT INTO t VALUES(2, 'two')")
@@ -110,7 +118,8 @@ struct ClientBench {
     // Other calls do not throw them.
     #expect(try await counted(client, "t") == 2)
     for expected in [second, fourth] {
-      let error = await storeError { try await client.wait(for: .applied) }
+      let number = expected.number
+      let error = await storeError { try await client.wait(for: .applied, of: number..<number + 1) }
       #expect(error?.message == "UNIQUE constraint failed: t.id" && error?.sqliteCode == 19)
       #expect(error?.kind == .conflict && error?.line == expected.number)
     }
