@@ -101,6 +101,19 @@ int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size) {
   return sync_file_range(descriptor, (off64_t)offset, (off64_t)size, SYNC_FILE_RANGE_WRITE) == 0 ? 0 : errno;
 }
 
+int csystem_open_at(int directory, const char *path, int flags, unsigned mode) {
+  int descriptor;
+  do {
+    descriptor = openat(directory, path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
+  } while (descriptor < 0 && errno == EINTR);
+  if (descriptor < 0 || descriptor > 2) return descriptor;
+  int above = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+  int failure = errno;
+  close(descriptor);
+  errno = failure;
+  return above;
+}
+
 int csystem_lock_exclusive(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
 
 void csystem_populate(void *memory, size_t size) {

@@ -29,6 +29,7 @@ extension StoreError {
       case .diskFull: "the disk is full"
       case .readOnly: "the file system is read-only"
       case .noPermission: "permission is denied"
+      case .notFile: "something else is in the place of a file"
       default: "the operating system refused"
       }
     self.init(.unavailable, "\(sentence): \(error)", sqliteCode: error.reason == .diskFull ? 13 : 10)

@@ -51,6 +51,10 @@ public final class Store: Sendable {
     core.pipeline.wakeProjector()
   }
 
+  /// A sentence when the path that the store was opened with does not lead to it any more, because its directory was
+  /// renamed or removed; nil while it does. The store is read and written where its directory is.
+  public var relocation: String? { core.relocation }
+
   /// Ends the store; sessions must not be used afterwards. With `drain` (the default) the queue is applied and
   /// projected first; without it, what is durable is left for the next opening. Throws the first failure of the
   /// pipeline, if any. Calling it again does nothing.

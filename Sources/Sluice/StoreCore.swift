@@ -13,7 +13,7 @@ final class StoreCore: Sendable {
   let router: Router
   let pipeline: Pipeline
   let projector: Projector
-  let projectionsPath: String
+  let projections: DatabasePath
   private let lock: any FileLock
   private let nextTableID: Monitor<UInt32>
   private let isClosed = Monitor(false)
@@ -21,7 +21,7 @@ final class StoreCore: Sendable {
 
   init(
     path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock, pipeline: Pipeline,
-    projector: Projector, projectionsPath: String, nextTableID: UInt32
+    projector: Projector, projections: DatabasePath, nextTableID: UInt32
   ) {
     self.path = path
     self.options = options
@@ -30,13 +30,24 @@ final class StoreCore: Sendable {
     self.lock = lock
     self.pipeline = pipeline
     self.projector = projector
-    self.projectionsPath = projectionsPath
+    self.projections = projections
     self.nextTableID = Monitor(nextTableID)
   }
 
   /// The groups whose place the store keeps.
   var groups: GroupFiles {
     GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem)
+  }
+
+  /// See `Store.relocation`.
+  var relocation: String? {
+    switch options.fileSystem.whereabouts {
+    case .inPlace: nil
+    case .moved(let name):
+      "the directory that was opened at \(path) is not there any more: this store is "
+        + (name.map { "at \($0) now" } ?? "where it was moved to") + ", and was written there"
+    case .removed: "the directory of the store at \(path) was removed while it was open: its rows are gone"
+    }
   }
 
   /// A table id that was never used. One is lost when its CREATE TABLE comes to nothing. Throws `unavailable` when the
@@ -78,7 +89,7 @@ final class StoreCore: Sendable {
   /// A connection to projections.db that cannot write, with the system tables.
   func openReader() throws(StoreError) -> Connection {
     do {
-      let connection = try Connection(path: projectionsPath, mode: .readWrite, busyTimeoutMilliseconds: 5_000)
+      let connection = try projections.connect(.readWrite, busyTimeoutMilliseconds: 5_000)
       try connection.execute("PRAGMA query_only = 1")
       try SystemTables.register(on: connection, store: self)
       return connection

@@ -10,10 +10,9 @@ enum StoreOpening {
     guard (1...StoreIdentity.shardLimit).contains(options.shardCount) else {
       throw StoreError(.invalid, "a store has 1 to \(StoreIdentity.shardLimit) shards, not \(options.shardCount)")
     }
-    let lock = try convertingErrors {
-      try prepareDirectory(path, options)
-      return try takeLock(path, options)
-    }
+    var options = options
+    options.fileSystem = try convertingErrors { try prepareDirectory(path, options) }
+    let lock = try convertingErrors { try takeLock(path, options) }
     do throws(StoreError) {
       let identity = try convertingErrors { try loadIdentity(path, options) }
       return try assemble(path: path, options: options, identity: identity, lock: lock)
@@ -26,27 +25,38 @@ enum StoreOpening {
   /// Names that a store's directory holds before its identity is written, which is the last step of creating it.
   private static let unfinished: Set<String> = ["LOCK", "log", "shards", "store.new"]
 
-  private static func prepareDirectory(_ path: String, _ options: StoreOptions) throws {
+  /// Makes the directory when it is missing, and holds it.
+  private static func prepareDirectory(_ path: String, _ options: StoreOptions) throws -> any FileSystem {
     let files = options.fileSystem
     if try !files.exists(path) {
       guard options.createIfMissing else { throw missing(path) }
       try files.createDirectory(path)
-      return
+      return try files.holding(path)
     }
-    _ = try names(path, files)
+    let held = try hold(path, files)
+    _ = try names(path, held)
+    return held
+  }
+
+  /// The files of the store at `path`, reached from its directory. Throws `invalid` when there is none.
+  static func hold(_ path: String, _ files: any FileSystem) throws -> any FileSystem {
+    guard try files.exists(path) else { throw missing(path) }
+    do { return try files.holding(path) } catch { throw asNoStore(error, path) }
   }
 
   /// The names in a store's directory. Throws `invalid` when it is something else.
   static func names(_ path: String, _ files: any FileSystem) throws -> [String] {
     let names: [String]
-    do { names = try files.list(path) } catch {
-      guard error.reason == .notDirectory else { throw error }
-      throw StoreError(.invalid, "\(path) is not a Sluice store: it is a file, and a store is a directory")
-    }
+    do { names = try files.list(path) } catch { throw asNoStore(error, path) }
     if !names.contains("store"), !Set(names).isSubset(of: unfinished) {
       throw StoreError(.invalid, "\(path) is not a Sluice store: the directory holds other files and no file `store`")
     }
     return names
+  }
+
+  private static func asNoStore(_ error: SystemError, _ path: String) -> any Error {
+    guard error.reason == .notDirectory else { return error }
+    return StoreError(.invalid, "\(path) is not a Sluice store: it is a file, and a store is a directory")
   }
 
   static func missing(_ path: String) -> StoreError { StoreError(.invalid, "there is no store at \(path)") }
@@ -79,7 +89,7 @@ enum StoreOpening {
   private static func assemble(
     path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock
   ) throws(StoreError) -> StoreCore {
-    let projectionsPath = options.projectionsPath ?? path + "/projections.db"
+    let place = DatabasePath(given: options.projectionsPath, storePath: path, fileSystem: options.fileSystem)
     let log: Log
     do {
       log = try Log.open(
@@ -94,7 +104,7 @@ enum StoreOpening {
       options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue, room: room)
     let resolver = Resolver(engines: engines, router: router, catalog: catalog)
     let projections = try ProjectionsFile.open(
-      projectionsPath, storeID: identity.storeID, first: log.firstPosition, last: log.lastPosition,
+      place, storeID: identity.storeID, first: log.firstPosition, last: log.lastPosition,
       clock: options.clock)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(pipeline: pipeline, router: router, file: projections)
@@ -111,7 +121,7 @@ enum StoreOpening {
     }
     return StoreCore(
       path: path, options: options, identity: identity, lock: lock, pipeline: pipeline, projector: projector,
-      projectionsPath: projectionsPath, nextTableID: resolver.catalog.highestTableID + 1)
+      projections: place, nextTableID: resolver.catalog.highestTableID + 1)
   }
 
   /// What the file system has room for: its watermark, and a memtable budget that fits it.

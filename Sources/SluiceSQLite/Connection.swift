@@ -31,8 +31,11 @@ public final class Connection {
   public let interrupter: Interrupter
 
   /// Opens the database at `path` (`:memory:` for one in memory, "" for a temporary one); a URI is not interpreted.
-  /// A call that meets another connection's lock waits up to `busyTimeoutMilliseconds`.
-  public init(path: String, mode: Mode, busyTimeoutMilliseconds: Int32 = 0) throws(SQLiteError) {
+  /// A call that meets another connection's lock waits up to `busyTimeoutMilliseconds`. An error names the database by
+  /// `title`, where that is not its path.
+  public init(
+    path: String, mode: Mode, busyTimeoutMilliseconds: Int32 = 0, title: String? = nil
+  ) throws(SQLiteError) {
     guard sx_ready() == SQLITE_OK else { throw Connection.noLibrary }
     if path.utf8.contains(0) {
       throw SQLiteError(code: SQLITE_CANTOPEN, message: "unable to open database file: the path has a NUL byte")
@@ -52,7 +55,7 @@ public final class Connection {
     if code != SQLITE_OK {
       let message = opened.map { String(cString: sx_errmsg($0)) } ?? String(cString: sx_errstr(code))
       sx_close(opened)
-      throw SQLiteError(code: code, message: "\(message): \(path)")
+      throw SQLiteError(code: code, message: "\(message): \(title ?? path)")
     }
     sx_busy_timeout(opened, busyTimeoutMilliseconds)
     handle = opened

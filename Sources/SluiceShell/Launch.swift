@@ -33,6 +33,7 @@ struct Launch {
         console.complaining().write(ErrorReport.line(error.message))
       }
     }
+    if let sentence = store.relocation { console.complaining().write("Notice: \(sentence)\n") }
     if let reason = console.outputFailure {
       summary.errorCount += 1
       console.complaining().write(ErrorReport.line("cannot write the output: \(reason)"))

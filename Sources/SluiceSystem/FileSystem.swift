@@ -10,6 +10,20 @@
 //   4. A created, renamed or removed name may be lost (or come back) until its directory was synced.
 //   5. After a failed `sync` nothing is known about what was written since the last good one. Never retry.
 //   6. `rename` replaces its target atomically.
+//
+// A name can lead to another directory from one moment to the next: somebody renames it, or switches a symbolic link.
+// So whoever uses a store holds its directory open (`holding`) and reaches all of its files from there: a store that
+// was moved is read and written where it is, and what stands at its old name is never touched.
+
+/// Where the directory that a file system holds open has gone.
+public enum Whereabouts: Sendable, Equatable {
+  /// Its name still leads to it.
+  case inPlace
+  /// It has this name now; nil where the system does not tell.
+  case moved(to: String?)
+  /// It was removed.
+  case removed
+}
 
 /// How a file is opened.
 public enum OpenMode: Sendable {
@@ -77,4 +91,15 @@ public protocol FileSystem: AnyObject, Sendable {
   func sizeBytes(_ path: String) throws(SystemError) -> UInt64
   /// Whether some process holds the lock at `path`, asked without taking it; nil where the system does not tell.
   func isLocked(_ path: String) throws(SystemError) -> Bool?
+  /// The same files, with the directory at `path` held open: what its paths name is reached from the open directory,
+  /// wherever `path` leads later. It is let go with the result.
+  func holding(_ path: String) throws(SystemError) -> any FileSystem
+  /// Where the directory went that is held; `inPlace` when none is.
+  var whereabouts: Whereabouts { get }
+}
+
+extension FileSystem {
+  /// For files whose names nobody else can change.
+  public func holding(_ path: String) throws(SystemError) -> any FileSystem { self }
+  public var whereabouts: Whereabouts { .inPlace }
 }

@@ -31,11 +31,7 @@ extension RealFileSystem {
   /// marks who waits. Its device numbers are not those of `stat` on every file system, so the inode decides. Cost: tens
   /// of microseconds.
   public func locks(on path: String) throws(SystemError) -> [HeldLock]? {
-    var status = stat()
-    if stat(path, &status) != 0 {
-      if errno == ENOENT || errno == ENOTDIR { return [] }
-      throw SystemError(call: "stat", path: path, code: errno)
-    }
+    guard let status = try status(path, "stat") else { return [] }
     let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 1)
     defer { text.deallocate() }
     let size: Int
@@ -50,10 +46,7 @@ extension RealFileSystem {
 
   /// Size of the file at `path` in bytes, asked without opening it; nil when there is none.
   public func fileSize(_ path: String) throws(SystemError) -> UInt64? {
-    var status = stat()
-    if stat(path, &status) == 0 { return UInt64(status.st_size) }
-    if errno == ENOENT || errno == ENOTDIR { return nil }
-    throw SystemError(call: "stat", path: path, code: errno)
+    try status(path, "stat").map { UInt64($0.st_size) }
   }
 }
 

@@ -2,28 +2,74 @@
 import CSystem
 import Glibc
 
-/// Files of the operating system (POSIX).
+/// Files of the operating system (POSIX). Their descriptors are above 2.
 public final class RealFileSystem: FileSystem {
-  public init() {}
+  /// The directory that is held open, if any.
+  private let held: HeldDirectory?
+
+  public init() { held = nil }
+
+  private init(held: HeldDirectory) { self.held = held }
+
+  public func holding(_ path: String) throws(SystemError) -> any FileSystem {
+    let place = place(path)
+    let descriptor = csystem_open_at(place.directory, place.path, O_RDONLY | O_DIRECTORY, 0)
+    if descriptor < 0 { throw SystemError(call: "open", path: path, code: errno) }
+    return RealFileSystem(held: HeldDirectory(path: path, descriptor: descriptor))
+  }
+
+  public var whereabouts: Whereabouts { held?.whereabouts ?? .inPlace }
+
+  /// What a call of the `…at` family takes for `path`.
+  private func place(_ path: String) -> (directory: Int32, path: String) {
+    guard let held, let rest = held.rest(of: path) else { return (AT_FDCWD, path) }
+    return (held.descriptor, rest)
+  }
 
   public func open(_ path: String, _ mode: OpenMode) throws(SystemError) -> any File {
-    let flags: Int32
     switch mode {
-    case .read: flags = O_RDONLY | O_CLOEXEC
-    case .write: flags = O_RDWR | O_CLOEXEC
-    case .create: flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
+    case .read: try openFile(path, O_RDONLY)
+    case .write: try openFile(path, O_RDWR)
+    case .create: try openFile(path, O_RDWR | O_CREAT | O_EXCL)
     }
-    let descriptor = Glibc.open(path, flags, 0o644)
-    if descriptor < 0 { throw SystemError(call: "open", path: path, code: errno) }
-    return RealFile(path: path, descriptor: descriptor)
+  }
+
+  private func openFile(_ path: String, _ flags: Int32) throws(SystemError) -> RealFile {
+    let place = place(path)
+    let descriptor = csystem_open_at(place.directory, place.path, flags, 0o644)
+    var status = stat()
+    if descriptor < 0 {
+      let code = errno
+      // A socket, or a device that is not there.
+      guard code == ENXIO, fstatat(place.directory, place.path, &status, 0) == 0 else {
+        throw SystemError(call: "open", path: path, code: code)
+      }
+      throw SystemError(path: path, isNoFile: status)
+    }
+    let file = RealFile(path: path, descriptor: descriptor)
+    do throws(SystemError) {
+      let status = try file.status()
+      if status.st_mode & S_IFMT != S_IFREG { throw SystemError(path: path, isNoFile: status) }
+      return file
+    } catch {
+      file.close()
+      throw error
+    }
   }
 
   public func createDirectory(_ path: String) throws(SystemError) {
-    if mkdir(path, 0o755) != 0 { throw SystemError(call: "mkdir", path: path, code: errno) }
+    let place = place(path)
+    if mkdirat(place.directory, place.path, 0o755) != 0 { throw SystemError(call: "mkdir", path: path, code: errno) }
   }
 
   public func list(_ path: String) throws(SystemError) -> [String] {
-    guard let directory = opendir(path) else { throw SystemError(call: "opendir", path: path, code: errno) }
+    let place = place(path)
+    let descriptor = csystem_open_at(place.directory, place.path, O_RDONLY | O_DIRECTORY, 0)
+    guard descriptor >= 0, let directory = fdopendir(descriptor) else {
+      let code = errno
+      if descriptor >= 0 { Glibc.close(descriptor) }
+      throw SystemError(call: "opendir", path: path, code: code)
+    }
     defer { closedir(directory) }
     var names: [String] = []
     while let entry = readdir(directory) {
@@ -35,44 +81,40 @@ public final class RealFileSystem: FileSystem {
     return names.sorted()
   }
 
-  public func exists(_ path: String) throws(SystemError) -> Bool {
-    if access(path, F_OK) == 0 { return true }
-    if errno == ENOENT || errno == ENOTDIR { return false }
-    throw SystemError(call: "access", path: path, code: errno)
-  }
+  public func exists(_ path: String) throws(SystemError) -> Bool { try status(path, "access") != nil }
 
   public func rename(_ source: String, to target: String) throws(SystemError) {
-    if Glibc.rename(source, target) != 0 { throw SystemError(call: "rename", path: source, code: errno) }
+    let (from, to) = (place(source), place(target))
+    if renameat(from.directory, from.path, to.directory, to.path) != 0 {
+      throw SystemError(call: "rename", path: source, code: errno)
+    }
   }
 
   public func remove(_ path: String) throws(SystemError) {
-    if unlink(path) != 0 { throw SystemError(call: "unlink", path: path, code: errno) }
+    let place = place(path)
+    if unlinkat(place.directory, place.path, 0) != 0 { throw SystemError(call: "unlink", path: path, code: errno) }
   }
 
   public func syncDirectory(_ path: String) throws(SystemError) {
-    let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let place = place(path)
+    let descriptor = csystem_open_at(place.directory, place.path, O_RDONLY | O_DIRECTORY, 0)
     if descriptor < 0 { throw SystemError(call: "open", path: path, code: errno) }
     defer { Glibc.close(descriptor) }
     if fsync(descriptor) != 0 { throw SystemError(call: "fsync", path: path, code: errno) }
   }
 
   public func lock(_ path: String, holder: String) throws(SystemError) -> any FileLock {
-    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    if descriptor < 0 { throw SystemError(call: "open", path: path, code: errno) }
-    let file = RealFile(path: path, descriptor: descriptor)
-    let code = csystem_lock_exclusive(descriptor)
-    if code != 0 {
-      let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 1)
-      defer { text.deallocate() }
-      let size = try file.read(at: 0, into: text)
+    let file = try openFile(path, O_RDWR | O_CREAT)
+    do throws(SystemError) {
+      try file.lock()
+      try file.truncate(to: 0)
+      let bytes = Array(holder.utf8)
+      if let error = bytes.withUnsafeBytes({ file.attemptWrite($0) }) { throw error }
+      return RealLock(file)
+    } catch {
       file.close()
-      throw SystemError(
-        call: "flock", path: path, code: code, detail: String(decoding: text[..<size], as: UTF8.self))
+      throw error
     }
-    try file.truncate(to: 0)
-    let bytes = Array(holder.utf8)
-    if let error = bytes.withUnsafeBytes({ file.attemptWrite($0) }) { throw error }
-    return RealLock(file)
   }
 
   public func freeBytes(_ path: String) throws(SystemError) -> UInt64 {
@@ -86,8 +128,10 @@ public final class RealFileSystem: FileSystem {
   }
 
   private func fileSystemStatus(_ path: String) throws(SystemError) -> statvfs {
+    // All of a held directory counts as one file system.
+    let descriptor = held.flatMap { $0.rest(of: path) == nil ? nil : $0.descriptor }
     var status = statvfs()
-    while statvfs(path, &status) != 0 {
+    while (descriptor.map { fstatvfs($0, &status) } ?? statvfs(path, &status)) != 0 {
       if errno != EINTR { throw SystemError(call: "statvfs", path: path, code: errno) }
     }
     return status
@@ -96,12 +140,86 @@ public final class RealFileSystem: FileSystem {
   public func isLocked(_ path: String) throws(SystemError) -> Bool? {
     try locks(on: path).map { $0.contains { $0.kind == .whole } }
   }
+
+  /// What the system says about `path`, asked without opening it; nil when there is nothing. `call`: for the error.
+  func status(_ path: String, _ call: String) throws(SystemError) -> stat? {
+    let place = place(path)
+    var status = stat()
+    if fstatat(place.directory, place.path, &status, 0) == 0 { return status }
+    if errno == ENOENT || errno == ENOTDIR { return nil }
+    throw SystemError(call: call, path: path, code: errno)
+  }
+
+  /// A name under which a library that opens files by name (SQLite) reaches the file at `path`: that of the system for
+  /// a directory that is held, which leads to it wherever it went. Throws when what stands there is no file.
+  public func nameForLibraries(_ path: String) throws(SystemError) -> String {
+    if let status = try status(path, "stat"), status.st_mode & S_IFMT != S_IFREG {
+      throw SystemError(path: path, isNoFile: status)
+    }
+    guard let held, let rest = held.rest(of: path) else { return path }
+    if let name = held.systemName { return name + "/" + rest }
+    // Without /proc the name has to do while it leads there.
+    if held.whereabouts == .inPlace { return path }
+    throw SystemError(call: "stat", path: held.path, code: ENOENT, detail: "the directory was moved or removed")
+  }
+}
+
+/// A directory that stays open as long as something refers to it.
+private final class HeldDirectory: Sendable {
+  /// As it was opened.
+  let path: String
+  let descriptor: Int32
+  /// `path` and a slash.
+  private let prefix: String
+
+  init(path: String, descriptor: Int32) {
+    self.path = path
+    self.descriptor = descriptor
+    prefix = path.hasSuffix("/") ? path : path + "/"
+  }
+
+  deinit { close(descriptor) }
+
+  /// What names a file of the directory from within it; nil when `path` does not lie in it.
+  func rest(of path: String) -> String? {
+    if path == self.path { return "." }
+    guard path.hasPrefix(prefix) else { return nil }
+    let rest = path.utf8.dropFirst(prefix.utf8.count).drop { $0 == UInt8(ascii: "/") }
+    return rest.isEmpty ? "." : String(Substring(rest))
+  }
+
+  private var link: String { "/proc/self/fd/\(descriptor)" }
+
+  /// The system's name for the open directory; nil where it has none.
+  var systemName: String? { leads(link) ? link : nil }
+
+  /// Whether this is the directory that `path` leads to.
+  private func leads(_ path: String) -> Bool {
+    var own = stat()
+    var other = stat()
+    guard fstat(descriptor, &own) == 0, stat(path, &other) == 0 else { return false }
+    return own.st_dev == other.st_dev && own.st_ino == other.st_ino
+  }
+
+  var whereabouts: Whereabouts {
+    if leads(path) { return .inPlace }
+    var name = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let size = readlink(link, &name, name.count)
+    if size <= 0 {
+      var status = stat()
+      return fstat(descriptor, &status) == 0 && status.st_nlink == 0 ? .removed : .moved(to: nil)
+    }
+    let present = String(decoding: name.prefix(size).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return present.hasSuffix(" (deleted)") && !leads(present) ? .removed : .moved(to: present)
+  }
 }
 
 /// An advisory lock: it goes with the descriptor, so also with a killed process.
 private final class RealLock: FileLock {
   private let file: RealFile
+
   init(_ file: RealFile) { self.file = file }
+
   func release() { file.close() }
 }
 
@@ -113,6 +231,16 @@ private final class RealFile: File {
   init(path: String, descriptor: Int32) {
     self.path = path
     self.descriptor = descriptor
+  }
+
+  /// Takes the lock on the whole file; when another one has it, the error's detail is what stands in the file.
+  func lock() throws(SystemError) {
+    let code = csystem_lock_exclusive(descriptor)
+    if code == 0 { return }
+    let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 1)
+    defer { text.deallocate() }
+    let size = try read(at: 0, into: text)
+    throw SystemError(call: "flock", path: path, code: code, detail: String(decoding: text[..<size], as: UTF8.self))
   }
 
   private func failure(_ call: String) -> SystemError { SystemError(call: call, path: path, code: errno) }
@@ -167,10 +295,12 @@ private final class RealFile: File {
     if ftruncate(descriptor, off_t(size)) != 0 { throw failure("ftruncate") }
   }
 
-  func size() throws(SystemError) -> UInt64 {
+  func size() throws(SystemError) -> UInt64 { UInt64(try status().st_size) }
+
+  func status() throws(SystemError) -> stat {
     var status = stat()
     if fstat(descriptor, &status) != 0 { throw failure("fstat") }
-    return UInt64(status.st_size)
+    return status
   }
 
   func close() { Glibc.close(descriptor) }

@@ -7,7 +7,7 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
   public let call: String
   /// The path it was made on, or "".
   public let path: String
-  /// The `errno` it left.
+  /// The `errno` it left; 0 where `detail` says what is wrong.
   public let code: Int32
   /// More to say, such as who holds a lock; "" when there is nothing.
   public let detail: String
@@ -19,9 +19,23 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
     self.detail = detail
   }
 
+  /// Something stands at `path` that is no file: a FIFO would make its reader wait for ever.
+  init(path: String, isNoFile status: stat) {
+    let kind: String? =
+      switch status.st_mode & S_IFMT {
+      case S_IFDIR: nil
+      case S_IFIFO: "a named pipe"
+      case S_IFSOCK: "a socket"
+      case S_IFCHR, S_IFBLK: "a device"
+      default: "something else"
+      }
+    self.init(
+      call: "open", path: path, code: kind == nil ? EISDIR : 0, detail: kind.map { "it is \($0), not a file" } ?? "")
+  }
+
   /// What the caller can do about it.
   public enum Reason: Sendable {
-    case diskFull, readOnly, noPermission, notDirectory, locked, other
+    case diskFull, readOnly, noPermission, notDirectory, notFile, locked, other
   }
 
   /// The error's class.
@@ -31,12 +45,14 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
     case EROFS: .readOnly
     case EACCES, EPERM: .noPermission
     case ENOTDIR: .notDirectory
+    case 0, EISDIR: .notFile
     case EWOULDBLOCK: .locked
     default: .other
     }
   }
 
   public var description: String {
+    if code == 0 { return "\(call) \(path): \(detail)" }
     let reason = systemMessage(code)
     return "\(call) \(path): \(reason)" + (detail.isEmpty ? "" : " (\(detail))")
   }

@@ -254,6 +254,35 @@ struct AttachingTests {
         """)
   }
 
+  /// A host that becomes a daemon: what it prints afterwards must not land in a file that the store opens then.
+  @Test func aHostThatClosesItsStandardDescriptors() throws {
+    let answer = try host.python(
+      """
+      keep = os.dup(1)
+      a = connect()
+      ask(a, "SELECT sluice_attach('s.sluice', '', 'create')")
+      execute(a, 'CREATE TABLE t(a INTEGER PRIMARY KEY, b)')
+      for end in (0, 1, 2):
+          os.close(end)
+      for part in range(4):
+          a.execute('BEGIN')
+          a.executemany('INSERT INTO t(b) VALUES(?)', [('x' * 100,)] * 40000)
+          a.execute('COMMIT')
+          for end in (0, 1, 2):
+              try:
+                  os.write(end, b'WARNING: a line of the host')
+                  os.write(keep, b'descriptor %d is open' % end)
+              except OSError:
+                  pass
+      ask(a, 'DROP TABLE sluice_tables')
+      a.close()
+      b = connect()
+      ask(b, "SELECT sluice_attach('s.sluice')")
+      os.write(keep, b'%d' % ask(b, 'SELECT count(*) FROM t')[0])
+      """)
+    #expect(answer == "160000")
+  }
+
   /// The threads that write the store use the host's SQLite, and a fork may come while they are in it.
   @Test func aChildForkedWhileTheStoreWorksDoesNotHang() throws {
     let answer = try host.python(

@@ -103,6 +103,128 @@ import Testing
   }
 }
 
+@Suite struct DoorTests {
+  private let folder = TemporaryFolder()
+  private let disk = RealFileSystem()
+
+  private func error(_ body: () throws -> Void) -> SystemError? {
+    do { try body() } catch { return error as? SystemError }
+    return nil
+  }
+
+  /// They may be free, and whoever prints next would print into a store.
+  @Test func noFileGetsAStandardDescriptor() async {
+    await #expect(processExitsWith: .success) {
+      let folder = TemporaryFolder()
+      for descriptor: Int32 in 0...2 { close(descriptor) }
+      let disk = try RealFileSystem().holding(folder.path)
+      let file = try disk.open(folder.file("a"), .create)
+      let lock = try disk.lock(folder.file("b"), holder: "me")
+      try disk.syncDirectory(folder.path)
+      guard try disk.list(folder.path) == ["a", "b"] else { exit(1) }
+      // Others in this process may open something, but none of these.
+      for descriptor in 0...2 {
+        var name = [CChar](repeating: 0, count: 4_096)
+        let size = readlink("/proc/self/fd/\(descriptor)", &name, name.count)
+        let text = String(decoding: name.prefix(max(size, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        if text.contains("sluice-") { exit(2) }
+      }
+      // The lock went with the descriptor.
+      guard try disk.isLocked(folder.file("b")) == true else { exit(3) }
+      lock.release()
+      file.close()
+    }
+  }
+
+  /// A FIFO would make its reader wait for ever.
+  @Test func whatIsNoFileIsNamed() throws {
+    let pipe = folder.file("pipe")
+    let socket = folder.file("socket")
+    try disk.createDirectory(folder.file("directory"))
+    #expect(mkfifo(pipe, 0o644) == 0)
+    #expect(mknod(socket, S_IFSOCK | 0o644, 0) == 0)
+    for mode in [OpenMode.read, .write] {
+      #expect(error { _ = try disk.open(pipe, mode) }?.description == "open \(pipe): it is a named pipe, not a file")
+      #expect(error { _ = try disk.open(socket, mode) }?.description == "open \(socket): it is a socket, not a file")
+      #expect(
+        error { _ = try disk.open("/dev/null", mode) }?.description == "open /dev/null: it is a device, not a file")
+      #expect(error { _ = try disk.open(folder.file("directory"), mode) }?.code == EISDIR)
+    }
+    #expect(error { _ = try disk.lock(pipe, holder: "me") }?.detail == "it is a named pipe, not a file")
+    #expect(error { _ = try disk.nameForLibraries(pipe) }?.path == pipe)
+    #expect(error { _ = try disk.holding(pipe) }?.reason == .notDirectory)
+    #expect(try disk.nameForLibraries(folder.file("none")) == folder.file("none"))
+  }
+}
+
+/// A directory that is held is reached wherever its name leads.
+@Suite struct HeldDirectoryTests {
+  private let folder = TemporaryFolder()
+  private let disk = RealFileSystem()
+  private var path: String { folder.file("store") }
+
+  private func text(_ files: any FileSystem, _ path: String) throws -> String {
+    let file = try files.open(path, .read)
+    defer { file.close() }
+    return String(decoding: try file.get(size: 100), as: UTF8.self)
+  }
+
+  private func put(_ text: String, _ files: any FileSystem, _ path: String) throws {
+    let file = try files.open(path, .create)
+    try file.put(Array(text.utf8))
+    file.close()
+  }
+
+  @Test(arguments: [false, true]) func aMovedDirectoryIsFollowed(isLink: Bool) throws {
+    let first = isLink ? folder.file("v1") : path
+    try disk.createDirectory(first)
+    if isLink { #expect(symlink("v1", path) == 0) }
+    let held = try disk.holding(path)
+    try put("old", held, path + "//a")
+    #expect(held.whereabouts == .inPlace)
+    // Another one takes its name.
+    if isLink {
+      try disk.createDirectory(folder.file("v2"))
+      try disk.remove(path)
+      #expect(symlink("v2", path) == 0)
+    } else {
+      try disk.rename(path, to: folder.file("v1"))
+      try disk.createDirectory(path)
+    }
+    let place = try #require(realpath(folder.file("v1"), nil))
+    #expect(held.whereabouts == .moved(to: String(cString: place)))
+    free(place)
+    try put("new", disk, path + "/a")
+    #expect(try text(held, path + "/a") == "old" && text(disk, path + "/a") == "new")
+    try held.createDirectory(path + "/log")
+    try put("segment", held, path + "/log/b")
+    try held.rename(path + "/log/b", to: path + "/log/c")
+    try held.syncDirectory(path + "/log")
+    try held.remove(path + "/a")
+    let lock = try held.lock(path + "/LOCK", holder: "me")
+    #expect(try held.isLocked(path + "/LOCK") == true && held.freeBytes(path) > 0 && held.sizeBytes(path) > 0)
+    lock.release()
+    #expect(try disk.list(path) == ["a"] && text(disk, path + "/a") == "new")
+    #expect(try disk.list(folder.file("v1")) == ["LOCK", "log"] && held.list(path) == ["LOCK", "log"])
+    #expect(try held.exists(path + "/log/c") && !held.exists(path + "/log/b") && !disk.exists(path + "/log"))
+    let name = try (held as? RealFileSystem)?.nameForLibraries(path + "/log/c")
+    #expect(try text(disk, #require(name)) == "segment")
+    // What lies outside is reached by its name.
+    #expect(try held.exists(folder.file("v1")) && !held.exists(path + ".none"))
+  }
+
+  @Test func aRemovedDirectoryIsKnown() throws {
+    try disk.createDirectory(path)
+    let held = try disk.holding(path + "/")
+    #expect(rmdir(path) == 0)
+    #expect(held.whereabouts == .removed)
+    try disk.createDirectory(path)
+    #expect(held.whereabouts == .removed)
+    #expect(throws: SystemError.self) { try held.open(path + "/a", .create) }
+    #expect(try disk.list(path).isEmpty)
+  }
+}
+
 @Suite struct LockTableTests {
   @Test func linesAreRead() {
     let table = """

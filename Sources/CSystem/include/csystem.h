@@ -14,6 +14,10 @@ uint32_t csystem_crc32c_portable(uint32_t crc, const void *bytes, size_t size);
 /// sync_file_range(SYNC_FILE_RANGE_WRITE): begin write-back, do not wait.
 int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size);
 
+/// openat(), with a descriptor that is above 2 and closed on exec: 0 to 2 belong to whoever reads and prints in this
+/// process, and may be free. A pipe, terminal or device in the place of a file is not waited for. -1 with errno set.
+int csystem_open_at(int directory, const char *path, int flags, unsigned mode);
+
 /// Takes flock(LOCK_EX | LOCK_NB); 0 or an errno.
 int csystem_lock_exclusive(int descriptor);
 

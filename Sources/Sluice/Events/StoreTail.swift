@@ -68,6 +68,8 @@ public final class StoreTail {
     path: String, options: TailOptions, storeOptions: StoreOptions = StoreOptions(), output: any TailOutput
   ) throws(StoreError) {
     let (groups, identity) = try Self.groups(path, storeOptions)
+    var storeOptions = storeOptions
+    storeOptions.fileSystem = groups.fileSystem
     var lock: (any FileLock)?
     if let group = options.group { lock = try groups.take(group) }
     defer { lock?.release() }
@@ -87,8 +89,9 @@ public final class StoreTail {
   ) throws(StoreError) -> (groups: GroupFiles, identity: StoreIdentity) {
     var path = path
     while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
-    let identity = try convertingErrors { try FollowedStore.loadIdentity(path, options.fileSystem) }
-    return (GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem), identity)
+    let files = try convertingErrors { try StoreOpening.hold(path, options.fileSystem) }
+    let identity = try convertingErrors { try FollowedStore.loadIdentity(path, files) }
+    return (GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: files), identity)
   }
 
   private init(

@@ -25,8 +25,13 @@ enum FileKind: Equatable {
       let names: [String]
       do { names = try fileSystem.list(path) } catch {
         guard error.reason == .notDirectory else { throw error }
-        let start = String(decoding: try fileSystem.beginning(path, 8), as: UTF8.self)
-        self = Self.beginnings.first { $0.0 == start }?.1 ?? .otherFile
+        do {
+          let start = String(decoding: try fileSystem.beginning(path, 8), as: UTF8.self)
+          self = Self.beginnings.first { $0.0 == start }?.1 ?? .otherFile
+        } catch {
+          guard error.reason == .notFile else { throw error }
+          self = .otherFile
+        }
         return
       }
       self = Self.directory(names)

@@ -16,9 +16,11 @@ struct ProjectionsLook {
   private var checkpoint: UInt64?
 
   /// Reads the checkpoint; with `isCheck` SQLite checks the whole file.
-  static func take(_ path: String, storeID: UInt64?, isCheck: Bool, report: InspectionReport) -> ProjectionsLook {
+  static func take(
+    _ place: DatabasePath, storeID: UInt64?, isCheck: Bool, report: InspectionReport
+  ) -> ProjectionsLook {
     var look = ProjectionsLook()
-    let files = RealFileSystem()
+    let (path, files) = (place.path, place.files)
     do {
       guard try files.exists(path) else {
         look.settle("missing", "opening makes it")
@@ -34,16 +36,16 @@ struct ProjectionsLook {
       report.refused(error)
       return look
     }
-    do throws(SQLiteError) { try look.read(path, storeID: storeID, isCheck: isCheck, report: report) } catch {
+    do throws(SQLiteError) { try look.read(place, storeID: storeID, isCheck: isCheck, report: report) } catch {
       look.settle("unusable", "\(error.message): opening makes it anew")
     }
     return look
   }
 
   private mutating func read(
-    _ path: String, storeID: UInt64?, isCheck: Bool, report: InspectionReport
+    _ place: DatabasePath, storeID: UInt64?, isCheck: Bool, report: InspectionReport
   ) throws(SQLiteError) {
-    let connection = try Connection(path: path, mode: .immutable)
+    let connection = try place.connect(.immutable)
     defer { connection.close() }
     let row = try connection.prepare("SELECT store_id, position FROM sluice_checkpoint").rows().first
     guard case .integer(let id)? = row?.first, case .integer(let position)? = row?.last else {
@@ -58,7 +60,7 @@ struct ProjectionsLook {
     for row in try connection.prepare("PRAGMA integrity_check(1)").rows() {
       guard case .text(let bytes)? = row.first else { continue }
       let answer = String(decoding: bytes, as: UTF8.self)
-      if answer != "ok" { report.damage(answer + " (remove the file: opening makes it anew)", file: path) }
+      if answer != "ok" { report.damage(answer + " (remove the file: opening makes it anew)", file: place.path) }
     }
   }
 

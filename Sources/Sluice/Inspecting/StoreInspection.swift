@@ -62,9 +62,9 @@ public enum StoreInspection {
     case .group:
       totals = GroupLook(path: path, storeID: nil, fileSystem: fileSystem).tell(report)
     case .store(let check):
-      var look = StoreLook(
-        path: path, projectionsPath: projectionsPath ?? path + "/projections.db", fileSystem: fileSystem,
-        isCheck: check, report: report)
+      let files = try convertingErrors { try StoreOpening.hold(path, fileSystem) }
+      let projections = DatabasePath(given: projectionsPath, storePath: path, fileSystem: files)
+      var look = StoreLook(path: path, projections: projections, fileSystem: files, isCheck: check, report: report)
       totals = look.run()
     }
     report.conclude(field("path", path).dropFirst() + (totals.isEmpty ? "" : " " + totals))

@@ -9,7 +9,7 @@ import SluiceSystem
 /// One look at one store.
 struct StoreLook {
   let path: String
-  let projectionsPath: String
+  let projections: DatabasePath
   let fileSystem: any FileSystem
   /// Whether every block and record is read, and only damage told.
   let isCheck: Bool
@@ -20,10 +20,10 @@ struct StoreLook {
   private var flushed: [(shard: Int, position: UInt64)] = []
 
   init(
-    path: String, projectionsPath: String, fileSystem: any FileSystem, isCheck: Bool, report: InspectionReport
+    path: String, projections: DatabasePath, fileSystem: any FileSystem, isCheck: Bool, report: InspectionReport
   ) {
     self.path = path
-    self.projectionsPath = projectionsPath
+    self.projections = projections
     self.fileSystem = fileSystem
     self.isCheck = isCheck
     self.report = report
@@ -35,7 +35,7 @@ struct StoreLook {
     tellHolder()
     tellShards()
     let projections = ProjectionsLook.take(
-      projectionsPath, storeID: identity?.storeID, isCheck: isCheck, report: report)
+      self.projections, storeID: identity?.storeID, isCheck: isCheck, report: report)
     let log = inspectLog(isCheck ? .records : .ends)
     projections.tell(report, last: log.lastPosition)
     tellGroups()

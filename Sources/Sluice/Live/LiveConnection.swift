@@ -33,7 +33,7 @@ final class LiveConnection {
     var live: [UInt32: LiveTable] = [:]
   }
 
-  init(source: any LiveSource, projectionsPath: String?) throws(SQLiteError) {
+  init(source: any LiveSource, projections: DatabasePath?) throws(SQLiteError) {
     let scope = LiveScope(source)
     self.scope = scope
     connection = try Connection(path: ":memory:", mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
@@ -46,11 +46,7 @@ final class LiveConnection {
       known.live[id] = live
       return live
     }
-    if let projectionsPath {
-      let attach = try connection.prepare("ATTACH ? AS projections")
-      try attach.bind(1, projectionsPath)
-      try attach.run()
-    }
+    try projections?.attach(to: connection)
     try connection.watchReads { [unowned self] table, schema in
       // A table named without a schema and without columns is that of the main database if there is one.
       guard schema.map({ $0 == "projections" }) ?? !isLive(table) else { return true }

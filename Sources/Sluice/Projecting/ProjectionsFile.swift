@@ -35,10 +35,10 @@ final class ProjectionsFile {
   /// Opens the file, or makes an empty one in its place when it is not a projection of this store up to `last` or
   /// before, or needs something of the log from before `first`, where that begins.
   static func open(
-    _ path: String, storeID: UInt64, first: UInt64, last: UInt64, clock: any Clock
+    _ place: DatabasePath, storeID: UInt64, first: UInt64, last: UInt64, clock: any Clock
   ) throws(StoreError) -> ProjectionsFile {
     do {
-      let file = try ProjectionsFile(path, storeID: storeID, clock: clock)
+      let file = try ProjectionsFile(place, storeID: storeID, clock: clock)
       if let checkpoint = file.checkpoint, checkpoint <= last, checkpoint + 1 >= first { return file }
       if file.checkpoint == nil, try file.isEmpty() { return file }
       file.connection.close()
@@ -46,15 +46,15 @@ final class ProjectionsFile {
       guard error.kind == .corrupt else { throw StoreError(error) }
     }
     return try convertingErrors {
-      let files = RealFileSystem()
+      let (path, files) = (place.path, place.files)
       for name in [path, path + "-wal", path + "-shm"] where try files.exists(name) { try files.remove(name) }
-      return try ProjectionsFile(path, storeID: storeID, clock: clock)
+      return try ProjectionsFile(place, storeID: storeID, clock: clock)
     }
   }
 
-  private init(_ path: String, storeID: UInt64, clock: any Clock) throws(SQLiteError) {
+  private init(_ place: DatabasePath, storeID: UInt64, clock: any Clock) throws(SQLiteError) {
     self.storeID = storeID
-    connection = try Connection(path: path, mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
+    connection = try place.connect(.readWriteCreate, busyTimeoutMilliseconds: 5_000)
     // The page size holds for a file that is made now. A smaller one costs more calls: of a load into a mirror, which
     // is 0.47 µs of SQLite a row with pages of 4 KiB, it takes a twelfth away.
     // Until the file is in WAL mode nothing of it is worth a sync: what a power cut leaves of it is empty, or found to
@@ -72,7 +72,7 @@ final class ProjectionsFile {
     try connection.takeOverCheckpoints()
     // The projector tries again by itself, and gives signs of life meanwhile.
     try connection.execute("PRAGMA busy_timeout = 50")
-    wal = try WalLimit(connection, path: path)
+    wal = try WalLimit(connection, place)
     try load()
   }
 

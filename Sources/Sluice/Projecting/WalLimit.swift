@@ -40,7 +40,7 @@ final class WalLimit {
 
   private let connection: Connection
   private let path: String
-  private let files = RealFileSystem()
+  private let files: RealFileSystem
   /// The log's file, opened for its write-back alone. SQLite keeps its locks on other files.
   private var logFile: (any File)?
   private let capPages: Int
@@ -54,10 +54,11 @@ final class WalLimit {
   private var limit = Rows(appended: 16_384, scattered: 1_024)
   private var framesPerRow = (appended: 0.1, scattered: 6.0)
 
-  /// `path`: of the database file.
-  init(_ connection: Connection, path: String) throws(SQLiteError) {
+  /// `place`: of the database file.
+  init(_ connection: Connection, _ place: DatabasePath) throws(SQLiteError) {
     self.connection = connection
-    self.path = path
+    path = place.path
+    files = place.files
     var pageBytes = 4_096
     if case .integer(let size)? = try connection.prepare("PRAGMA page_size").rows().first?.first {
       pageBytes = Int(size)

@@ -17,7 +17,8 @@ protocol BatchListener: AnyObject {
 /// Belongs to who advances it.
 struct FollowedStore {
   private let path: String
-  private let options: StoreOptions
+  /// With the files of the store's directory, which is held.
+  let options: StoreOptions
   private let resources: EngineResources
   private let identity: StoreIdentity
   private let listener: (any BatchListener)?
@@ -35,6 +36,8 @@ struct FollowedStore {
   init(
     path: String, options: StoreOptions, resources: EngineResources, listener: (any BatchListener)? = nil
   ) throws(StoreError) {
+    var options = options
+    options.fileSystem = try convertingErrors { try StoreOpening.hold(path, options.fileSystem) }
     let identity = try convertingErrors { try Self.loadIdentity(path, options.fileSystem) }
     let engines = try Self.openEngines(path, options, identity, resources, sharing: nil)
     try self.init(
@@ -150,9 +153,9 @@ struct FollowedStore {
   // MARK: The files
 
   static func loadIdentity(_ path: String, _ files: any FileSystem) throws -> StoreIdentity {
-    guard try files.exists(path) else { throw StoreOpening.missing(path) }
     // Its identity is written last.
     guard try StoreOpening.names(path, files).contains("store") else {
+      if files.whereabouts == .removed { throw StoreOpening.missing(path) }
       throw StoreError(.invalid, "there is no store at \(path) yet: it was not made to its end")
     }
     return try StoreIdentity.decode(try files.contents(path + "/store"), path: path + "/store")

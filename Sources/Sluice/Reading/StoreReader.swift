@@ -35,8 +35,7 @@ public final class StoreReader: Sendable {
   private let path: String
   private let options: StoreOptions
   private let resources: EngineResources
-  /// Nil behind a failure: the next refresh opens anew.
-  private let following: Monitor<FollowedStore?>
+  private let following: Monitor<Following>
   private let shown: Monitor<StoreView>
 
   /// Opens the store at `path` at the end of its log. Of the options those of memory count.
@@ -57,7 +56,14 @@ public final class StoreReader: Sendable {
     self.options = options
     self.resources = resources
     shown = Monitor(followed.view)
-    following = Monitor(followed)
+    following = Monitor(Following(store: followed, files: followed.options.fileSystem))
+  }
+
+  private struct Following {
+    /// Nil behind a failure: the next refresh opens anew.
+    var store: FollowedStore?
+    /// Those of the directory that was read last.
+    var files: any FileSystem
   }
 
   /// The position of the last command that is seen; 0 when there is none.
@@ -67,7 +73,7 @@ public final class StoreReader: Sendable {
   var view: StoreView { shown.withLock { $0 } }
 
   /// Bytes of the log that are held in memory, for what no table has yet.
-  var batchBytes: Int { following.withLock { $0?.batchBytes ?? 0 } }
+  var batchBytes: Int { following.withLock { $0.store?.batchBytes ?? 0 } }
 
   /// Goes on to the present. Views taken before stay what they are. After a throw the old view is still there, and the
   /// next refresh tries again. The position goes back only when the writer took back what it could not make durable.
@@ -77,18 +83,21 @@ public final class StoreReader: Sendable {
   public func refresh() throws(StoreError) {
     try following.withLock { (state) throws(StoreError) in
       do throws(StoreError) {
-        if var followed = state {
+        if var followed = state.store {
           // What fails half way leaves nothing to go on from.
-          state = nil
+          state.store = nil
           if try followed.advance() {
-            state = followed
+            state.store = followed
             if followed.position != view.position { show(followed) }
             return
           }
         }
       } catch {}
+      // The store is where its directory is; where that was removed, another one may have its name.
+      var options = options
+      if state.files.whereabouts != .removed { options.fileSystem = state.files }
       let opened = try Self.openSteadily(path, options, resources)
-      state = opened
+      state = Following(store: opened, files: opened.options.fileSystem)
       show(opened)
     }
   }
@@ -104,7 +113,7 @@ public final class StoreReader: Sendable {
     get throws(StoreError) {
       try convertingErrors {
         let file = path + "/LOCK"
-        let files = options.fileSystem
+        let files = following.withLock { $0.files }
         guard try files.exists(file), try files.isLocked(file) != false else { return nil }
         let text = String(decoding: try files.beginning(file, 256), as: UTF8.self)
         return text.isEmpty ? "another process" : text

@@ -281,7 +281,7 @@ public final class Session {
   func live() throws(StoreError) -> LiveConnection {
     do {
       if liveConnection == nil {
-        let made = try LiveConnection(source: self, projectionsPath: store.projectionsPath)
+        let made = try LiveConnection(source: self, projections: store.projections)
         try interrupter.watch(made.connection)
         try registerFunctions(made.connection)
         try SystemTables.register(on: made.connection, store: store)
