@@ -21,6 +21,8 @@ public final class Log: @unchecked Sendable {
     /// First positions that open readers still need, by number.
     var pins: [UInt64: UInt64] = [:]
     var lastPin: UInt64 = 0
+    /// When the first batch of a segment was sealed, by path, once that was asked for.
+    var firstTimes: [String: Int64] = [:]
     var counters = LogCounters()
 
     func reader(
@@ -115,6 +117,15 @@ public final class Log: @unchecked Sendable {
     let (shared, pin) = pinned(at: position + 1)
     return try shared.recorded(
       fileSystem, storeID: storeID, after: position, upTo: last, times: times, pin: pin)
+  }
+
+  /// A reader of what `LogRecord.sealed` tells, from the log's beginning up to `last`.
+  func headers(upTo last: UInt64) throws(LogError) -> LogReader {
+    let first = firstPosition
+    let (shared, pin) = pinned(at: first)
+    return try shared.reader(
+      fileSystem, storeID: storeID, after: min(first - 1, last), upTo: last,
+      filter: LogFilter(isOfHeaders: true, hasResolutions: false), pin: pin)
   }
 
   /// The log as it is, and what keeps the segments from `first` on in place.

@@ -9,6 +9,9 @@ public enum LogRecord: Sendable {
   case commands(Batch, transactionEnd: Bool)
   /// Which commands of an earlier batch were rejected.
   case resolution(Resolution)
+  /// When the last batch was sealed of those that become visible together, and its last position. From a reader of
+  /// headers only.
+  case sealed(timeMicroseconds: Int64, lastPosition: UInt64)
 }
 
 /// Which of the records in its range a reader hands out. The headers of all are verified; the bodies of others are not
@@ -16,6 +19,8 @@ public enum LogRecord: Sendable {
 struct LogFilter: Sendable {
   /// Whether batches are handed out.
   var hasCommands = true
+  /// Whether only their headers are, and no resolutions.
+  var isOfHeaders = false
   /// Whether resolutions are.
   var hasResolutions = true
   /// Batches sealed at another time are left out. Times do not rise with positions: a clock may be set back, and a
@@ -119,7 +124,7 @@ public final class LogReader {
     // An adopted segment holds commands only: nothing of it is wanted when its first is not.
     if next.adopted && next.firstPosition > last { return finish() }
     let scanner = try SegmentScanner.open(fileSystem, path: next.path, limit: next.limit)
-    if !filter.hasCommands || filter.times != nil || next.firstPosition <= after {
+    if !filter.hasCommands || filter.isOfHeaders || filter.times != nil || next.firstPosition <= after {
       scanner.readAheadBytes = SegmentScanner.headerReadAhead
     }
     do throws(LogError) { try checkBegin(next, scanner) } catch {
@@ -183,18 +188,23 @@ public final class LogReader {
     expected = end
     let isWanted = end - 1 > after && filter.wants(header)
     if first <= after, end - 1 > after { straddling = first }
-    if !isWanted {
+    if !isWanted || filter.isOfHeaders {
       scanner.advance(past: header)
       if scanner.offset > scanner.limit { throw .corrupt(scanner.path, scanner.limit, "the last record is cut off") }
-      return nil
+      guard isWanted, isTransactionEnd(scanner) else { return nil }
+      return .sealed(timeMicroseconds: header.timeMicroseconds, lastPosition: end - 1)
     }
     if filter.times == nil { scanner.readAheadBytes = SegmentScanner.bodyReadAhead }
     let body = try verifiedBody(header, scanner)
     let batch = try Batch.parse(header, body, path: scanner.path, offset: scanner.offset)
     if segment?.adopted == true { batch.assignPositions(first: first) }
     scanner.advance(past: header)
-    let transactionEnd = segment?.adopted != true || scanner.offset == scanner.limit
-    return .commands(batch, transactionEnd: transactionEnd)
+    return .commands(batch, transactionEnd: isTransactionEnd(scanner))
+  }
+
+  /// Whether the batch before the scanner's place is the last of those that become visible with it.
+  private func isTransactionEnd(_ scanner: SegmentScanner) -> Bool {
+    segment?.adopted != true || scanner.offset == scanner.limit
   }
 
   private func resolution(_ header: RecordHeader, _ scanner: SegmentScanner) throws(LogError) -> LogRecord? {

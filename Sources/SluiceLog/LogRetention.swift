@@ -11,7 +11,7 @@ import SluiceSystem
 /// How much of the log is kept when nobody needs it.
 public enum LogRetention: Sendable, Equatable {
   case forever
-  /// Segments whose last batch is not older.
+  /// Segments whose last batch is not older, by the times that are believed (LogTimes.swift).
   case microseconds(Int64)
   /// As many segments from the end as have this size together, in bytes.
   case bytes(UInt64)
@@ -45,6 +45,7 @@ extension Log {
     return shared.withLock { state in
       let isNeeded = state.pins.values.contains { $0 < next.firstPosition }
       guard state.segments.first?.path == first.path, !isNeeded else { return nil }
+      state.firstTimes[first.path] = nil
       return state.segments.removeFirst()
     }
   }
@@ -62,11 +63,16 @@ extension Log {
       }
       return true
     case .microseconds(let age):
-      // What comes behind it was written later.
-      for segment in segments.dropFirst() {
-        if let time = try firstTime(of: segment) { return time > now - age }
+      var times: [Int64] = []
+      var isFirst: [Bool] = []
+      for (index, segment) in segments.enumerated() {
+        guard let time = try knownFirstTime(of: segment) else { continue }
+        times.append(time)
+        isFirst.append(index == 0)
       }
-      return true
+      // What comes behind it was written later.
+      let next = believedTimes(times, now: now).first { !isFirst[$0] }
+      return next.map { times[$0] > now - age } ?? true
     }
   }
 
@@ -77,6 +83,13 @@ extension Log {
       defer { file.close() }
       return try file.size()
     } catch { throw LogError("look at the segment \(segment.path)", error) }
+  }
+
+  private func knownFirstTime(of segment: Segment) throws(LogError) -> Int64? {
+    if let known = shared.withLock({ $0.firstTimes[segment.path] }) { return known }
+    let time = try firstTime(of: segment)
+    shared.withLock { $0.firstTimes[segment.path] = time }
+    return time
   }
 
   /// When the first batch of a segment was sealed; nil: it has none.

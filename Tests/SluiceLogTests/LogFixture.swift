@@ -75,6 +75,7 @@ func words(_ log: Log, after: UInt64 = 0, upTo last: UInt64? = nil) throws(LogEr
     case .resolution(let resolution):
       let indices = resolution.rejected.map { String($0.index) }.joined(separator: ",")
       result.append("!\(resolution.batchFirstPosition):\(indices)")
+    case .sealed(_, let position): result.append("sealed@\(position)")
     }
   }
   return result

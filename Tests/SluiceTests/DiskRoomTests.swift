@@ -128,6 +128,55 @@ import Testing
     try store.close()
   }
 
+  /// A full disk is no trap: what only takes away is taken, in a transaction too, until there is next to nothing.
+  @Test func whatMakesRoomIsTaken() throws {
+    let bench = Bench()
+    let clock = SimulatedClock()
+    let store = try open(bench, clock)
+    let session = try store.makeSession()
+    let keys = try store.makeKeyValueSession()
+    for name in ["t", "u", "v"] {
+      try session.run("CREATE TABLE \(name)(id INTEGER PRIMARY KEY, v TEXT)")
+      for id in 1...9 { try session.run("INSERT INTO \(name) VALUES(\(id), 'x')") }
+    }
+    try session.run("CREATE INDEX i ON t(v)")
+    try session.run("CREATE PROJECTION p AS SELECT v, count(*) AS n FROM u GROUP BY v")
+    try keys.put(bytes("a"), bytes("1"))
+    try keys.settle()
+    try session.wait(for: .projected)
+    try bench.disk.inject("full after 60000")
+    _ = store.core.pipeline.room.look()
+    expectRefused("a row") { try session.run("INSERT INTO t VALUES(10, 'late')") }
+    expectRefused("an update") { try session.run("UPDATE t SET v = 'y'") }
+    try session.run("DELETE FROM t WHERE id < 3")
+    #expect(try session.run("DELETE FROM t WHERE id = 3 RETURNING id") == [[.integer(3)]])
+    try session.run("BEGIN")
+    try session.run("DELETE FROM t WHERE id = 4")
+    try session.run("DROP TABLE v")
+    expectRefused("a row in it") { try session.run("INSERT INTO t VALUES(10, 'late')") }
+    try session.run("COMMIT")
+    try session.run("DELETE FROM u")
+    try session.run("DROP INDEX i")
+    try session.run("DROP PROJECTION p")
+    try session.run("ALTER STORE SET retain = '1 KB'")
+    try keys.delete(bytes("a"))
+    try keys.settle()
+    try keys.put(bytes("b"), bytes("2"))
+    expectRefused("a key") { try keys.settle() }
+    #expect(try session.run("SELECT count(*), min(id) FROM t") == [[.integer(5), .integer(5)]])
+    #expect(try session.run("SELECT count(*) FROM u") == [[.integer(0)]])
+    // A quarter of the watermark.
+    bench.disk.clearFaults()
+    try bench.disk.inject("full after 17000")
+    _ = store.core.pipeline.room.look()
+    let error = storeError { try session.run("DELETE FROM t") }
+    #expect(error?.message.contains("and 17408 are kept to flush and merge") == true, "\(error?.message ?? "taken")")
+    bench.disk.clearFaults()
+    clock.advance(microseconds: 100_000)
+    try keys.settle()
+    try store.close()
+  }
+
   /// Others fill the disk while rows are in memory: they cannot be flushed, and nothing is lost or ended by that.
   @Test func whatCannotBeFlushedIsFlushedLater() throws {
     let bench = Bench()

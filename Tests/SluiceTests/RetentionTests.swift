@@ -88,6 +88,38 @@ import Testing
     try store.close()
   }
 
+  /// A clock that was ahead, or far behind, when something was written says nothing about the rest.
+  @Test(arguments: [300, -9_000]) func aClockThatWasWrongOnceHoldsNothingUp(_ wrong: Int64) throws {
+    let bench = Bench()
+    let store = try bench.open()
+    let session = try store.makeSession()
+    let clock = try #require(store.core.options.clock as? SimulatedClock)
+    let start = clock.wallMicroseconds()
+    func set(day: Int64) { clock.setWall(microseconds: start + day * 86_400_000_000) }
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, a)")
+    try load(session, 1...1)
+    set(day: 1)
+    try load(session, 2...2)
+    set(day: wrong)
+    try load(session, 3...3)
+    for day in 2...9 {
+      set(day: Int64(day))
+      try load(session, (2 + day)...(2 + day))
+    }
+    // Of day 5 is the transaction 7, and what is younger than three days begins with it at the earliest.
+    try session.run("ALTER STORE SET retain = '3 days'")
+    try settle(store)
+    let first = store.core.pipeline.log.firstPosition
+    #expect(first > 160 && first <= 300, "the log begins at \(first)")
+    set(day: 60)
+    try load(session, 12...12)
+    set(day: 64)
+    try load(session, 13...13)
+    try settle(store)
+    #expect(store.core.pipeline.log.firstPosition > 400)
+    try store.close()
+  }
+
   /// Who is behind keeps what it needs: a reader at work, and projections.db.
   @Test func whoIsBehindKeepsItsSegments() throws {
     let bench = Bench()

@@ -63,6 +63,9 @@ struct CatalogChange: Equatable, Sendable {
     return [0, 0, 0, 0, kind] + Array(folded(name).utf8)
   }
 
+  /// Whether it takes something away, or says what the store may.
+  var makesRoom: Bool { operation == .drop || object == .setting }
+
   /// A change that creates what this one creates or makes of it.
   var asCreation: CatalogChange {
     CatalogChange(

@@ -196,7 +196,8 @@ package final class HostedStore {
       joining = ObjectIdentifier(table)
       return
     }
-    try session.store.pipeline.room.admit()
+    // What the transaction does is not known yet.
+    try session.store.pipeline.room.admit(makesRoom: true)
     try session.begin()
     let writes: OpenWrites
     do { writes = try session.openTransaction() } catch {
@@ -291,6 +292,7 @@ package final class HostedStore {
     guard let session else { throw heldError }
     try check()
     if session.catalog.version != table.confirmedVersion { try confirm(table) }
+    if case .delete = change {} else { try session.store.pipeline.room.admit() }
     joining = nil
     scope.renew()
     // Whatever else the statement asks for, SQLite does it: it hears of the row that is in the way.

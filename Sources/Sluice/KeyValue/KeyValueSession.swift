@@ -223,7 +223,7 @@ public final class KeyValueSession {
   private func seal() throws(StoreError) -> Batch {
     try pipeline.checkFailure()
     // Before the rows leave the builder: refused, they stay there and may be sent again.
-    try pipeline.room.admit(builder.size)
+    try pipeline.room.admit(builder.size, makesRoom: builder.makesRoom)
     try waitForRoom()
     let batch = builder.seal(timeMicroseconds: clock.wallMicroseconds(), session: id)
     ordered.removeAll()

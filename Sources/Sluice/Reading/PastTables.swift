@@ -21,7 +21,7 @@ struct PastTables {
 
   enum Point {
     case position(UInt64)
-    /// Microseconds since 1970.
+    /// Microseconds since 1970; which positions were written by then, LogTimes.swift says.
     case time(Int64)
   }
 
@@ -66,12 +66,13 @@ struct PastTables {
     guard last > 0 else { return (catalog, end) }
     // Batches that become visible together.
     var unit: [RecordedReader.Recorded] = []
+    let position = try pointPosition()
     let reader = try pipeline.log.recordedReader(after: 0, upTo: last)
     while let recorded = try reader.next() {
       try check()
       unit.append(recorded)
       guard recorded.transactionEnd else { continue }
-      let reached = wholePart(of: unit.map(\.batch))
+      let reached = wholePart(of: unit.map(\.batch), upTo: position)
       for recorded in unit where recorded.batch.firstPosition <= reached {
         try Self.walk(recorded, upTo: reached) { command, _ in
           guard command.kind == .catalog, var change = CatalogChange.decode(command.value) else { return }
@@ -87,22 +88,26 @@ struct PastTables {
     return (catalog, end)
   }
 
-  /// The last position of a unit that is at or before the point and ends a statement; 0: none.
-  private func wholePart(of unit: [Batch]) -> UInt64 {
-    guard let first = unit.first, let final = unit.last else { return 0 }
+  private func pointPosition() throws -> UInt64 {
     switch point {
-    case .time(let time): return final.timeMicroseconds <= time ? final.lastPosition : 0
-    case .position(let position):
-      if final.lastPosition <= position { return final.lastPosition }
-      guard unit.count == 1, first.firstPosition <= position else { return 0 }
-      var end = first.firstPosition - 1
-      var commands = first.commands()
-      while let command = commands.next() {
-        let start = first.firstPosition + UInt64(command.index)
-        if command.startsStatement, start <= position + 1 { end = start - 1 }
-      }
-      return end
+    case .position(let position): return position
+    case .time(let time):
+      return try pipeline.log.position(at: time, upTo: last, now: pipeline.options.clock.wallMicroseconds())
     }
+  }
+
+  /// The last position of a unit that is at or before `position` and ends a statement; 0: none.
+  private func wholePart(of unit: [Batch], upTo position: UInt64) -> UInt64 {
+    guard let first = unit.first, let final = unit.last else { return 0 }
+    if final.lastPosition <= position { return final.lastPosition }
+    guard unit.count == 1, first.firstPosition <= position else { return 0 }
+    var end = first.firstPosition - 1
+    var commands = first.commands()
+    while let command = commands.next() {
+      let start = first.firstPosition + UInt64(command.index)
+      if command.startsStatement, start <= position + 1 { end = start - 1 }
+    }
+    return end
   }
 
   // MARK: Rows

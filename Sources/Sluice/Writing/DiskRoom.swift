@@ -9,6 +9,11 @@
 //                megabyte each), the write-ahead log of projections.db (16 MiB and a transaction behind them, while
 //                no reader keeps it from beginning anew), manifests, a table being merged
 //
+// A full disk must not be a trap: what makes room is taken down to a quarter of the watermark. That is DELETE, DROP of
+// anything and ALTER STORE SET; it needs a few bytes in the log, and a DELETE those of the keys. The order in which
+// things stop is so: new rows, the projector at half of the watermark, then these. What was taken is flushed and merged
+// as long as anything is free.
+//
 // On a small file system neither the budget of the memtables nor the reserve takes more than a sixteenth of it, so that
 // the watermark is three sixteenths at most. A merge that would not fit is put off until there is room.
 //
@@ -26,6 +31,9 @@ enum DiskRules {
   static func memtableBudget(_ wanted: Int, fileSystemBytes: UInt64) -> Int {
     min(wanted, Int(clamping: max(fileSystemBytes / share, 1)))
   }
+
+  /// Free bytes below which even what makes room is refused.
+  static func floor(watermark: UInt64) -> UInt64 { watermark / 4 }
 
   /// Free bytes below which rows are refused. `budget` is what `memtableBudget` gave.
   static func watermark(budget: Int, reserve: Int, fileSystemBytes: UInt64) -> UInt64 {
@@ -94,20 +102,21 @@ final class DiskRoom: Sendable {
   }
 
   /// Throws `overloaded` while rows are refused, and for `size` bytes that would leave too little. A nanosecond when
-  /// there is room.
+  /// there is room. `makesRoom`: whether the statement only takes away, asked when there is little.
   @inline(__always)
-  func admit(_ size: Int = 0) throws(StoreError) {
-    if isLow || size >= Self.largeBatch { try admitSlowly(size) }
+  func admit(_ size: Int = 0, makesRoom: @autoclosure () -> Bool = false) throws(StoreError) {
+    if isLow || size >= Self.largeBatch { try admitSlowly(size, makesRoom: makesRoom()) }
   }
 
-  private func admitSlowly(_ size: Int) throws(StoreError) {
+  private func admitSlowly(_ size: Int, makesRoom: Bool) throws(StoreError) {
     let now = clock.monotonicNanoseconds()
-    let (isLow, free) = state.withLock { state in
+    let least = makesRoom ? DiskRules.floor(watermark: watermarkBytes) : watermarkBytes
+    let (isRefused, free) = state.withLock { state in
       if now >= state.lookedAt + Self.lookNanoseconds || size >= Self.largeBatch { look(&state, now) }
-      let fits = state.freeBytes >= watermarkBytes + UInt64(size >= Self.largeBatch ? size : 0)
-      return (self.isLow || !fits, state.freeBytes)
+      let fits = state.freeBytes >= least + UInt64(size >= Self.largeBatch ? size : 0)
+      return (self.isLow && !makesRoom || !fits, state.freeBytes)
     }
-    if isLow { throw refusal(free) }
+    if isRefused { throw refusal(free, kept: least) }
   }
 
   /// What whoever waits for a flush is told while there is no room for it; else nil.
@@ -116,11 +125,11 @@ final class DiskRoom: Sendable {
   /// The same for who waits for projections.
   var projectorObstacle: StoreError? { isProjectorHeld ? refusal(state.withLock { $0.freeBytes }) : nil }
 
-  private func refusal(_ free: UInt64) -> StoreError {
+  private func refusal(_ free: UInt64, kept: UInt64? = nil) -> StoreError {
     StoreError(
       .overloaded,
-      "the disk is full: \(free) bytes are free at \(path), and \(watermarkBytes) are kept to flush and merge: make "
-        + "room, then write again", sqliteCode: 13)
+      "the disk is full: \(free) bytes are free at \(path), and \(kept ?? watermarkBytes) are kept to flush and merge: "
+        + "make room, then write again", sqliteCode: 13)
   }
 
   /// Free bytes, looked at now.

@@ -352,6 +352,11 @@ final class OpenWrites {
 
   // MARK: Ending
 
+  var sizeBytes: Int { builder.size }
+
+  /// Whether it takes rows and definitions away and adds none.
+  var makesRoom: Bool { builder.makesRoom }
+
   /// The batch of all that was written, one statement in the log; nil when nothing is left of it. The last thing done
   /// before `reset`.
   func seal(timeMicroseconds: Int64, session: UInt64) -> Batch? {
@@ -384,5 +389,17 @@ final class OpenWrites {
       }
     }
     return kept
+  }
+}
+
+extension BatchBuilder {
+  /// Whether its commands take rows and definitions away and add none.
+  var makesRoom: Bool {
+    var reader = CommandReader(body: body)
+    while let command = reader.next() {
+      let isDrop = command.kind == .catalog && CatalogChange.decode(command.value)?.makesRoom == true
+      guard isDrop || command.kind.removes || command.kind == .clear else { return false }
+    }
+    return true
   }
 }

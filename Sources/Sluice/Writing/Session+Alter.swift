@@ -19,7 +19,7 @@ extension Session {
 
   /// The same for several that make one statement: all of them take effect, or none.
   func change(_ changes: [CatalogChange], line: Int) throws(StoreError) {
-    try store.pipeline.room.admit()
+    try store.pipeline.room.admit(makesRoom: changes.allSatisfy(\.makesRoom))
     plan = nil
     var rejectionsBefore = 0
     if transaction != nil {

@@ -13,7 +13,7 @@ extension Session {
       try deleteAll(of: table)
       return .done
     }
-    return try changing(change.orAction) { () throws(StoreError) -> Outcome in
+    return try changing(change.orAction, makesRoom: change.verb == .delete) { () throws(StoreError) -> Outcome in
       let live = try live()
       let returning = try prepareReturning(change, table, live, text)
       defer { returned = nil }
@@ -152,7 +152,7 @@ extension Session {
   /// Deletes all rows of a table by one record, and waits until that is applied. They are counted first, at about 0.1
   /// µs a row: what other sessions add between the two goes too, uncounted.
   private func deleteAll(of table: SQLTable) throws(StoreError) {
-    try store.pipeline.room.admit()
+    try store.pipeline.room.admit(makesRoom: true)
     try waitApplied()
     changeCount = try countRows(of: table)
     // An empty table needs no record.

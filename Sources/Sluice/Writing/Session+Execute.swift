@@ -207,7 +207,7 @@ extension Session {
 
   /// Sends what a transaction that reads has written. Others may have been faster: then nothing of it is written.
   private func commitWrites(_ open: Transaction) throws(StoreError) {
-    try store.pipeline.room.admit()
+    try store.pipeline.room.admit(writes?.sizeBytes ?? 0, makesRoom: writes?.makesRoom == true)
     transaction = nil
     plan = nil
     guard let rejection = try sendWrites() else { return }

@@ -18,9 +18,12 @@ extension Session {
 
   // MARK: One change
 
-  /// Runs a change: in the open transaction, where it is undone alone when it fails, or in one of its own.
-  func changing<R>(_ action: OrAction, _ body: () throws(StoreError) -> R) throws(StoreError) -> R {
-    try store.pipeline.room.admit()
+  /// Runs a change: in the open transaction, where it is undone alone when it fails, or in one of its own. `makesRoom`:
+  /// whether it only takes rows away.
+  func changing<R>(
+    _ action: OrAction, makesRoom: Bool, _ body: () throws(StoreError) -> R
+  ) throws(StoreError) -> R {
+    try store.pipeline.room.admit(makesRoom: makesRoom)
     guard transaction == nil else { return try changingInside(action, body) }
     try sendBatch()
     try waitApplied()
@@ -32,6 +35,11 @@ extension Session {
         // OR FAIL keeps the rows before the one that failed.
         lowered = []
         if action == .fail { _ = try sendWrites() } else { endWrites(before) }
+        throw error
+      }
+      do { try store.pipeline.room.admit(writes?.sizeBytes ?? 0, makesRoom: makesRoom) } catch {
+        lowered = []
+        endWrites(before)
         throw error
       }
       guard let rejection = try sendWrites() else {

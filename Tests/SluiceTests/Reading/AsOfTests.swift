@@ -99,6 +99,35 @@ import Testing
     try store.close()
   }
 
+  /// What was written while a clock was wrong is seen at the times between which it was written.
+  @Test func aClockThatWasWrongOnceHidesNothing() throws {
+    let bench = Bench()
+    let store = try bench.open()
+    let session = try store.makeSession()
+    let clock = try #require(store.core.options.clock as? SimulatedClock)
+    let start = clock.wallMicroseconds()
+    let day: Int64 = 86_400_000_000
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    // Days at which the rows 1, 2, 3 … were written, by the clock: far ahead twice, and once far behind.
+    for (id, written) in [0, 1, 300, 301, 2, 3, -9_000, 4, 5].enumerated() {
+      clock.setWall(microseconds: start + Int64(written) * day)
+      try session.run("INSERT INTO t VALUES(\(id + 1))")
+      try session.wait(for: .applied)
+    }
+    func count(_ days: Double) throws -> [[Value]] {
+      let time = EventTime.text(start + Int64(days * 86_400) * 1_000_000)
+      return try session.run("SELECT count(*) FROM t AS OF '\(time)'")
+    }
+    for now in [5.5, 299, 400] {
+      clock.setWall(microseconds: start + Int64(now * Double(day)))
+      let expected = [(0.5, 1), (1.5, 2), (2.5, 5), (3.5, 6), (4.5, 8), (5.2, 9), (now, 9), (now + 1, 9)]
+      for (days, rows) in expected {
+        #expect(try count(days) == [[.integer(Int64(rows))]], "day \(days), asked on day \(now)")
+      }
+    }
+    try store.close()
+  }
+
   /// Times are those at which batches were written, in UTC.
   @Test func aTimeIsAPoint() throws {
     let bench = Bench()
