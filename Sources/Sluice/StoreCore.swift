@@ -104,14 +104,17 @@ final class StoreCore: Sendable {
     }
     if wasClosed { return }
     var failure: StoreError?
+    /// What is told although all else went well.
+    var delay: StoreError?
     if drain {
-      do { try self.drain() } catch { failure = error }
+      do { delay = try self.drain() } catch { failure = error }
     }
     // What a full disk, or a reader, keeps from tables and projections is in the log, for the next opening.
-    let isHindered = failure?.kind == .overloaded
-    pipeline.progress.withLock { $0.isAbandoning = !drain || isHindered }
+    let isAbandoning = !drain || failure?.kind == .overloaded
+    pipeline.progress.withLock { $0.isAbandoning = isAbandoning }
+    if isAbandoning { projector.leave() }
     pipeline.stop()
-    failure = failure ?? pipeline.progress.withLock { $0.failure }
+    failure = failure ?? pipeline.progress.withLock { $0.failure } ?? delay
     do { try projector.close() } catch { failure = failure ?? error }
     for engine in pipeline.engines { engine.close() }
     pipeline.log.close()
@@ -120,8 +123,10 @@ final class StoreCore: Sendable {
     if let failure { throw failure }
   }
 
-  /// Waits until all that was handed over is projected, and flushed.
-  private func drain() throws(StoreError) {
+  /// Waits until all that was handed over is projected, and flushed. Projections that are filled are waited for, since
+  /// their rows can be counted; what is made anew as a whole is waited for as long as anybody is patient, since nobody
+  /// knows how long a query takes. Returns what is told about those that take longer: the next opening makes them.
+  private func drain() throws(StoreError) -> StoreError? {
     let target = try pipeline.wait(unless: { pipeline.applyObstacle }) {
       $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil
     }
@@ -130,12 +135,23 @@ final class StoreCore: Sendable {
     try pipeline.wait(unless: { pipeline.room.flushObstacle ?? obstacle() }) {
       $0.projected >= target && $0.flushed >= target ? () : nil
     }
-    let refreshed = pipeline.progress.withLock { $0.projections.filter { $0.value.isRefreshedAndBehind(target) } }
-    let wishes = refreshed.keys.map { pipeline.projectorRequests.want($0, at: target) }
-    defer { for wish in wishes { pipeline.projectorRequests.forget(wish) } }
-    if !refreshed.isEmpty { pipeline.wakeProjector() }
-    try pipeline.wait(unless: obstacle) { progress in
-      progress.projections.values.allSatisfy { !$0.isBuilding && !$0.isRefreshedAndBehind(target) } ? () : nil
+    let late = { (progress: Progress) in
+      progress.projections.filter { $0.value.isAwaited || $0.value.isRefreshedAndBehind(target) }
     }
+    let wishes = pipeline.progress.withLock { late($0) }.keys.map { pipeline.projectorRequests.want($0, at: target) }
+    defer { for wish in wishes { pipeline.projectorRequests.forget(wish) } }
+    if !wishes.isEmpty { pipeline.wakeProjector() }
+    try pipeline.wait(unless: obstacle) { $0.projections.values.allSatisfy { !$0.isFilling } ? () : nil }
+    let isDone = try pipeline.wait(
+      timeoutMicroseconds: Int64(ProjectorStatus.patienceNanoseconds / 1_000), unless: obstacle
+    ) { late($0).isEmpty ? true : nil }
+    if isDone == true { return nil }
+    let names = pipeline.progress.withLock { late($0) }.values.map(\.name).sorted()
+    if names.isEmpty { return nil }
+    return StoreError(
+      .overloaded,
+      "projection \(names.joined(separator: ", ")) is behind: its query takes longer than "
+        + "\(ProjectorStatus.patienceNanoseconds / 1_000_000_000) seconds and was ended; "
+        + "WAIT FOR \(names[0]) waits for it, and the next opening begins it again", sqliteCode: 5)
   }
 }

@@ -13,7 +13,7 @@ public struct StoreError: Error, CustomStringConvertible {
     case invalid
     /// The statement contradicts what is stored (a duplicate key): decide, then send another one.
     case conflict
-    /// The queue is full, or the disk nearly so: make room, send again later.
+    /// The queue is full, or the disk nearly so: make room, send again later. Or a projection is behind: ask later.
     case overloaded
     /// The store cannot be used now (held by another process, closed, a write failed): repair, then open again.
     case unavailable

@@ -107,7 +107,9 @@ enum StoreOpening {
       place, storeID: identity.storeID, first: log.firstPosition, last: log.lastPosition,
       clock: options.clock)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
-    let projector = Projector(pipeline: pipeline, router: router, file: projections)
+    let projector = Projector(
+      pipeline: pipeline, router: router, file: projections,
+      refresher: Refresher(pipeline: pipeline, place: place))
     let groups = GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem)
     try pipeline.start(applier, Compactor(pipeline: pipeline, groups: groups), projector)
     do throws(StoreError) {

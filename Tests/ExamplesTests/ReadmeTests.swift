@@ -35,6 +35,18 @@ import Testing
     }
   }
 
+  /// The statements about a projection p that stand in its text are statements.
+  @Test func theStatementsAboutAProjectionAreTaken() throws {
+    let spans = readme.split(separator: "`").map(String.init)
+    let statements = spans.filter { $0.wholeMatch(of: /(REBUILD|REDRIVE|ALTER|PAUSE|RESUME) [A-Za-z ]+/) != nil }
+    #expect(statements.contains { $0.hasPrefix("REDRIVE") } && statements.contains { $0.hasPrefix("REBUILD") })
+    let folder = TemporaryFolder()
+    let result = try runProcess(
+      builtProduct("sluice"),
+      [folder.file("s.sluice"), "CREATE TABLE t(id)", "CREATE PROJECTION p AS SELECT id FROM t"] + statements)
+    #expect(result.errorText == "" && result.status == 0, "\(statements)")
+  }
+
   /// The first of README's two commands, with the binary that is built already.
   @Test func theMainJobRuns() throws {
     let folder = TemporaryFolder()

@@ -5,6 +5,15 @@ import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
+/// A query as SQLite has prepared it.
+struct PreparedQuery {
+  let statement: SluiceSQLite.Statement
+  /// What it reads in projections.db, by folded name: mirrors, projections, and the tables of projections.
+  let reads: Set<String>
+  /// Whether an index of a mirror might help it.
+  let isIndexable: Bool
+}
+
 /// A connection over live tables. Belongs to its session's thread.
 final class LiveConnection {
   let connection: Connection
@@ -24,8 +33,10 @@ final class LiveConnection {
   private var namesProjections = false
   /// The one of `hidden` that a statement was refused for.
   private var missing: String?
-  /// What the statement prepared last reads in projections.db, by folded name.
-  private(set) var projectionsRead: Set<String> = []
+  /// What the statement being prepared reads in projections.db, by folded name.
+  private var reads: Set<String> = []
+  /// Rises when a view of this connection's own comes or goes: a name may mean something else then.
+  private(set) var viewVersion = 0
 
   private final class KnownTables {
     var tables: [UInt32: SQLTable] = [:]
@@ -47,10 +58,11 @@ final class LiveConnection {
       return live
     }
     try projections?.attach(to: connection)
-    try connection.watchReads { [unowned self] table, schema in
+    try connection.watchReads { [unowned self] table, schema, view in
       // A table named without a schema and without columns is that of the main database if there is one.
       guard schema.map({ $0 == "projections" }) ?? !isLive(table) else { return true }
-      projectionsRead.insert(folded(table))
+      reads.insert(folded(table))
+      if let view { reads.insert(folded(view)) }
       guard hidden.contains(folded(table)), !namesProjections else { return true }
       missing = table
       return false
@@ -62,14 +74,17 @@ final class LiveConnection {
     return tables[name] != nil || views[name] != nil
   }
 
-  /// Prepares the one statement in `text`. `projectionsRead` and the scope's `isIndexable` are about it afterwards.
-  func prepare(_ text: String, persistent: Bool = false) throws(SQLiteError) -> SluiceSQLite.Statement {
-    projectionsRead = []
+  /// Prepares the one statement in `text`.
+  func prepare(_ text: String, persistent: Bool = false) throws(SQLiteError) -> PreparedQuery {
+    reads = []
     scope.isIndexable = false
     missing = nil
     var copy = text
     namesProjections = !hidden.isEmpty && copy.withUTF8 { mentions(UnsafeRawBufferPointer($0), "projections") }
-    do { return try connection.prepare(text, persistent: persistent) } catch {
+    do {
+      let statement = try connection.prepare(text, persistent: persistent)
+      return PreparedQuery(statement: statement, reads: reads, isIndexable: scope.isIndexable)
+    } catch {
       guard let missing else { throw error }
       throw SQLiteError(message: "no such table: \(missing)", sql: error.sql)
     }
@@ -79,11 +94,13 @@ final class LiveConnection {
   func createTemporaryView(_ name: String, _ sql: String) throws(SQLiteError) {
     try connection.execute(sql)
     temporaryViews.insert(folded(name))
+    viewVersion += 1
   }
 
   func dropTemporaryView(_ name: String) throws(SQLiteError) {
     try connection.execute("DROP VIEW temp.\(quoted(name))")
     temporaryViews.remove(folded(name))
+    viewVersion += 1
   }
 
   /// Takes in what has changed in the schema of projections.db.

@@ -28,6 +28,8 @@ final class ProjectionCopies {
   private var wide: Set<Int64> = []
   /// The copy that the last error came from.
   private var culprit: ProjectionCopy?
+  /// Why copies could not be made anew that may read one that is not there yet, by serial.
+  private var postponed: [Int64: String] = [:]
 
   init(_ connection: Connection, clock: any Clock) throws(SQLiteError) {
     self.connection = connection
@@ -57,6 +59,7 @@ final class ProjectionCopies {
   /// Reads what the file holds.
   func load(_ catalog: Catalog) throws(SQLiteError) {
     all = []
+    postponed = [:]
     let rows = try connection.prepare(
       "SELECT serial, definition, state, serves, built, position, error, "
         + "EXISTS (SELECT 1 FROM sluice_rejected WHERE copy = serial) FROM sluice_copies ORDER BY serial"
@@ -123,11 +126,12 @@ final class ProjectionCopies {
     for earlier in copies(copy.name) where !earlier.serves { try remove(earlier) }
     let failure = try inSavepoint { () throws(SQLiteError) in try create(copy, catalog) }
     all.append(copy)
-    // What is made anew may read a projection that is not there yet.
-    if let failure, !copy.isRefreshed { try fail(copy, copy.explained(failure)) } else { try save(copy) }
+    if let failure { try fail(copy, copy.explained(failure)) } else { try save(copy) }
   }
 
   private func create(_ copy: ProjectionCopy, _ catalog: Catalog) throws(SQLiteError) {
+    // Of one that is made anew as a whole the columns are not known yet.
+    if copy.isRefreshed { return }
     try copy.create()
     for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(copy.name) {
       try createIndex(index.sql, on: copy)
@@ -148,10 +152,11 @@ final class ProjectionCopies {
     for (_, text) in changed.sorted(by: { $0.key < $1.key }) { try begin(text, catalog) }
   }
 
-  /// PAUSE: it stays as it is.
+  /// PAUSE: it stays as it is; of one that is made anew as a whole, there may be nothing yet.
   func pause(_ name: String) throws(SQLiteError) {
+    let isThere = serving(name) != nil
     for copy in copies(name) {
-      if copy.serves {
+      if copy.serves || !isThere {
         if copy.state == .current, !copy.isRefreshed { copy.position = position }
         copy.state = .paused
         try save(copy)
@@ -299,7 +304,8 @@ final class ProjectionCopies {
   private func fail(_ copy: ProjectionCopy, _ message: String) throws(SQLiteError) {
     copy.state = .failed
     copy.error = message
-    copy.position = position
+    // One that is made anew holds what it held.
+    if !copy.isRefreshed { copy.position = position }
     try save(copy)
   }
 
@@ -422,32 +428,126 @@ final class ProjectionCopies {
     try save(copy)
   }
 
-  /// Makes copies anew that are not kept row by row. Inside a transaction. What goes wrong stays the copy's own.
-  func refresh(_ copies: [ProjectionCopy], _ catalog: Catalog) throws(SQLiteError) {
-    var waiting = copies
-    // One may read another, which is not there before it was made.
-    while !waiting.isEmpty {
-      for copy in waiting { try refresh(copy, catalog) }
-      let failed = waiting.filter { $0.state == .failed && !$0.serves }
-      waiting = failed.count < waiting.count ? failed : []
+  // MARK: Made anew as a whole
+
+  /// The copy whose query is to run next: one that somebody waits for, else the one that is due for the longest time.
+  /// `wants` tells the position at which somebody waits for it. nil: none.
+  func nextToRefresh(
+    at now: UInt64, _ wants: (ProjectionCopy) -> UInt64?, isAllowed: (ProjectionCopy) -> Bool
+  ) -> ProjectionCopy? {
+    // One may read another that is not there yet.
+    guard building.allSatisfy({ serving($0.name) != nil }) else { return nil }
+    let hasUntried = refreshed.contains { !$0.serves && $0.failedPosition == nil }
+    let ready = refreshed.filter { isAllowed($0) && (postponed[$0.serial] == nil || !hasUntried) }
+      .sorted { $0.refreshAt < $1.refreshAt }
+    for copy in ready {
+      guard let target = wants(copy) else { continue }
+      let first = firstSource(of: copy, behind: target) ?? copy
+      if isAllowed(first) { return first }
+    }
+    return ready.first { $0.refreshAt <= now && isOld($0) }
+  }
+
+  /// Whether a copy would be another if it were made anew.
+  private func isOld(_ copy: ProjectionCopy) -> Bool {
+    copy.position < position || copy.isVolatile || !copy.serves || copy.state == .failed
+  }
+
+  /// When the next copy is due, in monotonic nanoseconds; nil: none is.
+  var nextRefresh: UInt64? { refreshed.filter(isOld).map(\.refreshAt).min() }
+
+  /// A projection that a copy reads and that has not come to `target` either: it comes first.
+  private func firstSource(
+    of copy: ProjectionCopy, behind target: UInt64, past: Set<Int64> = []
+  ) -> ProjectionCopy? {
+    for name in copy.reads {
+      guard let source = serving(name), source !== copy, source.isRefreshed, source.state != .paused,
+        max(source.position, source.failedPosition ?? 0) < target, !past.contains(source.serial)
+      else { continue }
+      return firstSource(of: source, behind: target, past: past.union([copy.serial])) ?? source
+    }
+    return nil
+  }
+
+  /// What came of a copy's query. Inside a transaction; what goes wrong stays the copy's own. `goesOn` is asked now and
+  /// then; false ends it with `interrupted`.
+  func take(_ result: Refresher.Result, _ catalog: Catalog, goesOn: () -> Bool) throws(SQLiteError) {
+    guard
+      let copy = refreshed.first(where: {
+        $0.serial == result.job.serial && print($0.definition) == result.job.definition
+      })
+    else { return }
+    // A query that takes longer than its interval leaves the machine to others for as long as it took.
+    let pause = max(UInt64(clamping: copy.definition.refreshMicroseconds ?? 0) &* 1_000, result.nanoseconds)
+    copy.refreshAt = clock.monotonicNanoseconds() &+ pause
+    if !result.reads.isEmpty { copy.reads = result.reads }
+    copy.isHeldBack = false
+    let failure: String?
+    switch result.outcome {
+    case .ended(let isHeldBack):
+      copy.refreshAt = 0
+      copy.isHeldBack = isHeldBack
+      return
+    case .failed(let error): failure = copy.explained(error)
+    case .rows(let rows):
+      if let reason = failedSource(of: copy) {
+        failure = reason
+      } else {
+        let error = try inSavepoint { () throws(SQLiteError) in try take(rows, copy, catalog, goesOn) }
+        failure = error.map(copy.explained)
+      }
+    }
+    guard let failure else {
+      copy.failedPosition = nil
+      copy.error = nil
+      // It holds no more than what it reads.
+      copy.position = copy.reads.compactMap { name in
+        serving(name).flatMap { $0.isRefreshed && $0 !== copy && $0.state == .current ? $0.position : nil }
+      }.reduce(result.position, min)
+      return try save(copy)
+    }
+    copy.failedPosition = result.position
+    if !copy.serves, refreshed.contains(where: { !$0.serves && $0.failedPosition == nil }) {
+      // It may read one of those.
+      postponed[copy.serial] = failure
+      return
+    }
+    try fail(copy, failure)
+    try failPostponed()
+  }
+
+  private func take(
+    _ rows: RefreshedRows, _ copy: ProjectionCopy, _ catalog: Catalog, _ goesOn: () -> Bool
+  ) throws(SQLiteError) {
+    let isOther = try copy.replace(by: rows, goesOn: goesOn)
+    if isOther {
+      for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(copy.name) {
+        try createIndex(index.sql, on: copy)
+      }
+    }
+    if copy.serves {
+      copy.state = .current
+    } else {
+      try serve(copy)
+      // What failed because it was not there is tried again.
+      for other in refreshed where postponed.removeValue(forKey: other.serial) != nil { other.failedPosition = nil }
     }
   }
 
-  private func refresh(_ copy: ProjectionCopy, _ catalog: Catalog) throws(SQLiteError) {
-    let failure = try inSavepoint { () throws(SQLiteError) in
-      if try !copy.isCreated() { try create(copy, catalog) }
-      try copy.refresh()
-      copy.position = position
-      copy.error = nil
-      if copy.serves { copy.state = .current } else { try serve(copy) }
+  /// None is left that they could wait for.
+  private func failPostponed() throws(SQLiteError) {
+    for copy in refreshed {
+      if let failure = postponed.removeValue(forKey: copy.serial) { try fail(copy, failure) }
     }
-    if let failure {
-      copy.error = copy.explained(failure)
-      copy.state = .failed
+  }
+
+  /// Why a copy cannot be true: a projection that it reads has failed, and shows what it was.
+  private func failedSource(of copy: ProjectionCopy) -> String? {
+    for name in copy.reads.sorted() {
+      guard let source = serving(name), source !== copy, source.state == .failed else { continue }
+      return "it reads projection \(source.name), which has failed: \(source.error ?? "")"
     }
-    try save(copy)
-    let pause = UInt64(clamping: copy.definition.refreshMicroseconds ?? 0) &* 1_000
-    copy.refreshAt = clock.monotonicNanoseconds() &+ pause
+    return nil
   }
 }
 

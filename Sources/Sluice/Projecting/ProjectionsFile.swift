@@ -173,11 +173,11 @@ final class ProjectionsFile {
   }
 
   /// ALTER, REBUILD, RESUME: the next copy begins. PAUSE: what is there stays as it is; where nothing is there yet, it
-  /// is filled before.
+  /// is filled before, unless it is made by a query as a whole: that may take any time.
   private func alterProjection(_ change: CatalogChange, _ before: Catalog) throws(SQLiteError) {
     let wasPaused = before.objects[folded(change.name)].flatMap { projectionDefinition($0.sql) }?.isPaused == true
     let pauses = projectionDefinition(change.definition)?.isPaused == true && !wasPaused
-    if pauses, copies.serving(change.name) != nil {
+    if pauses, copies.serving(change.name) != nil || copies.copies(change.name).allSatisfy(\.isRefreshed) {
       try copies.pause(change.name)
     } else {
       try copies.begin(change.definition, catalog)

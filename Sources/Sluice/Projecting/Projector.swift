@@ -4,8 +4,8 @@
 //
 // When it is up to date, it writes a large transaction before that is committed (ForeseenTransaction.swift).
 //
-// Between two transactions, and whenever there is nothing else to do, it fills copies of projections that are built and
-// makes those anew that are due.
+// Between two transactions, and whenever there is nothing else to do, it fills copies of projections that are built,
+// and takes the rows of those that the refresher has made anew.
 import SluiceLSM
 import SluiceLog
 import SluiceSQL
@@ -48,16 +48,18 @@ final class Projector: Role, @unchecked Sendable {
     var idleSince: UInt64?
   }
 
-  private let pipeline: Pipeline
+  let pipeline: Pipeline
   private let router: Router
   let file: ProjectionsFile
+  let refresher: Refresher
   private let suspended = Atomic<Bool>(false)
+  let isLeaving = Atomic<Bool>(false)
   private var mirrors: [UInt32: Mirror] = [:]
   private var reader: LogReader?
   /// The next position to project.
   private var next: UInt64 = 1
   /// The last position at which the open transaction may end.
-  private var boundary: UInt64 = 0
+  private(set) var boundary: UInt64 = 0
   private var isOpen = false
   private var rebuild: Rebuild?
   private var ahead: Ahead?
@@ -70,7 +72,7 @@ final class Projector: Role, @unchecked Sendable {
   /// Rows and batch bytes since the last commit.
   private var openRows = 0
   private var openBytes = 0
-  private var background = ProjectorBackground()
+  var background = ProjectorBackground()
   private var checkpointCount = 0
   /// Outcomes taken since the last commit: rows that come again must be left out again.
   private var taken: [(position: UInt64, noEffect: [(index: UInt32, reason: UInt8)])] = []
@@ -78,14 +80,18 @@ final class Projector: Role, @unchecked Sendable {
   private var retryAt: UInt64 = 0
   private var isBlocked = false
 
-  init(pipeline: Pipeline, router: Router, file: ProjectionsFile) {
+  init(pipeline: Pipeline, router: Router, file: ProjectionsFile, refresher: Refresher) {
     self.pipeline = pipeline
     self.router = router
     self.file = file
+    self.refresher = refresher
   }
 
   /// Called once, after replay: decides whether the file is rebuilt or followed up.
   func begin() throws(StoreError) {
+    do { try file.connection.watchProgress { [unowned self] in !isLeaving.load(ordering: .relaxed) } } catch {
+      throw StoreError(error)
+    }
     if let checkpoint = file.checkpoint {
       next = checkpoint + 1
       boundary = checkpoint
@@ -105,6 +111,12 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
+  /// Ends what it is doing, however long that would take: it is done again at the next opening. Any thread.
+  func leave() {
+    isLeaving.store(true, ordering: .relaxed)
+    file.connection.interrupt()
+  }
+
   /// Whether it writes a transaction that is not committed. On its own thread.
   var isAhead: Bool { ahead != nil }
   /// Transactions that were written before they were committed. On its own thread.
@@ -121,9 +133,10 @@ final class Projector: Role, @unchecked Sendable {
     guard pipeline.progress.withLock({ $0.isProjecting }) else { return Self.idleMicroseconds }
     if isBlocked { return Self.blockedMicroseconds }
     if pipeline.room.isProjectorHeld { return Self.retryMicroseconds }
-    let due = background.restMicroseconds(
-      file.copies.refreshed, at: boundary, now: pipeline.options.clock.monotonicNanoseconds())
-    return min(due ?? Self.idleMicroseconds, Self.idleMicroseconds)
+    // While a query runs, its end rings.
+    guard refresher.isIdle, let due = file.copies.nextRefresh else { return Self.idleMicroseconds }
+    let now = pipeline.options.clock.monotonicNanoseconds()
+    return min(due > now ? Int64(clamping: (due - now) / 1_000) + 1 : 1_000, Self.idleMicroseconds)
   }
 
   func step() throws(StoreError) -> Bool {
@@ -164,6 +177,9 @@ final class Projector: Role, @unchecked Sendable {
         try writeIfMuch()
       }
       return true
+    } catch let error as SQLiteError where error.kind == .interrupted && isLeaving.load(ordering: .relaxed) {
+      rollBack()
+      return false
     } catch let error as SQLiteError where error.kind == .busy && !isOpen {
       // Another process writes to the file. What was taken comes again from the log.
       try retreat()
@@ -210,10 +226,12 @@ final class Projector: Role, @unchecked Sendable {
     let isFull = !isOpen && pipeline.room.holdsProjector
     pipeline.setProjectorHeld(isFull)
     if isFull {
+      // What it reads takes room, in the write-ahead log and beside.
+      refresher.holdBack()
       pipeline.projectorStatus.withLock { $0.hold(clock) }
       return true
     }
-    if !isOpen, hasWork, try !file.wal.makeRoom() {
+    if !isOpen, hasWork, try !makeRoom() {
       noteOldest(nil)
       wait(for: file.wal.readers(), toWrite: false)
       return true
@@ -223,6 +241,15 @@ final class Projector: Role, @unchecked Sendable {
       goOn()
     }
     pipeline.projectorStatus.withLock { $0.beat(clock) }
+    return false
+  }
+
+  /// Whether the write-ahead log has room. While a query of the refresher reads the file it may become longer; a query
+  /// that holds up the mirrors for all that is ended, and begins again when less is written.
+  private func makeRoom() throws(SQLiteError) -> Bool {
+    file.wal.isReadBeside = refresher.isReading
+    if try file.wal.makeRoom() { return true }
+    if file.wal.isReadBeside { refresher.holdBack() }
     return false
   }
 
@@ -251,9 +278,7 @@ final class Projector: Role, @unchecked Sendable {
 
   /// Back to the last commit: the disk filled up inside a transaction, or a projection needs more care.
   private func retreat() throws(StoreError) {
-    // SQLite may have rolled back by itself.
-    do { try file.connection.execute("ROLLBACK") } catch {}
-    isOpen = false
+    rollBack()
     if ahead != nil {
       pipeline.foreseen.release()
       ahead = nil
@@ -266,6 +291,12 @@ final class Projector: Role, @unchecked Sendable {
       boundary = checkpoint
     }
     giveBack()
+  }
+
+  private func rollBack() {
+    // SQLite may have rolled back by itself.
+    do { try file.connection.execute("ROLLBACK") } catch {}
+    isOpen = false
   }
 
   private func forgetGathered() {
@@ -307,7 +338,7 @@ final class Projector: Role, @unchecked Sendable {
     return items
   }
 
-  private func open() throws(SQLiteError) {
+  func open() throws(SQLiteError) {
     guard !isOpen else { return }
     try file.connection.execute("BEGIN IMMEDIATE")
     isOpen = true
@@ -316,7 +347,7 @@ final class Projector: Role, @unchecked Sendable {
 
   /// Returns the frames that went into the write-ahead log.
   @discardableResult
-  private func commit() throws(SQLiteError) -> Int {
+  func commit() throws(SQLiteError) -> Int {
     try file.setCheckpoint(boundary)
     try file.connection.execute("COMMIT")
     isOpen = false
@@ -341,7 +372,7 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   /// Tells others up to where the file is durable, when it was synced since the last time.
-  private func noteSynced() {
+  func noteSynced() {
     guard file.wal.checkpointCount != checkpointCount, let position = file.checkpoint else { return }
     checkpointCount = file.wal.checkpointCount
     pipeline.progress.withLock { $0.synced = max($0.synced, position) }
@@ -432,6 +463,9 @@ final class Projector: Role, @unchecked Sendable {
     {
       mirrors[table.id] = nil
     }
+    if change.operation == .drop || change.operation == .alter, change.object != .index {
+      for name in [change.name, change.owner] where !name.isEmpty { refresher.changed(name) }
+    }
     try file.apply(change)
   }
 
@@ -521,47 +555,6 @@ final class Projector: Role, @unchecked Sendable {
   /// Undoes what was written ahead.
   private func giveUpAhead() throws(StoreError) -> Bool {
     try retreat()
-    return true
-  }
-
-  // MARK: Between transactions
-
-  /// Fills a part of a copy that is built, or makes one anew that is due; false when there is nothing of that kind.
-  /// `isBusy`: rows wait, so it is their turn at least every other time.
-  private func doBackgroundWork(isBusy: Bool) throws -> Bool {
-    guard background.takesTurn(isBusy: isBusy) else { return false }
-    let copies = file.copies
-    let requests = pipeline.projectorRequests.take()
-    let now = pipeline.options.clock.monotonicNanoseconds()
-    let building = copies.building.first
-    // One that is made anew may read one that is not there yet.
-    let isComplete = copies.building.allSatisfy { copies.serving($0.name) != nil }
-    let due = copies.refreshed.filter { isComplete && background.isDue($0, requests, at: boundary, now) }
-    if requests.syncs {
-      try file.wal.sync()
-      noteSynced()
-    }
-    guard !due.isEmpty || !requests.redriven.isEmpty || building != nil else { return requests.syncs }
-    do {
-      copies.position = boundary
-      try open()
-      var outcomes: [(taken: Int, tried: Int)] = []
-      for request in requests.redriven { outcomes.append(try copies.redrive(request.name)) }
-      try copies.refresh(due, file.catalog)
-      if due.isEmpty, let building {
-        try copies.build(building, rowCount: background.rowCount(of: building.serial, isBusy: isBusy))
-      }
-      let frames = try commit()
-      if due.isEmpty, building != nil {
-        let nanoseconds = pipeline.options.clock.monotonicNanoseconds() - now
-        background.adjust(nanoseconds: nanoseconds, frames: frames, of: file.wal.freePages, isBusy: isBusy)
-      }
-      for (request, outcome) in zip(requests.redriven, outcomes) { request.finish(outcome) }
-      if !outcomes.isEmpty { pipeline.progress.update { _ in } }
-    } catch {
-      pipeline.projectorRequests.giveBack(requests)
-      throw error
-    }
     return true
   }
 

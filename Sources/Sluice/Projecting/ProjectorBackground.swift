@@ -1,4 +1,6 @@
 // What the projector does beside following the log: when it is its turn, and how much of it at a time.
+import SluiceSQL
+import SluiceSQLite
 import SluiceSystem
 
 /// Paces the filling of copies. Belongs to the projector's thread.
@@ -47,20 +49,71 @@ struct ProjectorBackground {
     }
     if isBusy { busyCount = count } else { idleCount = count }
   }
+}
 
-  /// Whether a copy is to be made anew now: its time has come and something has changed, or somebody waits for it.
-  func isDue(
-    _ copy: ProjectionCopy, _ requests: ProjectorRequests.Taken, at position: UInt64, _ now: UInt64
-  ) -> Bool {
-    let isBehind = copy.position < position
-    if copy.serves, requests.wants(copy.name, at: position, otherThan: copy.position) { return true }
-    return copy.refreshAt <= now && (isBehind || copy.isVolatile || !copy.serves)
+extension Projector {
+  /// Fills a part of a copy that is built, takes what the refresher has found, and has it begin with the next copy that
+  /// is due; false when there is nothing of that kind. `isBusy`: rows wait, so it is their turn at least every other
+  /// time.
+  func doBackgroundWork(isBusy: Bool) throws -> Bool {
+    guard background.takesTurn(isBusy: isBusy) else { return false }
+    let copies = file.copies
+    copies.position = boundary
+    let requests = pipeline.projectorRequests.take()
+    let now = pipeline.options.clock.monotonicNanoseconds()
+    let refreshed = refresher.takeResult()
+    let building = refreshed == nil ? copies.building.first(where: { isWanted($0, isBusy: isBusy) }) : nil
+    if requests.syncs {
+      try file.wal.sync()
+      noteSynced()
+    }
+    let hasBegun = refreshed == nil && beginRefresh(requests, at: now, isBusy: isBusy)
+    guard refreshed != nil || !requests.redriven.isEmpty || building != nil else { return requests.syncs || hasBegun }
+    do {
+      try open()
+      var outcomes: [(taken: Int, tried: Int)] = []
+      for request in requests.redriven { outcomes.append(try copies.redrive(request.name)) }
+      if let refreshed { try copies.take(refreshed, file.catalog) { !isLeaving.load(ordering: .relaxed) } }
+      if let building {
+        try copies.build(building, rowCount: background.rowCount(of: building.serial, isBusy: isBusy))
+      }
+      let frames = try commit()
+      if building != nil {
+        let nanoseconds = pipeline.options.clock.monotonicNanoseconds() - now
+        background.adjust(nanoseconds: nanoseconds, frames: frames, of: file.wal.freePages, isBusy: isBusy)
+      }
+      for (request, outcome) in zip(requests.redriven, outcomes) { request.finish(outcome) }
+      if !outcomes.isEmpty { pipeline.progress.update { _ in } }
+    } catch {
+      pipeline.projectorRequests.giveBack(requests)
+      if let refreshed { refresher.giveBack(refreshed) }
+      throw error
+    }
+    return true
   }
 
-  /// Time until a copy is due although nothing rings; nil: none is.
-  func restMicroseconds(_ copies: [ProjectionCopy], at position: UInt64, now: UInt64) -> Int64? {
-    copies.filter { $0.position < position || $0.isVolatile || !$0.serves }.map {
-      $0.refreshAt > now ? Int64(clamping: ($0.refreshAt - now) / 1_000) + 1 : 1_000
-    }.min()
+  /// Has the refresher evaluate the query of a copy that is due, or that somebody waits for; false when there is none,
+  /// or another query runs.
+  private func beginRefresh(_ requests: ProjectorRequests.Taken, at now: UInt64, isBusy: Bool) -> Bool {
+    guard refresher.isIdle else { return false }
+    let position = boundary
+    let next = file.copies.nextToRefresh(
+      at: now,
+      { requests.wanted($0.name, behind: max($0.position, $0.failedPosition ?? 0), upTo: position) },
+      isAllowed: { isWanted($0, isBusy: isBusy) && !($0.isHeldBack && isBusy) })
+    guard let next else { return false }
+    refresher.begin(
+      Refresher.Job(
+        serial: next.serial, name: next.name, definition: SluiceSQL.print(next.definition),
+        select: next.definition.select, position: position))
+    return true
+  }
+
+  /// Whether the applied catalog, which may be ahead, has a copy's projection still: what is dropped or altered further
+  /// on in the log is not worked for.
+  private func isWanted(_ copy: ProjectionCopy, isBusy: Bool) -> Bool {
+    let object = pipeline.catalog.withLock { $0.objects[folded(copy.name)] }
+    guard let object, object.kind == .projection else { return false }
+    return !isBusy || object.sql == SluiceSQL.print(copy.definition)
   }
 }

@@ -23,9 +23,11 @@ final class ProjectorRequests: Sendable {
     /// Whether somebody wants what is committed to be durable.
     fileprivate(set) var syncs = false
 
-    /// Whether somebody waits for what a projection, which has come to `last`, would hold at `position`.
-    func wants(_ name: String, at position: UInt64, otherThan last: UInt64) -> Bool {
-      wanted.values.contains { $0.name == folded(name) && last < $0.position && $0.position <= position }
+    /// The highest position at which somebody waits for a projection, behind `last` and up to `position`.
+    func wanted(_ name: String, behind last: UInt64, upTo position: UInt64) -> UInt64? {
+      let name = folded(name)
+      return wanted.values.filter { $0.name == name && last < $0.position && $0.position <= position }
+        .map(\.position).max()
     }
   }
 

@@ -17,6 +17,9 @@
 //
 // So the cap rests on what was measured: rows that suddenly take several times as many frames may pass it once.
 //
+// While a query of the refresher reads the file, which may take minutes, the cap is sixteen times as high: mirrors go
+// on beside it. A query for which that is not enough is ended, and begins again when less is written.
+//
 // A transaction of a user is never split, here neither: one that changes more pages than fit makes the log as large as
 // it needs, and so does filling the file anew. The log is cut back behind it.
 import SluiceSQLite
@@ -43,7 +46,13 @@ final class WalLimit {
   private let files: RealFileSystem
   /// The log's file, opened for its write-back alone. SQLite keeps its locks on other files.
   private var logFile: (any File)?
-  private let capPages: Int
+  /// Pages of `capBytes`.
+  private let usualPages: Int
+  /// Whether a query of the refresher reads the file: the log cannot begin anew before its end, which may be minutes
+  /// away. It may become so many times as long meanwhile, before the query is ended.
+  var isReadBeside = false
+  private static let timesBeside = 16
+  private var capPages: Int { isReadBeside ? Self.timesBeside * usualPages : usualPages }
   /// Frames of the log that are committed.
   private(set) var committedPages = 0
   /// Pages of the database, those in the log included.
@@ -63,7 +72,7 @@ final class WalLimit {
     if case .integer(let size)? = try connection.prepare("PRAGMA page_size").rows().first?.first {
       pageBytes = Int(size)
     }
-    capPages = (Self.capBytes - 32) / (pageBytes + 24)
+    usualPages = (Self.capBytes - 32) / (pageBytes + 24)
     // Until something is measured: each index, and each copy with groups, may take a page for each row.
     let others = try connection.prepare(
       "SELECT count(*) FROM sqlite_schema WHERE type = 'index' "

@@ -28,8 +28,11 @@ public final class PreparedStatement {
   public let text: String
   private let kind: SluiceSQL.Statement
   private let parameterList: ParameterList
-  private var query: SluiceSQLite.Statement?
-  private var connection: LiveConnection?
+  private var query: PreparedQuery?
+  /// What the names in it mean: the catalog and the views of the connection for which it was prepared.
+  private var versions: (catalog: UInt64, views: Int) = (0, 0)
+  /// Whether what it reads was told by a projections.db that has all of that catalog.
+  private var isSettled = false
 
   init(_ text: String, _ session: Session) throws(StoreError) {
     self.text = text
@@ -46,14 +49,14 @@ public final class PreparedStatement {
       if try isPast.get() {
         throw StoreError(.unsupported, "a query AS OF cannot be prepared", isParse: true, sqliteCode: 1)
       }
-      _ = try statement()
+      _ = try preparedQuery()
     }
   }
 
-  /// Runs it with `values` for its parameters by number, the first for `?1`: as many as it has, also of those with names.
-  /// Those at the end may be missing that `Session.parameters` has by their name. Rows are computed as they are taken, until the session's next
-  /// statement. `line` is where it stands in a script, for errors, which are those of `Session.execute`. Cost: about 2
-  /// µs for a row by its key.
+  /// Runs it with `values` for its parameters by number, the first for `?1`: as many as it has, also of those with
+  /// names. Those at the end may be missing that `Session.parameters` has by their name. Rows are computed as they are
+  /// taken, until the session's next statement. `line` is where it stands in a script, for errors, which are those of
+  /// `Session.execute`. Cost: about 2 µs for a row by its key.
   @discardableResult
   public func run(_ values: [Value] = [], line: Int = 1) throws(StoreError) -> Outcome {
     guard case .select = kind else {
@@ -62,38 +65,37 @@ public final class PreparedStatement {
     try session.check(values, for: parameterList)
     session.endRows()
     session.refreshCatalog()
-    if session.transaction == nil { try session.waitApplied() } else { try session.openTransaction() }
-    let statement = try statement()
-    do {
-      statement.reset()
-      try session.bindParameters(of: statement)
-      try statement.bind(values)
-    } catch { throw StoreError(error) }
-    if session.readsOwn, connection?.projectionsRead.isEmpty == false { try session.waitProjected() }
-    let rows = Rows(statement)
-    session.hand(out: rows)
-    return .rows(rows)
+    session.interrupter.begin()
+    session.currentLine = line
+    do throws(StoreError) {
+      try session.beginReading()
+      let statement = try session.settledQuery { () throws(StoreError) in try preparedQuery() }.statement
+      isSettled = session.readsOwn
+      do {
+        statement.reset()
+        try session.bindParameters(of: statement)
+        try statement.bind(values)
+      } catch { throw StoreError(error) }
+      let rows = Rows(statement)
+      session.hand(out: rows)
+      return .rows(rows)
+    } catch {
+      defer { session.interrupter.end() }
+      throw session.interrupter.explain(error)
+    }
   }
 
-  private func statement() throws(StoreError) -> SluiceSQLite.Statement {
+  /// The query as it is kept, or made anew where its names may mean something else now.
+  private func preparedQuery() throws(StoreError) -> PreparedQuery {
     let live = try session.live()
-    if let query { return query }
-    do {
-      let made: SluiceSQLite.Statement
-      do throws(SQLiteError) { made = try live.prepare(text, persistent: true) } catch {
-        guard try session.waitForMissing(StoreError(error)) else { throw error }
-        try live.refreshProjections()
-        made = try live.prepare(text, persistent: true)
-      }
-      try session.bindParameters(of: made)
-      query = made
-      connection = live
-      return made
-    } catch {
-      var failure = StoreError(converting: error)
-      failure.isParse = true
-      throw failure
+    if let query, isSettled || !session.readsOwn, versions == (session.catalog.version, live.viewVersion) {
+      return query
     }
+    isSettled = false
+    let made = try session.prepareReading(text, persistent: true)
+    query = made
+    versions = (session.catalog.version, live.viewVersion)
+    return made
   }
 }
 

@@ -42,14 +42,22 @@ public final class Rows {
     columnNames = columns
   }
 
+  deinit { session?.interrupter.end() }
+
   /// Keeps the session alive that the rows belong to.
   func keep(_ session: Session) { self.session = session }
 
   /// Ends the statement: no further row comes.
   func end() {
-    isEnded = true
-    session = nil
+    noteEnd()
     if case .statement(let statement) = source { statement.reset() }
+  }
+
+  /// The session runs nothing any more.
+  private func noteEnd() {
+    isEnded = true
+    session?.interrupter.end()
+    session = nil
   }
 
   /// Number of columns of each row.
@@ -60,11 +68,18 @@ public final class Rows {
     if isEnded { return false }
     switch source {
     case .statement(let statement):
-      do { return try statement.step() } catch { throw StoreError(error) }
+      do {
+        if try statement.step() { return true }
+      } catch {
+        noteEnd()
+        throw StoreError(error)
+      }
     case .values(let rows):
       index += 1
-      return index < rows.count
+      if index < rows.count { return true }
     }
+    noteEnd()
+    return false
   }
 
   /// A column's storage class, `index` from 0.

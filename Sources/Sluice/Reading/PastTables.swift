@@ -49,7 +49,7 @@ struct PastTables {
   /// Folded names of the tables that a query reads.
   private func tables(in query: String, _ connection: Connection) throws(SQLiteError) -> Set<String> {
     var names: Set<String> = []
-    try connection.watchReads { table, _ in
+    try connection.watchReads { table, _, _ in
       names.insert(folded(table))
       return true
     }

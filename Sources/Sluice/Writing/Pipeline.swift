@@ -30,7 +30,7 @@ final class Pipeline: Sendable {
     var projector: Projector?
     /// In the order in which they are stepped, and end.
     var all: [any Role] {
-      let all: [(any Role)?] = [applier, compactor, projector]
+      let all: [(any Role)?] = [applier, compactor, projector, projector?.refresher]
       return all.compactMap { $0 }
     }
     var threads: [RoleThread] = []
@@ -92,6 +92,7 @@ final class Pipeline: Sendable {
   /// Ends the roles' threads after the work they have.
   func stop() {
     let (appender, appenderThread, threads) = roles.withLock { ($0.appender, $0.appenderThread, $0.threads) }
+    roles.withLock { $0.projector }?.refresher.stop()
     appender?.stop()
     appenderThread?.join()
     progress.update { $0.isStopping = true }

@@ -1,5 +1,5 @@
-// A role is a loop of the pipeline (applier, projector, compactor). It works in steps, so that a thread can run it
-// and a simulator can drive it.
+// A role is a loop of the pipeline (applier, projector, refresher, compactor). It works in steps, so that a thread can
+// run it and a simulator can drive it.
 import SluiceSystem
 
 /// One loop of the pipeline.

@@ -65,17 +65,21 @@ extension Session {
   private func prepare(
     _ sql: String, on live: LiveConnection, offset: Int
   ) throws(StoreError) -> SluiceSQLite.Statement {
-    do {
-      let statement = try live.prepare(sql)
-      try bindParameters(of: statement)
-      return statement
-    } catch {
-      var failure = StoreError(error)
-      failure.isParse = true
-      // Numbers that were put in move what stands behind them.
-      failure.offset = parameterList.movesText ? nil : failure.offset.map { $0 + offset }
-      throw failure
-    }
+    try settledQuery { () throws(StoreError) in
+      try onceThere(live) { () throws(StoreError) in
+        do {
+          let query = try live.prepare(sql)
+          try bindParameters(of: query.statement)
+          return query
+        } catch {
+          var failure = StoreError(converting: error)
+          failure.isParse = true
+          // Numbers that were put in move what stands behind them.
+          failure.offset = parameterList.movesText ? nil : failure.offset.map { $0 + offset }
+          throw failure
+        }
+      }
+    }.statement
   }
 
   // MARK: UPDATE and DELETE

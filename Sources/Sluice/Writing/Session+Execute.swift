@@ -25,9 +25,12 @@ extension Session {
       currentLine = line
       let outcome =
         if let statement { try run(statement, text, line: line) } else { try insert(text, line: line) }
-      if case .rows(let rows) = outcome { hand(out: rows) }
+      if case .rows(let rows) = outcome { hand(out: rows) } else { interrupter.end() }
       return outcome
-    } catch { throw interrupter.explain(error).at(line: line) }
+    } catch {
+      defer { interrupter.end() }
+      throw interrupter.explain(error).at(line: line)
+    }
   }
 
   /// The same for a statement in a string.

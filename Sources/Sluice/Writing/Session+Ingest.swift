@@ -173,7 +173,9 @@ extension Session {
     let highestKey = plan.highestKey.current
     swap(&row, &other)
     defer { swap(&row, &other) }
-    do { _ = try add(plan, isFirst: true, line: currentLine) } catch {
+    do throws(StoreError) {
+      _ = try interrupter.beside { () throws(StoreError) in try add(plan, isFirst: true, line: currentLine) }
+    } catch {
       undo(plan, mark, highestKey)
       throw error
     }

@@ -190,32 +190,95 @@ extension Session {
     let key = folded(name)
     let isMirror = catalog.table(name) != nil
     let own = lastPosition
+    let reached = try wish(for: name, at: target) { () throws(StoreError) in
+      try wait(timeoutMicroseconds: timeoutMicroseconds ?? Self.forever) { progress -> Result<Void, StoreError>? in
+        if isMirror { return progress.projected >= target ? .success(()) : nil }
+        // Before, it is perhaps not what this session made of it.
+        guard progress.projected >= own, let projection = progress.projections[key] else { return nil }
+        if let error = projection.obstacle(target) { return .failure(error) }
+        // What is altered or rebuilt is there when its next copy serves.
+        return projection.holds(target, progress) && !projection.isBuilding ? .success(()) : nil
+      }
+    }
+    guard let reached else { throw behind(name, target) }
+    try reached.get()
+  }
+
+  private static let forever = Int64.max / 2_000
+
+  private func behind(_ name: String, _ target: UInt64) -> StoreError {
+    let position = store.pipeline.progress.withLock { $0.projections[folded(name)]?.position ?? $0.projected }
+    return StoreError(
+      .overloaded, "\(name) is at position \(position) and not at \(target) after the time that was given",
+      sqliteCode: 5)
+  }
+
+  /// Waits until there is a projection of that name at all.
+  func waitServing(_ name: String) throws(StoreError) { try wait(for: name, at: readsOwn ? lastPosition : 0) }
+
+  /// Waits until what a query reads in projections.db, by folded name, holds what this session wrote. A paused
+  /// projection stays as it is; the reason of one that has failed is thrown.
+  func waitRead(_ names: Set<String>) throws(StoreError) {
+    try waitMirrored()
+    let target = lastPosition
+    for name in names where catalog.exists(.projection, name) {
+      let state = { (progress: Progress) -> Result<Void, StoreError>? in
+        guard let projection = progress.projections[name], projection.serves, !projection.isPaused else {
+          return .success(())
+        }
+        if let error = projection.obstacle(target) { return .failure(error) }
+        return projection.holds(target, progress) ? .success(()) : nil
+      }
+      if let known = store.pipeline.progress.withLock({ state($0) }) {
+        try known.get()
+        continue
+      }
+      let reached = try wish(for: name, at: target) { () throws(StoreError) in
+        try wait(timeoutMicroseconds: Self.forever, state)
+      }
+      guard let reached else { throw behind(name, target) }
+      try reached.get()
+    }
+  }
+
+  /// Has the projector bring a projection to `target` while `body` waits for that.
+  private func wish<R>(
+    for name: String, at target: UInt64, _ body: () throws(StoreError) -> R
+  ) throws(StoreError) -> R {
     let pipeline = store.pipeline
     let wish = pipeline.projectorRequests.want(name, at: target)
     defer { pipeline.projectorRequests.forget(wish) }
     pipeline.wakeProjector()
-    let interrupter = interrupter
-    let obstacle = pipeline.projectorObstacle()
-    let reached: Result<Void, StoreError>? = try pipeline.wait(
-      timeoutMicroseconds: timeoutMicroseconds ?? Int64.max / 2_000,
-      unless: {
-        do throws(StoreError) { try interrupter.check() } catch { return error }
-        return obstacle()
-      }
-    ) { progress -> Result<Void, StoreError>? in
-      if isMirror { return progress.projected >= target ? .success(()) : nil }
-      // Before, it is perhaps not what this session made of it.
-      guard progress.projected >= own, let projection = progress.projections[key] else { return nil }
-      if let error = projection.obstacle(name, target) { return .failure(error) }
-      let position = projection.position ?? progress.projected
-      // What is altered or rebuilt is there when its next copy serves.
-      return projection.serves && !projection.isBuilding && position >= target ? .success(()) : nil
+    return try body()
+  }
+
+  /// Waits until projections.db holds all that this session has handed over, and all that was durable when it began.
+  func waitMirrored(isInterruptible: Bool = true) throws(StoreError) {
+    let id = id
+    let isThere = { (progress: Progress) -> Bool? in
+      guard let session = progress.sessions[id], session.resolved == session.submitted else { return nil }
+      return progress.projected >= session.lastPosition ? true : nil
     }
-    if let reached { return try reached.get() }
-    let position = pipeline.progress.withLock { $0.projections[key]?.position ?? $0.projected }
-    throw StoreError(
-      .unavailable, "\(name) is at position \(position) and not at \(target) after the time that was given",
-      sqliteCode: 5)
+    if store.pipeline.progress.withLock({ isThere($0) }) == nil {
+      _ = try wait(isInterruptible: isInterruptible, isThere)
+    }
+  }
+
+  /// Waits for what the projector does, until this session is interrupted or something is in the projector's way; nil:
+  /// the time that was given is over.
+  private func wait<R>(
+    timeoutMicroseconds: Int64? = nil, isInterruptible: Bool = true, _ condition: (Progress) -> R?
+  ) throws(StoreError) -> R? {
+    let interrupter = interrupter
+    let pipeline = store.pipeline
+    let obstacle = pipeline.projectorObstacle()
+    let stops = { () -> StoreError? in
+      if isInterruptible { do throws(StoreError) { try interrupter.check() } catch { return error } }
+      return obstacle()
+    }
+    if timeoutMicroseconds == nil, !pipeline.options.threaded { return try pipeline.wait(unless: stops, condition) }
+    return try pipeline.wait(
+      timeoutMicroseconds: timeoutMicroseconds ?? Self.forever, unless: stops, condition)
   }
 
   // MARK: Rejected rows
@@ -227,27 +290,10 @@ extension Session {
     let pipeline = store.pipeline
     let request = pipeline.projectorRequests.redrive(name)
     pipeline.wakeProjector()
-    let outcome = try pipeline.wait(unless: pipeline.projectorObstacle()) { _ in request.outcome }
+    guard let outcome = try wait({ _ in request.outcome }) else { return .done }
     return .rows(
       Rows(
         columns: ["taken", "rejected"],
         values: [[.integer(Int64(outcome.taken)), .integer(Int64(outcome.tried - outcome.taken))]]))
-  }
-}
-
-extension ProjectionProgress {
-  /// Why it will not come to `target` by itself.
-  fileprivate func obstacle(_ name: String, _ target: UInt64) -> StoreError? {
-    if isBuilding || (serves && (position ?? target) >= target) { return nil }
-    switch ProjectionCopy.State(rawValue: state) {
-    case .paused:
-      return StoreError(
-        .unavailable, "projection \(name) is paused at position \(position ?? 0): RESUME PROJECTION \(name)",
-        sqliteCode: 5)
-    case .failed:
-      return StoreError(
-        .unavailable, "projection \(name) has failed at position \(position ?? 0): \(error ?? "")", sqliteCode: 1)
-    default: return nil
-    }
   }
 }

@@ -12,66 +12,84 @@ extension Session {
       return .rows(Rows(columns: [count.name], values: [[.integer(count.rows)]]))
     }
     if mentionsSchema(text) { return try queryProjections(text) }
-    let statement = try prepareQuery(String(decoding: text, as: UTF8.self))
-    return .rows(Rows(statement))
+    return .rows(Rows(try prepareQuery(String(decoding: text, as: UTF8.self))))
   }
 
   /// Prepares a query on the connection that answers it, once that holds what the session wrote.
   func prepareQuery(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement {
-    if transaction == nil { try waitApplied() } else { try openTransaction() }
-    let live = try live()
-    var statement: SluiceSQLite.Statement
-    do throws(StoreError) { statement = try prepareReading(sql, live) } catch {
-      // Something that projections.db does not have yet.
-      guard transaction == nil, error.message.hasPrefix("no such") else { throw error }
-      statement = try prepareOnceThere(sql, live, error)
-    }
-    if !live.projectionsRead.isEmpty, readsOwn {
-      // Tables that are gone may have been found there: with the newest schema they are not.
-      try waitProjected()
-      for name in live.projectionsRead where catalog.exists(.projection, name) { try waitRefreshed(name) }
-      do { try live.refreshProjections() } catch { throw StoreError(error) }
-      statement = try prepareReading(sql, live)
-    }
-    if live.scope.isIndexable, let mirrored = try prepareOnMirrors(sql) { return mirrored }
-    return statement
+    try beginReading()
+    let query = try settledQuery { () throws(StoreError) in try prepareReading(sql) }
+    if query.isIndexable, let mirrored = try prepareOnMirrors(sql) { return mirrored }
+    return query.statement
   }
 
-  /// Prepares a query for which something was missing, when projections.db is as far as this session, and a projection
-  /// that it names is filled.
-  private func prepareOnceThere(
-    _ sql: String, _ live: LiveConnection, _ error: StoreError
-  ) throws(StoreError) -> SluiceSQLite.Statement {
-    var error = error
+  /// What the session wrote is applied; in a transaction its rows are there to be read.
+  func beginReading() throws(StoreError) {
+    if transaction == nil { try waitApplied() } else { try openTransaction() }
+  }
+
+  /// A query that `prepare` makes, once all that it reads in projections.db holds what this session wrote. Throws the
+  /// reason of a projection that cannot be brought there.
+  func settledQuery(_ prepare: () throws(StoreError) -> PreparedQuery) throws(StoreError) -> PreparedQuery {
+    var query = try prepare()
+    var settled: Set<String> = []
+    // With the newest schema, tables that are gone are not found any more, and a view may read something else.
+    while readsOwn, !query.reads.isSubset(of: settled) {
+      try waitRead(query.reads)
+      settled.formUnion(query.reads)
+      do {
+        if query.statement.connection === reader {
+          try query.statement.connection.refreshSchema()
+        } else {
+          try liveConnection?.refreshProjections()
+        }
+      } catch { throw StoreError(error) }
+      query = try prepare()
+    }
+    return query
+  }
+
+  /// Prepares a query as it can be now; waits only for what is not there at all. `persistent` for one that is kept.
+  func prepareReading(_ sql: String, persistent: Bool = false) throws(StoreError) -> PreparedQuery {
+    let live = try live()
+    return try onceThere(live, orElse: { () throws(StoreError) in try self.prepareOnFile(sql, persistent) }) {
+      () throws(StoreError) in try readOnly { () throws(SQLiteError) in try live.prepare(sql, persistent: persistent) }
+    }
+  }
+
+  /// What `prepare` makes on the live connection, if need be when projections.db is as far as this session, and a
+  /// projection that it names is filled. `other` makes it where that connection cannot.
+  func onceThere(
+    _ live: LiveConnection, orElse other: (() throws(StoreError) -> PreparedQuery)? = nil,
+    _ prepare: () throws(StoreError) -> PreparedQuery
+  ) throws(StoreError) -> PreparedQuery {
     var waited: Set<String> = []
     while true {
-      let name = missingProjection(error)
-      if isMirrored, name == nil { throw error }
-      try waitProjected()
-      if let name {
-        try wait(for: name, at: 0)
-        guard waited.insert(name).inserted else { return try prepareOnFile(sql) }
+      do throws(StoreError) { return try prepare() } catch {
+        guard transaction == nil, error.message.hasPrefix("no such") else { throw error }
+        let name = missingProjection(error)
+        if name == nil, isMirrored || !waited.isEmpty { throw error }
+        try waitMirrored()
+        if let name {
+          guard waited.insert(name).inserted else {
+            guard let other else { throw error }
+            return try other()
+          }
+          try waitServing(name)
+        }
+        do { try live.refreshProjections() } catch { throw StoreError(error) }
       }
-      do { try live.refreshProjections() } catch { throw StoreError(error) }
-      do throws(StoreError) { return try prepareReading(sql, live) } catch let again { error = again }
-      if missingProjection(error) == nil { throw error }
     }
-  }
-
-  /// Waits for what an error says is missing, a projection that is not filled yet; false: it is none.
-  func waitForMissing(_ error: StoreError) throws(StoreError) -> Bool {
-    guard transaction == nil, let name = missingProjection(error) else { return false }
-    try waitProjected()
-    try wait(for: name, at: 0)
-    return true
   }
 
   /// Prepares a query on projections.db itself: a view over live tables cannot read a projection, one there can.
-  private func prepareOnFile(_ sql: String) throws(StoreError) -> SluiceSQLite.Statement {
+  private func prepareOnFile(_ sql: String, _ persistent: Bool = false) throws(StoreError) -> PreparedQuery {
     let connection = try queryConnection()
     return try readOnly { () throws(SQLiteError) in
       try connection.refreshSchema()
-      return try connection.prepare(sql)
+      fileReads = []
+      let statement = try connection.prepare(sql, persistent: persistent)
+      return PreparedQuery(statement: statement, reads: fileReads, isIndexable: false)
     }
   }
 
@@ -83,28 +101,15 @@ extension Session {
     return catalog.exists(.projection, name) ? name : nil
   }
 
-  /// Has a projection that is made anew from time to time hold what this session wrote.
-  private func waitRefreshed(_ name: String) throws(StoreError) {
-    let progress = store.pipeline.progress.withLock { $0.projections[name] }
-    let target = lastPosition
-    if progress?.isRefreshedAndBehind(target) == true { try wait(for: name, at: target) }
-  }
-
-  private func prepareReading(_ sql: String, _ live: LiveConnection) throws(StoreError) -> SluiceSQLite.Statement {
-    try readOnly { () throws(SQLiteError) in try live.prepare(sql) }
-  }
-
-  /// A statement that reads, with its parameters bound.
-  private func readOnly(
-    _ prepare: () throws(SQLiteError) -> SluiceSQLite.Statement
-  ) throws(StoreError) -> SluiceSQLite.Statement {
+  /// A query, with its parameters bound.
+  private func readOnly(_ prepare: () throws(SQLiteError) -> PreparedQuery) throws(StoreError) -> PreparedQuery {
     do {
-      let statement = try prepare()
-      guard statement.isReadOnly else {
+      let query = try prepare()
+      guard query.statement.isReadOnly else {
         throw StoreError(.unsupported, "projections.db is written by Sluice only", isParse: true, sqliteCode: 8)
       }
-      try bindParameters(of: statement)
-      return statement
+      try bindParameters(of: query.statement)
+      return query
     } catch {
       var failure = StoreError(converting: error)
       failure.isParse = true
@@ -155,10 +160,11 @@ extension Session {
         isParse: true, sqliteCode: 1)
     }
     try waitProjected()
-    return try run(String(decoding: text, as: UTF8.self))
+    let sql = String(decoding: text, as: UTF8.self)
+    return .rows(Rows(try settledQuery { () throws(StoreError) in try prepareOnFile(sql) }.statement))
   }
 
-  private func run(_ sql: String) throws(StoreError) -> Outcome { .rows(Rows(try prepareOnFile(sql))) }
+  private func run(_ sql: String) throws(StoreError) -> Outcome { .rows(Rows(try prepareOnFile(sql).statement)) }
 
   // MARK: PRAGMA
 

@@ -27,9 +27,11 @@ public final class Session {
   var transaction: Transaction?
   /// What the appender gave for the last item handed over.
   var ticket: UInt64 = 0
-  private var reader: Connection?
+  private(set) var reader: Connection?
   /// Ends what this session is running, from any thread.
   public let interrupter = SessionInterrupter()
+  /// What the statement being prepared on `reader` reads, by folded name.
+  var fileReads: Set<String> = []
   /// The connection over live tables, once a statement needed it.
   var liveConnection: LiveConnection?
   /// What the open transaction has written, once it reads or SQLite evaluates for it; or one changing statement.
@@ -180,7 +182,9 @@ public final class Session {
     case .queued: try sendBatch()
     case .durable: try waitDurable()
     case .applied: try waitApplied()
-    case .projected: try waitProjected()
+    case .projected:
+      try waitApplied()
+      try waitMirrored(isInterruptible: waitsInterruptibly)
     }
   }
 
@@ -218,12 +222,7 @@ public final class Session {
   /// Waits until projections.db holds everything this session wrote, and everything that was durable when it began.
   func waitProjected() throws(StoreError) {
     try waitApplied()
-    let id = id
-    let pipeline = store.pipeline
-    try pipeline.wait(unless: obstacle(pipeline.projectorObstacle())) { progress -> Void? in
-      guard let session = progress.sessions[id] else { return nil }
-      return progress.projected >= session.lastPosition ? () : nil
-    }
+    try waitMirrored()
   }
 
   /// Takes the errors of statements that were accepted earlier and rejected when applied, in their order.
@@ -272,6 +271,11 @@ public final class Session {
     do {
       try interrupter.watch(connection)
       try registerFunctions(connection)
+      try connection.watchReads { [unowned self] table, _, view in
+        fileReads.insert(folded(table))
+        if let view { fileReads.insert(folded(view)) }
+        return true
+      }
     } catch { throw StoreError(error) }
     reader = connection
     return connection

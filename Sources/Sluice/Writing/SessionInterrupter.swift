@@ -5,16 +5,26 @@ import Synchronization
 
 /// Interrupts the statements of one session.
 public final class SessionInterrupter: Sendable {
-  private let requested = Atomic<Bool>(false)
+  private enum State: UInt8, AtomicRepresentable {
+    case idle
+    /// A statement runs, or its rows are being taken.
+    case running
+    /// It is to end.
+    case interrupted
+  }
+
+  private let state = Atomic<State>(.idle)
   private let signal = Monitor<StopSignal?>(nil)
 
   /// The statement that is running, or whose rows are being taken, ends with the error `interrupted` (SQLite's code 9)
   /// and without effect. Nothing happens when none is. From any thread.
-  public func interrupt() { requested.store(true, ordering: .relaxed) }
+  public func interrupt() {
+    _ = state.compareExchange(expected: .running, desired: .interrupted, ordering: .relaxed)
+  }
 
   /// Whether what is running is to end.
   private var isRequested: Bool {
-    requested.load(ordering: .relaxed) || signal.withLock { $0?.isSet == true }
+    state.load(ordering: .relaxed) == .interrupted || signal.withLock { $0?.isSet == true }
   }
 
   /// Whether the signal that is obeyed says so.
@@ -28,9 +38,17 @@ public final class SessionInterrupter: Sendable {
     try connection.watchProgress { [self] in !isRequested }
   }
 
-  /// A statement begins: what was asked for before is not about it.
-  func begin() {
-    if requested.load(ordering: .relaxed) { requested.store(false, ordering: .relaxed) }
+  /// A statement begins: from now on `interrupt` ends it.
+  func begin() { state.store(.running, ordering: .relaxed) }
+
+  /// It has ended, and all of its rows are taken.
+  func end() { state.store(.idle, ordering: .relaxed) }
+
+  /// Runs `body` as a statement beside one whose rows are still being taken: each is interrupted alone.
+  func beside<R>(_ body: () throws(StoreError) -> R) throws(StoreError) -> R {
+    let outer = state.exchange(.running, ordering: .relaxed)
+    defer { state.store(outer, ordering: .relaxed) }
+    do throws(StoreError) { return try body() } catch { throw explain(error) }
   }
 
   /// The error of a statement that was interrupted, wherever in it that was noticed.

@@ -205,7 +205,7 @@ import Testing
     try session.run("WAIT FOR p AT LAST TIMEOUT '1s'")
     #expect(store.progress.projected == store.lastPosition)
     let error = storeError { try session.run("WAIT FOR p AT \(after + 100) TIMEOUT '1ms'") }
-    #expect(error?.kind == .unavailable && error?.sqliteCode == 5, "\(error.map { "\($0)" } ?? "")")
+    #expect(error?.kind == .overloaded && error?.sqliteCode == 5, "\(error.map { "\($0)" } ?? "")")
     #expect(error?.message.contains("and not at \(after + 100) after the time that was given") == true)
     try session.run("BEGIN")
     session.expectRefused("WAIT FOR p", "within a transaction")

@@ -1,0 +1,51 @@
+// Projections and scripts: one that fails, or takes too long, is the matter of who asks for it and of nobody else.
+import SluiceTesting
+import Testing
+
+@Suite struct ProjectionScriptTests {
+  private static let endless =
+    "CREATE PROJECTION slow AS SELECT t.id, count(*) AS n FROM t, "
+    + "(WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c) GROUP BY t.id "
+    + "REFRESH EVERY '1s'"
+
+  /// A SELECT from a projection that has failed: the statements behind it are run.
+  @Test func aFailedProjectionDoesNotEndAScript() throws {
+    let shell = ShellUnderTest()
+    let result = try shell.run(
+      """
+      CREATE TABLE t(id INTEGER PRIMARY KEY, v);
+      INSERT INTO t VALUES(1, 'no json');
+      CREATE PROJECTION p AS SELECT count(json(v)) AS n FROM t REFRESH EVERY '100ms';
+      WAIT FOR p;
+      INSERT INTO t VALUES(2, '{}');
+      SELECT * FROM p;
+      INSERT INTO t VALUES(3, '{}');
+      INSERT INTO t VALUES(4, '{}');
+      SELECT 'rows', count(*) FROM t;
+      UPDATE t SET v = '[]' WHERE id = 1;
+      SELECT n FROM p;
+
+      """)
+    #expect(result.text == "rows|4\n4\n")
+    #expect(result.status == 1)
+    let errors = result.errorText.split(separator: "\n")
+    #expect(
+      errors.count == 2 && errors.allSatisfy { $0.contains("projection p has failed") && $0.contains("malformed JSON") }
+    )
+    // It is no reason not to leave.
+    let after = try shell.run("INSERT INTO t VALUES(5, 'no json');\n")
+    #expect(after.status == 0 && after.errorText == "")
+  }
+
+  /// A query that does not end: inserts, other mirrors and DROP do not wait for it; leaving waits a moment and says so.
+  @Test func aSlowQueryHoldsUpNobody() throws {
+    let shell = ShellUnderTest()
+    let made = try shell.run(sql: ["CREATE TABLE t(id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES(1)", Self.endless])
+    #expect(made.status == 1 && made.errorText.contains("projection slow is behind"))
+    let mirrors = try shell.run(
+      sql: ["CREATE TABLE u(id)", "INSERT INTO u VALUES(1)", "SELECT count(*) FROM projections.u"], ["--no-drain"])
+    #expect(mirrors.text == "1\n" && mirrors.status == 0 && mirrors.errorText == "")
+    let dropped = try shell.run(sql: ["DROP PROJECTION slow"])
+    #expect(dropped.status == 0 && dropped.errorText == "")
+  }
+}
