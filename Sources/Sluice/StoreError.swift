@@ -25,6 +25,16 @@ public struct StoreError: Error, CustomStringConvertible {
     case `internal`
   }
 
+  /// Whether what a call was to write is stored although it throws.
+  public enum Outcome: String, Sendable {
+    /// It is not, and will not be.
+    case notStored
+    /// It is, and stays: what failed comes behind that, such as a level that is not reached.
+    case stored
+    /// It may be or may not; the next opening of the store decides. The message says so.
+    case unknown
+  }
+
   /// What the caller can do.
   public var kind: Kind
   /// One sentence, in SQLite's own words where SQLite has them.
@@ -37,6 +47,8 @@ public struct StoreError: Error, CustomStringConvertible {
   public var isParse: Bool
   /// SQLite's primary result code (https://sqlite.org/rescode.html) where it has one for this.
   public var sqliteCode: Int32?
+  /// Whether what the call was to write is stored all the same. Of a call that waits for what was sent before it, that.
+  public private(set) var outcome = Outcome.notStored
   /// The errors of other rows of the same call, or of other statements that the same call tells of.
   public var further: [StoreError] = []
   /// Whether it is no error: the row path leaves the statement to SQLite.
@@ -57,6 +69,21 @@ public struct StoreError: Error, CustomStringConvertible {
 
   /// The sentence alone.
   public var description: String { message }
+
+  /// The same error of a call that leaves what was sent in that state, which the message says. What is known better
+  /// stays.
+  func leaving(_ outcome: Outcome) -> StoreError {
+    guard self.outcome == .notStored, outcome != .notStored else { return self }
+    var error = self
+    error.outcome = outcome
+    error.message =
+      switch outcome {
+      case .unknown: "whether what was sent is stored is not known: \(message)"
+      case .stored: "what was sent is stored, but not where it is waited for: \(message)"
+      case .notStored: message
+      }
+    return error
+  }
 
   /// The same error, for the statement that begins on `line`.
   func at(line: Int) -> StoreError {

@@ -50,6 +50,8 @@ public final class Appender: @unchecked Sendable {
     var isThreaded = false
     var isStopping = false
     var failure: LogError?
+    /// The last ticket of the group that failed: up to it things may be in the log, behind it they were never written.
+    var failedTicket: UInt64 = 0
 
     /// Everything that waits, for the caller to write; nil when there is nothing or somebody writes already.
     mutating func take() -> [AppendedItem]? {
@@ -89,16 +91,17 @@ public final class Appender: @unchecked Sendable {
   }
 
   /// Queues a batch; the appender owns it until it reports it. Any thread. Blocks while `queueLimitBytes` wait and a
-  /// thread is in `run`. Throws `poisoned` after a failure, `invalid` after `stop`.
+  /// thread is in `run`. `isAwaited`: the caller waits for it next. Throws `poisoned` after a failure, `invalid` after
+  /// `stop`: then the batch is not written.
   @discardableResult
-  public func submit(_ batch: Batch) throws(LogError) -> UInt64 {
-    try enqueue(.batch(batch), mayWait: true)
+  public func submit(_ batch: Batch, isAwaited: Bool = false) throws(LogError) -> UInt64 {
+    try enqueue(.batch(batch), mayWait: true, isAwaited: isAwaited)
   }
 
   /// As `submit`, and waits until the batch is durable; writes it on this thread when nobody else is writing.
   @discardableResult
   public func write(_ batch: Batch) throws(LogError) -> UInt64 {
-    let ticket = try enqueue(.batch(batch), mayWait: true, isAwaited: true)
+    let ticket = try submit(batch, isAwaited: true)
     try waitDurable(ticket)
     return ticket
   }
@@ -124,6 +127,11 @@ public final class Appender: @unchecked Sendable {
   public var queuedCount: Int { queue.withLock { $0.items.count } }
   /// Whether what has this ticket is durable. Any thread.
   public func isDurable(_ ticket: UInt64) -> Bool { queue.withLock { $0.durableTicket >= ticket } }
+  /// Whether what has this ticket was being written when the log failed: the next opening decides whether it is in the
+  /// log. Any thread.
+  public func isInDoubt(_ ticket: UInt64) -> Bool {
+    queue.withLock { $0.durableTicket < ticket && ticket <= $0.failedTicket }
+  }
   /// Why nothing can be written any more. Any thread.
   public var failure: LogError? { queue.withLock { $0.failure } }
 
@@ -286,6 +294,7 @@ public final class Appender: @unchecked Sendable {
       queue.failure = LogError(
         kind: .poisoned, message: "nothing is written until the store is opened again: \(error.message)",
         cause: error.cause)
+      queue.failedTicket = group.last?.ticket ?? 0
       return queue.items
     }
     onFailure(group + waiting, error)

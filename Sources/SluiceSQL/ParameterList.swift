@@ -8,6 +8,8 @@ public struct ParameterList: Sendable {
   /// By number, from 0: the name with its first character, `?` for one without; nil: nothing in the text has the
   /// number.
   public private(set) var names: [String?] = []
+  /// The numbers of names.
+  private var numbers: [String: Int] = [:]
   /// Where a bare `?` stands, and the number that it has.
   private var anonymous: [(offset: Int, number: Int)] = []
 
@@ -44,13 +46,14 @@ public struct ParameterList: Sendable {
       guard let number = Int(name.dropFirst()), number > 0, number <= Self.highest else { return }
       while names.count < number { names.append(nil) }
       names[number - 1] = name
-    } else if !names.contains(name) {
+    } else if numbers[name] == nil {
       names.append(name)
+      numbers[name] = names.count
     }
   }
 
   /// The number of a parameter by its name, from 1.
-  public func number(of name: String) -> Int? { names.firstIndex(of: name).map { $0 + 1 } }
+  public func number(of name: String) -> Int? { numbers[name] }
 
   /// A part of the text in which each bare `?` says its number.
   public func part(_ range: Range<Int>, of text: UnsafeRawBufferPointer) -> String {

@@ -117,14 +117,15 @@ import Testing
     let script = bytes("INSERT INTO t VALUES(4, 'ingested');")
     var line = 1
     #expect(script.withUnsafeBytes { session.ingest($0, line: &line) } == 0)
+    // The statement takes its transaction along.
     #expect(session.inTransaction)
-    try session.run("COMMIT")
+    try session.run("ROLLBACK")
     expectRefused("a table") { try session.run("CREATE TABLE u(x)") }
-    #expect(try session.run("SELECT id FROM t") == [[.integer(1)], [.integer(2)]])
+    #expect(try session.run("SELECT id FROM t") == [[.integer(1)]])
     bench.disk.clearFaults()
     clock.advance(microseconds: 100_000)
     try session.run("INSERT INTO t VALUES(5, 'again')")
-    #expect(try session.run("SELECT id FROM t") == [[.integer(1)], [.integer(2)], [.integer(5)]])
+    #expect(try session.run("SELECT id FROM t") == [[.integer(1)], [.integer(5)]])
     try store.close()
   }
 
@@ -153,7 +154,6 @@ import Testing
     try session.run("BEGIN")
     try session.run("DELETE FROM t WHERE id = 4")
     try session.run("DROP TABLE v")
-    expectRefused("a row in it") { try session.run("INSERT INTO t VALUES(10, 'late')") }
     try session.run("COMMIT")
     try session.run("DELETE FROM u")
     try session.run("DROP INDEX i")

@@ -32,6 +32,8 @@ final class ClientWork {
   private struct Pending {
     let numbers: Range<Int>
     let failure: StoreError?
+    /// Whether its outcome is known, and only its level is waited for.
+    let isStored: Bool
     let answer: (StoreError?) -> Void
   }
   private var pending: [Pending] = []
@@ -63,7 +65,8 @@ final class ClientWork {
 
   /// Answers a call when all that was sent so far has reached the session's level.
   func settleLater(_ numbers: Range<Int>, unless failure: StoreError?, _ answer: @escaping (StoreError?) -> Void) {
-    pending.append(Pending(numbers: numbers, failure: failure, answer: answer))
+    let isStored = session.map { !$0.isPending } ?? false
+    pending.append(Pending(numbers: numbers, failure: failure, isStored: isStored, answer: answer))
   }
 
   private func settle() {
@@ -77,7 +80,7 @@ final class ClientWork {
       var rejections = take(one.numbers)
       if let failure = one.failure { rejections.append(failure) }
       if rejections.isEmpty, let failure, !one.numbers.isEmpty {
-        rejections = [failure.at(line: one.numbers.lowerBound)]
+        rejections = [(one.isStored ? failure.leaving(.stored) : failure).at(line: one.numbers.lowerBound)]
       }
       var error = rejections.first
       if rejections.count > 1 { error?.further = Array(rejections.dropFirst()) }
@@ -96,7 +99,9 @@ final class ClientWork {
   }
 
   /// Whether a statement is answered when its outcome is known.
-  private func settles(_ session: Session) -> Bool { session.acknowledgement != .queued && !session.inTransaction }
+  private func settles(_ session: Session) -> Bool {
+    session.acknowledgement == .projected || session.acknowledgement != .queued && session.isPending
+  }
 
   // MARK: Statements
 
@@ -306,7 +311,8 @@ final class ClientWork {
     do throws(StoreError) {
       try perform(transaction, nil) { (session) throws(StoreError) in
         try session.commit()
-        if session.acknowledgement == .projected { try session.wait(for: .projected) }
+        // What was committed stays, whatever becomes of its level.
+        if session.acknowledgement == .projected { try session.acknowledge() }
       }
     } catch {
       // A commit that failed for another reason than a conflict leaves the transaction open: nobody else could end it.

@@ -55,6 +55,8 @@ public final class KeyValueSession {
   private var sent = 0
   /// What the appender gave for the last of them.
   private var ticket: UInt64 = 0
+  /// The one up to which the caller was told how it stands.
+  private var toldTicket: UInt64 = 0
   private var batch = BatchPhase.none
   /// Where the open batch began, in the builder.
   private var batchMark: BatchBuilder.Mark
@@ -135,19 +137,30 @@ public final class KeyValueSession {
   /// Costs one sync of the disk when something was written since the last.
   public func commit() throws(StoreError) {
     try checkNoBatch()
-    if !builder.isEmpty {
-      ticket = try pipeline.write(try seal())
-    } else {
-      try pipeline.checkFailure()
-      try pipeline.waitDurable(ticket)
-    }
+    do throws(StoreError) {
+      if !builder.isEmpty {
+        ticket = try pipeline.write(try seal())
+      } else {
+        try pipeline.waitDurable(ticket)
+      }
+      toldTicket = ticket
+    } catch { throw judged(error) }
   }
 
   /// Waits until everything written so far is durable and applied: other sessions see it. Errors as for `commit`.
   public func settle() throws(StoreError) {
     try checkNoBatch()
-    try send()
-    try waitApplied()
+    do throws(StoreError) {
+      if !builder.isEmpty { try send() }
+      try waitApplied()
+      toldTicket = ticket
+    } catch { throw judged(error) }
+  }
+
+  /// What was handed over since something was told may be stored, though the last rows are not.
+  private func judged(_ error: StoreError) -> StoreError {
+    defer { toldTicket = ticket }
+    return ticket == toldTicket ? error : error.leaving(.unknown)
   }
 
   @inline(__always)

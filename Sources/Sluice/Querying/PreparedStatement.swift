@@ -250,7 +250,7 @@ public final class PreparedInsert {
     defer { next = -1 }
     if failure != nil { try takeFailure() }
     try renew()
-    try session.add(&row, unretained)
+    do throws(StoreError) { try session.add(&row, unretained) } catch { throw session.losing(error) }
   }
 
   @inline(never)

@@ -228,10 +228,11 @@ final class Pipeline: Sendable {
   func submit(_ batch: Batch) throws(StoreError) -> UInt64 {
     waitForTurn(batch.size)
     let appender = try beginSubmitting(batch.session)
-    do { return try appender.submit(batch) } catch { throw StoreError(error) }
+    do { return try appender.submit(batch) } catch { throw refused(batch.session, error) }
   }
 
-  /// As `submit`, and waits until the batch is durable: this thread writes it when nobody else is writing.
+  /// As `submit`, and waits until the batch is durable: this thread writes it when nobody else is writing. The error
+  /// says whether the batch may be in the log.
   @discardableResult
   func write(_ batch: Batch) throws(StoreError) -> UInt64 {
     guard options.threaded else {
@@ -241,7 +242,12 @@ final class Pipeline: Sendable {
     }
     waitForTurn(batch.size)
     let appender = try beginSubmitting(batch.session)
-    do { return try appender.write(batch) } catch { throw failure(error) }
+    let ticket: UInt64
+    do { ticket = try appender.submit(batch, isAwaited: true) } catch { throw refused(batch.session, error) }
+    do { try appender.waitDurable(ticket) } catch {
+      throw failure(error).leaving(appender.isInDoubt(ticket) ? .unknown : .notStored)
+    }
+    return ticket
   }
 
   /// Lets the projector see a transaction that is not committed, each time that more of it is staged.
@@ -260,14 +266,24 @@ final class Pipeline: Sendable {
   func submit(_ staged: StagedSegment, session: UInt64) throws(StoreError) -> UInt64 {
     let appender = try beginSubmitting(session)
     stagedSessions.withLock { $0[ObjectIdentifier(staged)] = session }
-    do { return try appender.submit(staged: staged) } catch { throw StoreError(error) }
+    do { return try appender.submit(staged: staged) } catch { throw refused(session, error) }
   }
 
-  /// Waits until what has this ticket, and all before it, is durable.
+  /// Waits until what has this ticket, and all before it, is durable. What was sent before may be in the log when this
+  /// throws, whatever became of the ticket.
   func waitDurable(_ ticket: UInt64) throws(StoreError) {
     guard let appender = roles.withLock({ $0.appender }) else { return try checkFailure() }
     if !options.threaded { try drive { _ in appender.isDurable(ticket) } }
-    do { try appender.waitDurable(ticket) } catch { throw failure(error) }
+    do { try appender.waitDurable(ticket) } catch { throw failure(error).leaving(.unknown) }
+  }
+
+  /// An item was counted that the appender did not take.
+  private func refused(_ session: UInt64, _ error: LogError) -> StoreError {
+    progress.update {
+      $0.submitted -= 1
+      $0.sessions[session]?.submitted -= 1
+    }
+    return failure(error)
   }
 
   /// What ended writing, of which the appender tells only that it did.

@@ -45,7 +45,7 @@ extension Session {
     try statementEnded()
     if transaction == nil {
       try sendBatch()
-      try waitApplied()
+      try waitForOutcome()
       if let rejection = takeRejection(after: rejectionsBefore) { throw rejection }
     }
   }

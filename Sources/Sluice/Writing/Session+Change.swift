@@ -164,7 +164,7 @@ extension Session {
     appendClear(of: table)
     let rejectionsBefore = rejectionCount
     ticket = try store.pipeline.write(seal())
-    try waitApplied()
+    try waitForOutcome()
     liveConnection?.scope.renew()
     if let rejection = takeRejection(after: rejectionsBefore) {
       changeCount = 0

@@ -10,6 +10,7 @@ extension Session {
   /// Throws what is wrong with the statement itself; what is found only when its rows are applied comes by
   /// `takeRejections()`. Rows are computed as they are taken; the next statement ends them.
   public func execute(_ text: UnsafeRawBufferPointer, line: Int = 1) throws(StoreError) -> Outcome {
+    var isChange = false
     do throws(StoreError) {
       guard isText(text) else { throw badText(text) }
       refreshCatalog()
@@ -23,13 +24,16 @@ extension Session {
       endRows()
       interrupter.begin()
       currentLine = line
+      try checkTransaction(before: statement)
+      isChange = statement?.isChange ?? true
       let outcome =
         if let statement { try run(statement, text, line: line) } else { try insert(text, line: line) }
       if case .rows(let rows) = outcome { hand(out: rows) } else { interrupter.end() }
       return outcome
     } catch {
       defer { interrupter.end() }
-      throw interrupter.explain(error).at(line: line)
+      let error = interrupter.explain(error)
+      throw (isChange ? losing(error) : error).at(line: line)
     }
   }
 
@@ -188,29 +192,37 @@ extension Session {
     guard let open = transaction else {
       throw StoreError(.invalid, "cannot commit - no transaction is active", sqliteCode: 1)
     }
-    try checkTransaction()
-    if writes != nil {
-      try commitWrites(open)
-    } else if let staged = open.staged {
-      try stage()
-      transaction = nil
-      do { try staged.finish() } catch { throw StoreError(error) }
-      ticket = try store.pipeline.submit(staged, session: id)
-    } else if !builder.isEmpty {
-      let batch = seal()
-      transaction = nil
-      ticket = try store.pipeline.submit(batch)
+    if let failure = open.failure { throw endLost(failure) }
+    do throws(StoreError) { try send(open) } catch {
+      // Nothing of it was handed over.
+      guard transaction != nil else { throw error }
+      let isLost = transaction?.failure != nil
+      do { try abandonTransaction() } catch {}
+      throw isLost ? error : error.undoing
     }
     transaction = nil
     if open.hasCatalogChanges { liveConnection?.forget() }
-    if open.hasCatalogChanges || stopAtFirstError { try waitApplied() }
+    if open.hasCatalogChanges || stopAtFirstError { try waitForOutcome() }
     plan = nil
     refreshCatalog()
   }
 
+  /// Hands over what the transaction has written. As long as it is open when this throws, nothing was.
+  private func send(_ open: Transaction) throws(StoreError) {
+    if writes != nil {
+      try commitWrites(open)
+    } else if let staged = open.staged {
+      try stage()
+      do { try staged.finish() } catch { throw StoreError(error) }
+      ticket = try store.pipeline.submit(staged, session: id)
+    } else if !builder.isEmpty {
+      ticket = try store.pipeline.submit(seal())
+    }
+  }
+
   /// Sends what a transaction that reads has written. Others may have been faster: then nothing of it is written.
   private func commitWrites(_ open: Transaction) throws(StoreError) {
-    try store.pipeline.room.admit(writes?.sizeBytes ?? 0, makesRoom: writes?.makesRoom == true)
+    if let writes, !writes.isEmpty { try store.pipeline.room.admit(writes.sizeBytes, makesRoom: writes.makesRoom) }
     transaction = nil
     plan = nil
     guard let rejection = try sendWrites() else { return }
@@ -222,11 +234,6 @@ extension Session {
     throw StoreError(
       .conflict, "\(rejection.message): another session was faster, and nothing of the transaction is written",
       sqliteCode: 5)
-  }
-
-  /// A transaction whose rows could not be written can only be rolled back.
-  func checkTransaction() throws(StoreError) {
-    if let failure = transaction?.failure { throw failure }
   }
 
   private func rollback() throws(StoreError) {

@@ -115,7 +115,7 @@ extension Session {
     guard let batch else { return nil }
     let rejectionsBefore = rejectionCount
     ticket = try store.pipeline.write(batch)
-    try waitApplied()
+    try waitForOutcome()
     return takeRejection(after: rejectionsBefore)
   }
 
@@ -139,8 +139,8 @@ extension Session {
       }
     } catch {
       dropWrites()
-      transaction?.failure = error
-      throw error
+      // What was staged is as it was when it is only too much to be read.
+      throw losing(error)
     }
     plan = nil
     return writes
@@ -186,6 +186,8 @@ extension Session {
       do {
         try take(command, into: writes, &scratch)
       } catch {
+        // Not known to be rejected: the transaction fails as a whole.
+        if error.isOfStore { throw error }
         isRejected = true
         writes.rollback(to: mark)
         reject(error, line: command.line)

@@ -27,6 +27,8 @@ public final class Session {
   var transaction: Transaction?
   /// What the appender gave for the last item handed over.
   var ticket: UInt64 = 0
+  /// The one up to which somebody was told how it stands.
+  private var toldTicket: UInt64 = 0
   private(set) var reader: Connection?
   /// Ends what this session is running, from any thread.
   public let interrupter = SessionInterrupter()
@@ -76,7 +78,7 @@ public final class Session {
     var hasCatalogChanges = false
     /// Highest keys when it began, by table.
     var highestKeys: [(counter: KeyCounter, key: Int64)] = []
-    /// Why it can only be rolled back: its rows could not be staged.
+    /// Why it is lost: nothing of it is left, and nothing is taken until it ends.
     var failure: StoreError?
     /// SAVEPOINTs, the oldest first.
     var savepoints: [Savepoint] = []
@@ -126,7 +128,6 @@ public final class Session {
 
   /// Sends what is pending and waits until it is durable.
   private func waitDurable() throws(StoreError) {
-    try store.pipeline.checkFailure()
     if transaction == nil, !builder.isEmpty {
       ticket = try store.pipeline.write(seal())
     } else {
@@ -145,7 +146,7 @@ public final class Session {
     if writes != nil { return }
     if transaction == nil {
       if stopAtFirstError {
-        try waitApplied()
+        try waitForOutcome()
       } else if builder.size >= store.pipeline.generations.handOverBytes {
         try sendBatch()
       }
@@ -164,10 +165,7 @@ public final class Session {
       store.pipeline.room.note(batch.size)
       try staged.append(batch)
       store.pipeline.foresee(staged)
-    } catch {
-      transaction?.failure = StoreError(converting: error)
-      throw StoreError(converting: error)
-    }
+    } catch { throw losing(StoreError(converting: error)) }
   }
 
   // MARK: Waiting
@@ -178,14 +176,49 @@ public final class Session {
   /// Sends what is pending and waits until it has reached a level: on the disk, readable, in projections.db. Nothing of
   /// an open transaction.
   public func wait(for level: AcknowledgementLevel) throws(StoreError) {
-    switch level {
-    case .queued: try sendBatch()
-    case .durable: try waitDurable()
-    case .applied: try waitApplied()
-    case .projected:
-      try waitApplied()
-      try waitMirrored(isInterruptible: waitsInterruptibly)
+    do throws(StoreError) {
+      switch level {
+      case .queued: try sendBatch()
+      case .durable: try waitDurable()
+      case .applied: try waitForOutcome()
+      case .projected:
+        try waitForOutcome()
+        do throws(StoreError) { try waitMirrored(isInterruptible: waitsInterruptibly) } catch {
+          throw error.leaving(.stored)
+        }
+      }
+      if level != .queued { toldTicket = ticket }
+    } catch {
+      // What was handed over since something was told may be stored, though the last rows are not.
+      let isOpen = ticket != toldTicket
+      if error.sqliteCode != StopSignal.sqliteCode { toldTicket = ticket }
+      throw isOpen ? error.leaving(.unknown) : error
     }
+  }
+
+  /// Whether the outcome of something that was handed over is not known yet.
+  private var isOnItsWay: Bool {
+    let id = id
+    return store.pipeline.progress.withLock { progress in
+      progress.sessions[id].map { $0.resolved < $0.submitted } ?? false
+    }
+  }
+
+  /// Whether the outcome of something that the session was given is not known yet. Nothing of an open transaction.
+  var isPending: Bool { transaction == nil && (!builder.isEmpty || isOnItsWay) }
+
+  /// Sends what is pending and waits until its outcome is known. When that does not come, what was handed over is in
+  /// doubt: it may be in the log, where the next opening finds it.
+  func waitForOutcome() throws(StoreError) {
+    if transaction == nil, !builder.isEmpty { try sendBatch() }
+    let id = id
+    let pipeline = store.pipeline
+    do throws(StoreError) {
+      try pipeline.wait(unless: obstacle { pipeline.applyObstacle }) {
+        $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil
+      }
+    } catch { throw isOnItsWay ? error.leaving(.unknown) : error }
+    refreshCatalog()
   }
 
   /// As `wait`, but ends when what the interrupter obeys says so: nothing is undone by that.
@@ -205,18 +238,13 @@ public final class Session {
   /// Sends what is pending and waits until it has reached the acknowledgement level and its outcome is known.
   public func settle() throws(StoreError) {
     try acknowledge()
-    try waitApplied()
+    try waitForOutcome()
   }
 
-  /// Sends what is pending and waits until its outcome is known.
+  /// As `waitForOutcome`, unless writing has ended.
   func waitApplied() throws(StoreError) {
     try sendBatch()
-    let id = id
-    let pipeline = store.pipeline
-    try pipeline.wait(unless: obstacle { pipeline.applyObstacle }) {
-      $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil
-    }
-    refreshCatalog()
+    try waitForOutcome()
   }
 
   /// Waits until projections.db holds everything this session wrote, and everything that was durable when it began.

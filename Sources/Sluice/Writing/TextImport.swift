@@ -75,7 +75,7 @@ public final class TextImport {
     session.currentLine = 0
     let plan = try makePlan(table)
     self.plan = plan
-    try session.store.pipeline.room.admit()
+    do throws(StoreError) { try session.store.pipeline.room.admit() } catch { throw session.losing(error) }
     isOwnTransaction = !session.inTransaction
     if isOwnTransaction {
       // A row that fails is left out alone, whatever becomes of a statement.
@@ -110,7 +110,7 @@ public final class TextImport {
         return cursor - start
       }
     }
-    return try result.get()
+    do throws(StoreError) { return try result.get() } catch { throw session.losing(error) }
   }
 
   private func takeRows(
