@@ -78,4 +78,22 @@ extension CreateIndex {
     let head = "CREATE \(isUnique ? "UNIQUE " : "")INDEX \(ifNotExists ? "IF NOT EXISTS " : "")"
     return String(text.dropFirst("\(head)\(quotedName(name)) ON \(quotedName(table)) ".count))
   }
+
+  /// Whether an entry of it is computed, which may fail for a row: an expression, or WHERE. A column, with its collation
+  /// and its order, is there as it is.
+  public var isEvaluated: Bool {
+    do throws(SQLError) {
+      return try parsing(rest) { (parser) throws(SQLError) in
+        var parser = parser
+        try parser.expect(.leftParen)
+        repeat {
+          guard parser.at(.word) || parser.at(.quotedName) || parser.at(.string) else { return true }
+          parser.advance()
+          if parser.take("COLLATE") { parser.advance() }
+          if parser.at("ASC") || parser.at("DESC") { parser.advance() }
+        } while parser.take(.comma)
+        return !parser.take(.rightParen) || !parser.at(.end)
+      }
+    } catch { return true }
+  }
 }

@@ -10,11 +10,22 @@ final class SQLTable: Sendable {
   let definition: CreateTable
   /// Highest value given to, or seen in, an INTEGER PRIMARY KEY column; nil until somebody needs it.
   let highestKey: KeyCounter
+  /// What stands behind the table's name in each index that computes its entries: a row for which one of them fails is
+  /// refused when it is written.
+  let evaluatedIndexes: [String]
 
-  init(id: UInt32, definition: CreateTable, highestKey: KeyCounter = KeyCounter()) {
+  init(
+    id: UInt32, definition: CreateTable, highestKey: KeyCounter = KeyCounter(), evaluatedIndexes: [String] = []
+  ) {
     self.id = id
     self.definition = definition
     self.highestKey = highestKey
+    self.evaluatedIndexes = evaluatedIndexes
+  }
+
+  /// The same table with other indexes.
+  func with(evaluatedIndexes: [String]) -> SQLTable {
+    SQLTable(id: id, definition: definition, highestKey: highestKey, evaluatedIndexes: evaluatedIndexes)
   }
 
   var name: String { definition.name }
@@ -110,6 +121,24 @@ struct ReadObject: Sendable {
   /// SQL table or projection of an index, SQL table that a projection follows row by row, else "".
   let owner: String
   let sql: String
+  /// Of an index that computes its entries, what stands behind the table's name; else nil.
+  let evaluated: String?
+
+  init(kind: CatalogChange.ObjectKind, name: String, owner: String, sql: String) {
+    self.kind = kind
+    self.name = name
+    self.owner = owner
+    self.sql = sql
+    evaluated = kind == .index ? indexDefinition(sql).flatMap { $0.isEvaluated ? $0.rest : nil } : nil
+  }
+}
+
+/// The definition of an index as the catalog keeps it, or nil when it is something else.
+func indexDefinition(_ text: String) -> CreateIndex? {
+  do {
+    if case .createIndex(let definition) = try parseStatement(text) { return definition }
+  } catch {}
+  return nil
 }
 
 struct Catalog: Sendable {
@@ -169,8 +198,12 @@ struct Catalog: Sendable {
         tables[key] = table
         tablesByID[change.tableID] = table
       } else {
-        objects[key] = ReadObject(
+        let object = ReadObject(
           kind: change.object, name: change.name, owner: change.owner, sql: change.definition)
+        objects[key] = object
+        if let text = object.evaluated, let table = tables[folded(object.owner)] {
+          replace(table, by: table.with(evaluatedIndexes: table.evaluatedIndexes + [text]))
+        }
       }
     case .drop:
       guard exists(change.object, key) else {
@@ -181,8 +214,8 @@ struct Catalog: Sendable {
       }
       if change.object == .table, let table = tables.removeValue(forKey: key) {
         tablesByID[table.id] = nil
-      } else {
-        objects[key] = nil
+      } else if let dropped = objects.removeValue(forKey: key), dropped.evaluated != nil {
+        noteIndexes(of: dropped.owner)
       }
       if change.object == .table || change.object == .projection {
         objects = objects.filter { folded($0.value.owner) != key || $0.value.kind != .index }
@@ -205,8 +238,10 @@ struct Catalog: Sendable {
     if change.sequence != 0, change.sequence != mark { return "database schema has changed" }
     guard exists(change.object, key) else { return missing(change.object, change.name) }
     guard change.object == .table, let table = tables[key] else {
-      objects[key] = ReadObject(
+      let object = ReadObject(
         kind: change.object, name: change.name, owner: change.owner, sql: change.definition)
+      let before = objects.updateValue(object, forKey: key)
+      if object.evaluated != nil || before?.evaluated != nil { noteIndexes(of: object.owner) }
       return nil
     }
     guard table.id == change.tableID else { return missing(.table, change.name) }
@@ -220,7 +255,7 @@ struct Catalog: Sendable {
       return "there is already another table or index with this name: \(name)"
     }
     let altered = SQLTable(
-      id: table.id, definition: definition, highestKey: table.highestKey)
+      id: table.id, definition: definition, highestKey: table.highestKey, evaluatedIndexes: table.evaluatedIndexes)
     tables[key] = nil
     tables[newKey] = altered
     tablesByID[table.id] = altered
@@ -228,6 +263,19 @@ struct Catalog: Sendable {
       objects[name] = ReadObject(kind: .index, name: object.name, owner: altered.name, sql: object.sql)
     }
     return nil
+  }
+
+  /// Has a table know its indexes that compute their entries.
+  private mutating func noteIndexes(of owner: String) {
+    let key = folded(owner)
+    guard let table = tables[key] else { return }
+    let indexes = objects.filter { $0.value.evaluated != nil && folded($0.value.owner) == key }
+    replace(table, by: table.with(evaluatedIndexes: indexes.sorted { $0.key < $1.key }.compactMap(\.value.evaluated)))
+  }
+
+  private mutating func replace(_ table: SQLTable, by other: SQLTable) {
+    tables[folded(table.name)] = other
+    tablesByID[table.id] = other
   }
 
   /// Tells catalogs apart, for a change that was worked out for one of them: bit 32 and a CRC32C over the names of all

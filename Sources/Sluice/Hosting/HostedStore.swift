@@ -142,6 +142,7 @@ package final class HostedStore {
         "table \(table.table.name) was \(current == nil ? "dropped" : "altered") in the store \(path): sluice_attach() "
           + "with the same path and prefix brings its tables up to date", sqliteCode: 1)
     }
+    table.follow(current)
     table.confirmedVersion = catalog.version
   }
 

@@ -42,6 +42,14 @@ final class HostedTable: LiveTable {
     super.init(table, scope: store.scope)
   }
 
+  override func follow(_ current: SQLTable) {
+    guard current !== self.current else { return }
+    super.follow(current)
+    allColumns = nil
+    listedPlans = [:]
+    lastPlan = nil
+  }
+
   override func makeCursor() throws(SQLiteError) -> VirtualCursor {
     do throws(StoreError) { try store.admit(self) } catch { throw SQLiteError(error) }
     return try super.makeCursor()
@@ -126,7 +134,7 @@ final class HostedTable: LiveTable {
     let key = PlanKey(columns: columns, action: action)
     if let plan = listedPlans[key] { return plan }
     do {
-      let plan = try InsertPlan(orAction: action, columns: columns, prefix: [], table: table)
+      let plan = try InsertPlan(orAction: action, columns: columns, prefix: [], table: current)
       listedPlans[key] = plan
       return plan
     } catch { throw StoreError(error) }

@@ -8,6 +8,8 @@ import SluiceSystem
 /// One table of a connection.
 class LiveTable: WritableTable {
   final let table: SQLTable
+  /// The same table as the catalog has it now: it may have other indexes.
+  final private(set) var current: SQLTable
   final let scope: LiveScope
   final let decoder: RowDecoder
   /// Whether the table's mirror has indexes.
@@ -19,6 +21,7 @@ class LiveTable: WritableTable {
 
   init(_ table: SQLTable, scope: LiveScope) {
     self.table = table
+    current = table
     self.scope = scope
     decoder = RowDecoder(table.definition)
     super.init(columns: Self.declaration(table.definition))
@@ -44,6 +47,13 @@ class LiveTable: WritableTable {
       plan.number = scope.number(chosen, of: self)
       numbers[chosen] = plan.number
     }
+  }
+
+  /// Takes in what has become of the table; its definition is the same.
+  func follow(_ current: SQLTable) {
+    guard current !== self.current else { return }
+    self.current = current
+    insertPlans = [:]
   }
 
   override func makeCursor() throws(SQLiteError) -> VirtualCursor { LiveCursor(self) }

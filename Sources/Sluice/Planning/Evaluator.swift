@@ -8,11 +8,13 @@ import SluiceSystem
 /// Evaluates expressions once, before the log; so the log never needs an evaluator.
 final class Evaluator: ValueEvaluator {
   private let connection: Connection
-  /// Holds a table for each affinity and the SQL table that was checked last.
+  /// Holds a table for each affinity and the SQL tables whose rows are checked.
   private let tables: Connection
   /// For each affinity, a one-row table that SQLite converts values for.
   private var conversions: [Affinity: (update: SluiceSQLite.Statement, select: SluiceSQLite.Statement)] = [:]
   private var checks: [UInt32: (table: SQLTable, insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
+  /// SQL tables that are held at once.
+  private static let checksLimit = 64
 
   /// `lastRowid` is what last_insert_rowid() gives.
   init(lastRowid: LastRowid) throws(StoreError) {
@@ -104,26 +106,74 @@ final class Evaluator: ValueEvaluator {
     return try result.get()
   }
 
-  /// Checks a row against the table's CHECK constraints; SQLite's own error when one fails.
+  /// Checks a row against the table's CHECK constraints and computes its entries in indexes; SQLite's own error when
+  /// one fails.
   func check(_ row: [Value], of table: SQLTable) throws(SQLiteError) {
     // An altered table has its id, and another definition.
-    if checks[table.id]?.table !== table {
-      try ensure(table)
-      let parameters = row.map { _ in "?" }.joined(separator: ", ")
-      checks[table.id] = (
-        table, try tables.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
-        try tables.prepare("DELETE FROM \(quoted(table.name))", persistent: true)
-      )
-    }
+    if checks[table.id]?.table !== table { try hold(table) }
     guard let (_, insert, delete) = checks[table.id] else { return }
     try insert.bind(row)
     try insert.run()
     try delete.run()
   }
 
+  private func hold(_ table: SQLTable) throws(SQLiteError) {
+    let outdated = checks.filter {
+      $0.key == table.id || folded($0.value.table.name) == folded(table.name) || checks.count >= Self.checksLimit
+    }
+    for (id, check) in outdated {
+      checks[id] = nil
+      try tables.execute("DROP TABLE IF EXISTS \(quoted(check.table.name))")
+    }
+    // One that could not be held is there without a statement.
+    try tables.execute("DROP TABLE IF EXISTS \(quoted(table.name))")
+    try Self.create(table, in: tables)
+    let parameters = table.definition.columns.map { _ in "?" }.joined(separator: ", ")
+    checks[table.id] = (
+      table, try tables.prepare("INSERT INTO \(quoted(table.name)) VALUES(\(parameters))", persistent: true),
+      try tables.prepare("DELETE FROM \(quoted(table.name))", persistent: true)
+    )
+  }
+
+  /// Creates a table with those of its indexes that compute their entries.
+  private static func create(_ table: SQLTable, in connection: Connection) throws(SQLiteError) {
+    try connection.execute(SluiceSQL.print(table.definition, shardKey: false))
+    for (number, rest) in table.evaluatedIndexes.enumerated() {
+      try connection.execute("CREATE INDEX sluice_index_\(table.id)_\(number) ON \(quoted(table.name)) \(rest)")
+    }
+  }
+
   /// Lets SQLite judge a CREATE TABLE that Sluice's parser has accepted: default expressions, checks, collations.
   func validate(_ definition: CreateTable) throws(SQLiteError) {
     try attempt([SluiceSQL.print(definition, shardKey: false)])
+  }
+
+  /// Computes the entries of an index for rows that are there already; SQLite's own error at the first that fails.
+  /// Constraints are not looked at again.
+  final class IndexTrial {
+    private static let batchRows = 1_000
+    private let connection: Connection
+    private let insert: SluiceSQLite.Statement
+    private let clear: SluiceSQLite.Statement
+    private var count = 0
+
+    init(_ index: CreateIndex, of table: SQLTable) throws(SQLiteError) {
+      connection = try Connection(path: ":memory:", mode: .readWriteCreate)
+      try Evaluator.create(table.with(evaluatedIndexes: [index.rest]), in: connection)
+      try connection.execute("PRAGMA ignore_check_constraints = ON; BEGIN")
+      let parameters = table.definition.columns.map { _ in "?" }.joined(separator: ", ")
+      // Of rows that are not applied yet some may have the same key.
+      insert = try connection.prepare("INSERT OR REPLACE INTO \(quoted(table.name)) VALUES(\(parameters))")
+      clear = try connection.prepare("DELETE FROM \(quoted(table.name))")
+    }
+
+    /// About 2 µs.
+    func add(_ row: [Value]) throws(SQLiteError) {
+      try insert.bind(row)
+      try insert.run()
+      count += 1
+      if count % Self.batchRows == 0 { try clear.run() }
+    }
   }
 
   /// Lets SQLite judge a CREATE INDEX or CREATE VIEW over the tables of `catalog`.
@@ -163,11 +213,6 @@ final class Evaluator: ValueEvaluator {
     for statement in statements { try scratch.execute(statement) }
   }
 
-  private func ensure(_ table: SQLTable) throws(SQLiteError) {
-    try tables.execute("DROP TABLE IF EXISTS \(quoted(table.name))")
-    checks = checks.filter { $0.key == table.id }
-    try tables.execute(SluiceSQL.print(table.definition, shardKey: false))
-  }
 }
 
 /// The INTEGER PRIMARY KEY of the session's last row. Belongs to the session's thread.

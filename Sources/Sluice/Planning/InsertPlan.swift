@@ -28,6 +28,7 @@ final class InsertPlan {
   let notNullCount: Int
   /// The INTEGER PRIMARY KEY column, or -1.
   let rowidColumn: Int
+  /// Whether SQLite looks at each row: a CHECK constraint, or an index that computes its entries.
   let needsCheck: Bool
   /// Columns left out whose default is an expression: evaluated for each row.
   let computedDefaults: [Int]
@@ -60,7 +61,7 @@ final class InsertPlan {
     let isReplaced = { (column: Int) in orAction == .replace && definition.columns[column].defaultValue != nil }
     notNull = required.filter { !isReplaced($0) } + required.filter(isReplaced)
     notNullCount = notNull.count
-    needsCheck = !definition.allChecks.isEmpty
+    needsCheck = !definition.allChecks.isEmpty || !table.evaluatedIndexes.isEmpty
     computedDefaults = shape.pendingDefaults
     isPlain = placesByKey && !needsCheck && computedDefaults.isEmpty
   }

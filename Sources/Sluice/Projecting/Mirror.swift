@@ -13,6 +13,8 @@ final class Mirror {
   private let connection: Connection
   /// Projections that follow the table, for those who keep some.
   private let copies: ProjectionCopies?
+  /// Its indexes, where it has some by now.
+  private let indexes: MirrorIndexes?
   private var insert: SluiceSQLite.Statement?
   private var removal: SluiceSQLite.Statement?
   private var isRising = true
@@ -24,10 +26,13 @@ final class Mirror {
   /// Whether the first row collected stands behind it.
   private var beginsBehind = false
 
-  init(table: SQLTable, connection: Connection, copies: ProjectionCopies? = nil) throws(SQLiteError) {
+  init(
+    table: SQLTable, connection: Connection, copies: ProjectionCopies? = nil, indexes: MirrorIndexes? = nil
+  ) throws(SQLiteError) {
     self.table = table
     self.connection = connection
     self.copies = copies
+    self.indexes = indexes
     delta = RowDelta(table)
     keys = KeyDelta(table)
     try connection.register(table: ProjectionBase.deltaName(table), delta)
@@ -94,11 +99,19 @@ final class Mirror {
       try keys.take(delta.rows)
       try copies?.replaced(keys, in: followers)
     }
+    if let indexes {
+      try indexes.write(table) { () throws(SQLiteError) in try writeRows() }
+    } else {
+      try writeRows()
+    }
+    try copies?.added(delta, to: followers, settles: replaces)
+    forget()
+  }
+
+  private func writeRows() throws(SQLiteError) {
     if hasRemovals { try writeRemovals() }
     if insert == nil { insert = try connection.prepare(insertSQL, persistent: true) }
     if let insert, !delta.rows.isEmpty { try delta.feed(insert) }
-    try copies?.added(delta, to: followers, settles: replaces)
-    forget()
   }
 
   private func sortRows() {

@@ -20,8 +20,7 @@ final class ProjectionCopies {
   private(set) var all: [ProjectionCopy] = []
   /// How far the mirrors are in the open transaction.
   var position: UInt64 = 0
-  /// Indexes that rows contradicted when they were to be created, with the reason.
-  private(set) var refusedIndexes: [String: String] = [:]
+  private let quarantine: Quarantine
   /// Serials of copies that are handled with care from the next transaction on.
   private var careful: Set<Int64> = []
   /// Serials of copies with a sum that has passed 64 bits.
@@ -31,8 +30,9 @@ final class ProjectionCopies {
   /// Why copies could not be made anew that may read one that is not there yet, by serial.
   private var postponed: [Int64: String] = [:]
 
-  init(_ connection: Connection, clock: any Clock) throws(SQLiteError) {
+  init(_ connection: Connection, _ quarantine: Quarantine, clock: any Clock) throws(SQLiteError) {
     self.connection = connection
+    self.quarantine = quarantine
     self.clock = clock
     try connection.register(function: "sluice_key", argumentCount: -1, deterministic: true) { [weak self] arguments in
       guard arguments.count > 0, let table = self?.table(UInt32(clamping: arguments.int64(0))) else { return .null }
@@ -124,7 +124,7 @@ final class ProjectionCopies {
     if case .integer(let number)? = highest.first?.first { serial = max(serial, number + 1) }
     let copy = try makeCopy(serial, text, .building, position, catalog)
     for earlier in copies(copy.name) where !earlier.serves { try remove(earlier) }
-    let failure = try inSavepoint { () throws(SQLiteError) in try create(copy, catalog) }
+    let failure = try connection.inSavepoint { () throws(SQLiteError) in try create(copy, catalog) }
     all.append(copy)
     if let failure { try fail(copy, copy.explained(failure)) } else { try save(copy) }
   }
@@ -181,11 +181,11 @@ final class ProjectionCopies {
   }
 
   /// An index over a projection is one over the table of each of its copies. Rows may contradict it: then there is
-  /// none, and `refusedIndexes` says why.
+  /// none, and it is in quarantine.
   func createIndex(_ sql: String, _ index: String, of name: String) throws(SQLiteError) {
     for copy in copies(name) where try copy.isCreated() {
-      let failure = try inSavepoint { () throws(SQLiteError) in try createIndex(sql, on: copy) }
-      if let failure { refusedIndexes[folded(index)] = copy.explained(failure) }
+      let failure = try connection.inSavepoint { () throws(SQLiteError) in try createIndex(sql, on: copy) }
+      if let failure { try quarantine.note(index, .index, copy.explained(failure)) }
     }
   }
 
@@ -203,7 +203,6 @@ final class ProjectionCopies {
   }
 
   func dropIndex(_ index: String, of name: String) throws(SQLiteError) {
-    refusedIndexes[folded(index)] = nil
     for copy in copies(name) {
       try connection.execute("DROP INDEX IF EXISTS main.\(quoted("\(copy.tableName)_\(index)"))")
     }
@@ -274,9 +273,9 @@ final class ProjectionCopies {
 
   /// Row by row where all together cannot be; true when they could.
   private func addCarefully(_ delta: RowDelta, _ copy: ProjectionCopy) throws(SQLiteError) -> Bool {
-    if try inSavepoint({ () throws(SQLiteError) in try copy.added(delta) }) == nil { return true }
+    if try connection.inSavepoint({ () throws(SQLiteError) in try copy.added(delta) }) == nil { return true }
     for index in delta.rows.indices {
-      let error = try inSavepoint { () throws(SQLiteError) in try copy.added(delta, index..<index + 1) }
+      let error = try connection.inSavepoint { () throws(SQLiteError) in try copy.added(delta, index..<index + 1) }
       if let error {
         let row = delta.rows[index]
         try reject([UInt8](row.key), row.position, copy.explained(error), copy)
@@ -292,7 +291,7 @@ final class ProjectionCopies {
       culprit = copy
       try body()
       culprit = nil
-    } else if let error = try inSavepoint(body) {
+    } else if let error = try connection.inSavepoint(body) {
       if copy.mayWiden(error) {
         culprit = copy
         throw error
@@ -307,20 +306,6 @@ final class ProjectionCopies {
     // One that is made anew holds what it held.
     if !copy.isRefreshed { copy.position = position }
     try save(copy)
-  }
-
-  /// The error with which `body` ended and was undone; nil: none. Errors that are not about rows are thrown.
-  private func inSavepoint(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) -> SQLiteError? {
-    try connection.execute("SAVEPOINT sluice_care")
-    do throws(SQLiteError) {
-      try body()
-      try connection.execute("RELEASE sluice_care")
-      return nil
-    } catch {
-      guard error.isAboutRows else { throw error }
-      try connection.execute("ROLLBACK TO sluice_care; RELEASE sluice_care")
-      return error
-    }
   }
 
   /// Whether an error that ended the transaction came from one copy, which is handled with care from now on, or with
@@ -370,7 +355,7 @@ final class ProjectionCopies {
         }
         tried += 1
         let values = try keyValues(key, of: table)
-        if let error = try inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: values) }) {
+        if let error = try connection.inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: values) }) {
           try reject(key, UInt64(bitPattern: position), copy.explained(error), copy)
         } else {
           let delete = try connection.prepare("DELETE FROM sluice_rejected WHERE copy = ?1 AND key_bytes = ?2")
@@ -399,9 +384,9 @@ final class ProjectionCopies {
     let upper = try copy.key(after: rowCount)
     try connection.setCache(bytes: ProjectionsFile.fillingCacheBytes)
     if copy.isCareful {
-      if try inSavepoint({ () throws(SQLiteError) in try copy.add(upTo: upper) }) != nil {
+      if try connection.inSavepoint({ () throws(SQLiteError) in try copy.add(upTo: upper) }) != nil {
         for key in try copy.keys(upTo: upper) {
-          guard let error = try inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: key) }),
+          guard let error = try connection.inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: key) }),
             let table = copy.plan?.table
           else { continue }
           try reject(engineKey(key, of: table), position, copy.explained(error), copy)
@@ -493,7 +478,7 @@ final class ProjectionCopies {
       if let reason = failedSource(of: copy) {
         failure = reason
       } else {
-        let error = try inSavepoint { () throws(SQLiteError) in try take(rows, copy, catalog, goesOn) }
+        let error = try connection.inSavepoint { () throws(SQLiteError) in try take(rows, copy, catalog, goesOn) }
         failure = error.map(copy.explained)
       }
     }
@@ -556,15 +541,5 @@ extension ProjectionCopy {
   fileprivate func mayWiden(_ error: SQLiteError) -> Bool {
     guard case .groups? = plan?.stored else { return false }
     return !isWide && error.message == "integer overflow"
-  }
-}
-
-extension SQLiteError {
-  /// Whether it is about the rows at hand, and not about the file or the connection.
-  fileprivate var isAboutRows: Bool {
-    switch kind {
-    case .invalid, .constraint, .limit, .other: true
-    default: false
-    }
   }
 }

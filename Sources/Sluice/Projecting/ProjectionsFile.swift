@@ -4,7 +4,7 @@
 //   sluice_checkpoint(store_id, position)     one row: which store, and the last position that the file holds
 //   sluice_catalog(name, kind, …)             what was mirrored, so that changes after the checkpoint can be followed
 //
-// and those of the projections (ProjectionCopies.swift).
+// and those of the projections (ProjectionCopies.swift), and of what it does without (Quarantine.swift).
 //
 // The file is disposable: when it is missing, foreign or damaged it is made anew from the shards.
 import SluiceSQL
@@ -20,6 +20,9 @@ final class ProjectionsFile {
   private let storeID: UInt64
   /// The projections that it holds.
   let copies: ProjectionCopies
+  /// The indexes and views that it does without.
+  let quarantine: Quarantine
+  let indexes: MirrorIndexes
 
   /// What its write-ahead log may grow to.
   let wal: WalLimit
@@ -68,7 +71,9 @@ final class ProjectionsFile {
       PRAGMA synchronous = NORMAL; PRAGMA temp_store = FILE; PRAGMA journal_size_limit = \(WalLimit.capBytes);
       """)
     try connection.setCache(bytes: Self.cacheBytes)
-    copies = try ProjectionCopies(connection, clock: clock)
+    quarantine = Quarantine(connection)
+    indexes = MirrorIndexes(connection, quarantine)
+    copies = try ProjectionCopies(connection, quarantine, clock: clock)
     try connection.takeOverCheckpoints()
     // The projector tries again by itself, and gives signs of life meanwhile.
     try connection.execute("PRAGMA busy_timeout = 50")
@@ -84,6 +89,7 @@ final class ProjectionsFile {
   func reload() throws(SQLiteError) {
     checkpoint = nil
     catalog = Catalog()
+    indexes.rolledBack()
     try connection.setCache(bytes: Self.cacheBytes)
     try load()
   }
@@ -103,8 +109,11 @@ final class ProjectionsFile {
       do { _ = try catalog.apply(change) } catch { return }
     }
     // A file of a store that had no projections yet has no tables for them.
+    try quarantine.prepare()
+    try quarantine.load()
     try copies.prepare()
     try copies.load(catalog)
+    try correctViews()
     checkpoint = UInt64(bitPattern: position)
   }
 
@@ -116,6 +125,7 @@ final class ProjectionsFile {
       CREATE TABLE sluice_catalog(name TEXT PRIMARY KEY, rank INTEGER NOT NULL, change BLOB NOT NULL) WITHOUT ROWID;
       INSERT INTO sluice_checkpoint VALUES(\(Int64(bitPattern: storeID)), 0);
       """)
+    try quarantine.prepare()
     try copies.prepare()
   }
 
@@ -136,8 +146,10 @@ final class ProjectionsFile {
         try copies.begin(change.definition, catalog)
       } else if change.object == .index, before.exists(.projection, folded(change.owner)) {
         try copies.createIndex(change.definition, change.name, of: change.owner)
-      } else {
+      } else if change.object == .table {
         try connection.execute(mirrorSQL(change))
+      } else {
+        try make(change.name, change.object, change.definition)
       }
       try note(change)
     case .alter:
@@ -146,7 +158,7 @@ final class ProjectionsFile {
       case .index where catalog.exists(.projection, folded(change.owner)): try note(change)
       case .index: try alterIndex(change)
       case .view:
-        try connection.execute("DROP VIEW \(quoted(change.name)); \(change.definition)")
+        try make(change.name, .view, change.definition)
         try note(change)
       case .projection:
         try alterProjection(change, before)
@@ -165,7 +177,7 @@ final class ProjectionsFile {
     } else if change.object == .index, let index, before.exists(.projection, folded(index.owner)) {
       try copies.dropIndex(index.name, of: index.owner)
     } else {
-      try connection.execute("DROP \(change.object.noun) \(quoted(change.name))")
+      try connection.execute("DROP \(change.object.noun) IF EXISTS \(quoted(change.name))")
     }
     try forget(change.name)
     // An index goes with what it belongs to.
@@ -199,6 +211,32 @@ final class ProjectionsFile {
     let delete = try connection.prepare("DELETE FROM sluice_catalog WHERE name = ?")
     try delete.bind(1, folded(name))
     try delete.run()
+    try quarantine.forget(name)
+  }
+
+  /// Makes an index of a mirror, or a view, in place of what it was before; or it is in quarantine.
+  private func make(
+    _ name: String, _ kind: CatalogChange.ObjectKind, _ definition: String
+  ) throws(SQLiteError) {
+    try connection.execute("DROP \(kind.noun) IF EXISTS \(quoted(name))")
+    guard let text = kind == .view ? withoutMainSchema(definition) : definition else {
+      return try quarantine.note(name, kind, "WITH hides a table of main: live tables answer it, this file cannot")
+    }
+    try quarantine.make(name, kind) { () throws(SQLiteError) in try connection.execute(text) }
+  }
+
+  /// Makes views anew that say `main.`: other connections cannot read a file that has one.
+  private func correctViews() throws(SQLiteError) {
+    let select = try connection.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 AND sql = ?2")
+    var outdated: [ReadObject] = []
+    for view in catalog.objects.values where view.kind == .view && withoutMainSchema(view.sql) != view.sql {
+      try select.bind([.text(Array(view.name.utf8)), .text(Array(view.sql.utf8))])
+      if try !select.rows().isEmpty { outdated.append(view) }
+    }
+    guard !outdated.isEmpty else { return }
+    try connection.execute("BEGIN IMMEDIATE")
+    for view in outdated { try make(view.name, .view, view.sql) }
+    try connection.execute("COMMIT")
   }
 
   /// Brings the mirror's definition to the new one. SQLite rewrites indexes and references by itself. Views stand aside
@@ -209,9 +247,9 @@ final class ProjectionsFile {
     let statements = new.definition.alterations(from: old.definition)
     if !statements.isEmpty {
       let views = catalog.objects.values.filter { $0.kind == .view }
-      for view in views { try connection.execute("DROP VIEW \(quoted(view.name))") }
+      for view in views { try connection.execute("DROP VIEW IF EXISTS \(quoted(view.name))") }
       for statement in statements { try connection.execute(SluiceSQL.print(statement)) }
-      for view in views { try connection.execute(view.sql) }
+      for view in views { try make(view.name, .view, view.sql) }
     }
     try forget(old.name)
     var noted = change
@@ -224,7 +262,7 @@ final class ProjectionsFile {
     let select = try connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?")
     try select.bind(1, change.name)
     if try select.rows() != [[.text(Array(change.definition.utf8))]] {
-      try connection.execute("DROP INDEX \(quoted(change.name)); \(change.definition)")
+      try make(change.name, .index, change.definition)
     }
     try note(change)
   }

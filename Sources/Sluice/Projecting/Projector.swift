@@ -96,9 +96,11 @@ final class Projector: Role, @unchecked Sendable {
       next = checkpoint + 1
       boundary = checkpoint
       let projections = file.copies.progress
+      let quarantined = file.quarantine.entries
       pipeline.progress.update {
         $0.projected = checkpoint
         $0.projections = projections
+        $0.quarantined = quarantined
         $0.isProjecting = true
       }
     } else {
@@ -192,7 +194,7 @@ final class Projector: Role, @unchecked Sendable {
       pipeline.setProjectorHeld(true)
       pipeline.projectorStatus.withLock { $0.hold(pipeline.options.clock) }
       return false
-    } catch let error as SQLiteError where file.copies.takesCare(of: error) {
+    } catch let error as SQLiteError where file.copies.takesCare(of: error) || file.indexes.takesCare(of: error) {
       try retreat()
       return true
     } catch  where ahead != nil {
@@ -348,18 +350,20 @@ final class Projector: Role, @unchecked Sendable {
   /// Returns the frames that went into the write-ahead log.
   @discardableResult
   func commit() throws(SQLiteError) -> Int {
+    try file.indexes.restore(file.catalog)
     try file.setCheckpoint(boundary)
     try file.connection.execute("COMMIT")
+    file.indexes.committed()
     isOpen = false
     taken = []
     let position = boundary
     let projections = file.copies.progress
-    let refusedIndexes = file.copies.refusedIndexes
+    let quarantined = file.quarantine.entries
     pipeline.projectorStatus.withLock { $0.committed(openRows, pipeline.options.clock) }
     pipeline.progress.update {
       $0.projected = max($0.projected, position)
       $0.projections = projections
-      $0.refusedIndexes = refusedIndexes
+      $0.quarantined = quarantined
     }
     // Once into the write-ahead log, once into the file.
     pipeline.room.note(openBytes * 2)
@@ -458,6 +462,7 @@ final class Projector: Role, @unchecked Sendable {
     try open()
     file.copies.position = position
     try writeRows()
+    try file.indexes.restore(file.catalog)
     if change.operation == .drop || change.operation == .alter, change.object == .table,
       let table = file.catalog.table(change.name)
     {
@@ -472,7 +477,7 @@ final class Projector: Role, @unchecked Sendable {
   private func mirror(_ id: UInt32) throws(SQLiteError) -> Mirror? {
     if let mirror = mirrors[id] { return mirror }
     guard let table = file.catalog.tablesByID[id] else { return nil }
-    let mirror = try Mirror(table: table, connection: file.connection, copies: file.copies)
+    let mirror = try Mirror(table: table, connection: file.connection, copies: file.copies, indexes: file.indexes)
     mirrors[id] = mirror
     return mirror
   }

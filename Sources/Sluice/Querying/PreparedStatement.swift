@@ -249,6 +249,7 @@ public final class PreparedInsert {
     if next < 0 { begin() }
     defer { next = -1 }
     if failure != nil { try takeFailure() }
+    if session.builder.isEmpty { session.refreshCatalog() }
     try renew()
     do throws(StoreError) { try session.add(&row, unretained) } catch { throw session.losing(error) }
   }

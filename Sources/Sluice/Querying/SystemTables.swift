@@ -105,11 +105,18 @@ enum SystemTables {
   /// projection, or the error that keeps it from going on.
   static let projectionsQuery = """
     SELECT name, kind, state, position, lag, lag_ms, rows_per_second AS "rows/s", substr(heartbeat, 12, 8) AS alive,
-      coalesce(blocked_by, iif(state IN ('held', 'stopped', 'failed'), last_error, NULL)) AS reason
+      coalesce(blocked_by, iif(state IN ('held', 'stopped', 'failed', 'quarantined'), last_error, NULL)) AS reason
     FROM sluice_projections
     """
 
-  /// A line for each mirror and each projection, by name. The projector takes all of them along, so what it does holds
+  private static func quarantined(_ object: QuarantinedObject) -> [Value] {
+    let kind = text(object.kind.noun.lowercased())
+    return [
+      text(object.name), kind, .null, .null, .null, .null, .null, text("quarantined"), text(object.sentence), .null,
+    ]
+  }
+
+  /// A line for each mirror, each projection, and each index or view that the file does without, by name. The projector takes all of them along, so what it does holds
   /// for each, but for what one says of itself.
   private static func projections(_ store: StoreCore) -> [[Value]] {
     let pipeline = store.pipeline
@@ -139,6 +146,7 @@ enum SystemTables {
     let lines =
       mirrors.map { ($0, line($0, "mirror", nil)) }
       + progress.projections.values.map { ($0.name, line($0.name, $0.kind.rawValue, $0)) }
+      + progress.quarantined.values.map { ($0.name, quarantined($0)) }
     return lines.sorted { $0.0 < $1.0 }.map(\.1)
   }
 }

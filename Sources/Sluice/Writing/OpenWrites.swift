@@ -6,7 +6,8 @@
 // condition does not hold any more, another session was faster, and the whole batch has no effect.
 //
 // A table without primary key is keyed by position, which a row gets at COMMIT. Until then its key is a provisional
-// position above all real ones; a row that is changed again before COMMIT is written once, in its first place.
+// position above all real ones; a row that is changed again before COMMIT is written once, in its first place. Where its
+// table was altered in between, that goes before it: no row is older than the definition it was made for.
 //
 // A command whose key stands above all keys before it, as in a load in key order, is looked for by nobody until some
 // key does not: until then it is not in the index, which costs a cache miss for each.
@@ -373,22 +374,54 @@ final class OpenWrites {
   private func newest() -> BatchBuilder {
     var kept = BatchBuilder(capacity: builder.size)
     var seen: Set<UInt64> = []
+    var changes = catalogChanges[...]
     var reader = CommandReader(body: builder.body)
     while let command = reader.next() {
-      if isProvisional(command.key) {
+      if command.kind == .catalog {
+        guard changes.first?.offset == command.offset else { continue }
+        changes.removeFirst()
+        kept.append(command, line: command.line)
+      } else if isProvisional(command.key) {
         guard seen.insert(provisional(command.key)).inserted, let newest = own(command.key), newest.kind != .delete
         else { continue }
+        let tableID = UInt32(bigEndian: command.key.loadUnaligned(as: UInt32.self))
+        if let last = changes.lastIndex(where: { $0.offset < newest.offset && $0.alteredTable == tableID }) {
+          for change in changes[...last] {
+            var reader = CommandReader(body: builder.body, offset: change.offset)
+            if let change = reader.next() { kept.append(change, line: command.line) }
+          }
+          changes = changes[(last + 1)...]
+        }
         kept.appendPositionKeyed(
-          tableID: UInt32(bigEndian: command.key.loadUnaligned(as: UInt32.self)), kind: .insert,
-          slot: newest.isPositionSlotted ? nil : newest.slot, startsStatement: kept.isEmpty, line: command.line,
-          value: newest.row)
+          tableID: tableID, kind: .insert, slot: newest.isPositionSlotted ? nil : newest.slot,
+          startsStatement: kept.isEmpty, line: command.line, value: newest.row)
       } else {
-        kept.append(
-          kind: command.kind, startsStatement: kept.isEmpty, slot: command.slot, line: command.line,
-          key: command.key, value: command.value)
+        kept.append(command, line: command.line)
       }
     }
     return kept
+  }
+
+  /// Where the changes of the catalog stand in the batch, and which table each alters.
+  private var catalogChanges: [(offset: Int, alteredTable: UInt32?)] {
+    var result: [(offset: Int, alteredTable: UInt32?)] = []
+    var reader = CommandReader(body: builder.body)
+    while let command = reader.next() {
+      guard command.kind == .catalog else { continue }
+      let change = CatalogChange.decode(command.value)
+      let isAlteration = change?.operation == .alter && change?.object == .table
+      result.append((command.offset, isAlteration ? change?.tableID : nil))
+    }
+    return result
+  }
+}
+
+extension BatchBuilder {
+  /// Adds a command of another builder to the one statement of this one.
+  fileprivate mutating func append(_ command: Command, line: Int) {
+    append(
+      kind: command.kind, startsStatement: isEmpty, slot: command.slot, line: line, key: command.key,
+      value: command.value)
   }
 }
 

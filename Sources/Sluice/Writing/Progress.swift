@@ -38,8 +38,8 @@ struct Progress: Sendable {
   var synced: UInt64 = 0
   /// The projections that projections.db knows, by folded name.
   var projections: [String: ProjectionProgress] = [:]
-  /// Indexes of projections that their rows contradict, by folded name, with the reason.
-  var refusedIndexes: [String: String] = [:]
+  /// Indexes and views that projections.db does without, by folded name.
+  var quarantined: [String: QuarantinedObject] = [:]
   var sessions: [UInt64: SessionProgress] = [:]
   /// The last session id given out. Ids are never used again: what a session that has ended left on its way must not
   /// be counted for another one.

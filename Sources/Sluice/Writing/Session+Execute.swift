@@ -304,6 +304,7 @@ extension Session {
       operation: .create, object: .index, lenient: index.ifNotExists, name: index.name, owner: index.table,
       definition: index.text)
     if isOfProjection { return try createIndex(ofProjection: index, change, line: line) }
+    try tryRows(with: index)
     try self.change(change, line: line)
   }
 

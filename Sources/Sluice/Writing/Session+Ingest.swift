@@ -152,13 +152,10 @@ extension Session {
   }
 
   /// Adds a row that was built elsewhere, as a statement of its own. The caller keeps the plan, so no reference is
-  /// counted.
+  /// counted, and has it be one for the catalog as it is.
   func add(_ other: inout RowBuilder, _ unretained: Unmanaged<InsertPlan>) throws(StoreError) {
     if transaction != nil { try checkTransaction() }
-    if builder.isEmpty {
-      try store.pipeline.room.admit()
-      refreshCatalog()
-    }
+    if builder.isEmpty { try store.pipeline.room.admit() }
     changeCount = 0
     let isAdded = unretained._withUnsafeGuaranteedRef { addPlain($0, &other, isFirst: true, line: currentLine) }
     if isAdded {

@@ -89,7 +89,7 @@ extension Session: LiveSource {
   func insertPlan(_ table: LiveTable, _ action: OrAction) throws(StoreError) -> InsertPlan {
     if let plan = table.insertPlans[action] { return plan }
     let plan: InsertPlan
-    do { plan = try InsertPlan(orAction: action, columns: nil, prefix: [], table: table.table) } catch {
+    do { plan = try InsertPlan(orAction: action, columns: nil, prefix: [], table: table.current) } catch {
       throw StoreError(error)
     }
     table.insertPlans[action] = plan

@@ -153,11 +153,11 @@ extension Session {
     guard index.isUnique else { return }
     try waitProjected()
     let name = folded(index.name)
-    guard let reason = store.pipeline.progress.withLock({ $0.refusedIndexes[name] }) else { return }
+    guard let refused = store.pipeline.progress.withLock({ $0.quarantined[name] }) else { return }
     try self.change(
       CatalogChange(operation: .drop, object: .index, lenient: true, tableID: store.lastTableID, name: index.name),
       line: line)
-    throw StoreError(.conflict, reason, sqliteCode: 19)
+    throw StoreError(.conflict, refused.reason, sqliteCode: 19)
   }
 
   // MARK: Waiting

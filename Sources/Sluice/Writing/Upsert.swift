@@ -134,6 +134,8 @@ extension Session {
   ) throws(StoreError) {
     guard let writes else { throw StoreError(.internal, "a row outside a transaction") }
     let value = row.finish(plan.shape)
+    // The temporary table has the constraints, and no indexes.
+    if !plan.table.evaluatedIndexes.isEmpty { _ = try passesChecks(plan, value) }
     guard let slot = buildKey(plan) else { throw StoreError(.internal, "a keyed row without a slot") }
     var state = oldState
     if compareBytes(key.bytes, oldKey) != 0 {
