@@ -56,6 +56,21 @@ public struct ExpressionText: Sendable {
     return count == 1 ? names.first : nil
   }
 
+  /// The name of the function that is called, where the whole expression is one call; else nil.
+  public var loneCall: String? {
+    var name: String?
+    var count = 0
+    var isOpen = true
+    eachToken { kind, _, word, depth in
+      if count == 0 { name = word }
+      // Between the parenthesis behind the name and the last token all is inside.
+      if count == 1, kind != .leftParen { isOpen = false }
+      if count > 1, depth == 0, kind != .rightParen { isOpen = false }
+      count += 1
+    }
+    return isOpen && count > 2 && name?.isEmpty == false ? name : nil
+  }
+
   /// The collation of a COLLATE that ends the expression, outside of all parentheses.
   public var lastCollation: String? {
     var last: [(name: String, depth: Int)] = []
@@ -83,6 +98,22 @@ public struct ExpressionText: Sendable {
     var first: String?
     eachToken { _, text, _, _ in first = first ?? text.uppercased() }
     return first.map { ["+", "(", "CAST"].contains($0) } ?? false
+  }
+
+  /// All that may be the name of a table in it, folded: SQLite takes a text in single quotes for one too.
+  public var possibleNames: Set<String> {
+    var names: Set<String> = []
+    eachToken { kind, text, name, _ in
+      if kind == .string {
+        names.insert(
+          foldedName(
+            text.dropFirst().dropLast().split(separator: "''", omittingEmptySubsequences: false).joined(separator: "'"))
+        )
+      } else if !name.isEmpty {
+        names.insert(foldedName(name))
+      }
+    }
+    return names
   }
 
   /// All words and quoted names in it, also those of functions, without their quotes.

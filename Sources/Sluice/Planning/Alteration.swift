@@ -22,7 +22,7 @@ struct Alteration {
       scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
       for table in catalog.tables.values { try scratch.execute(SluiceSQL.print(table.definition, shardKey: false)) }
       // A projection is something that views read; its own text is none that SQLite would rewrite.
-      try Evaluator.declareProjections(of: catalog, in: scratch)
+      try Evaluator.declare(catalog.objects.values.filter { $0.kind == .projection }, in: scratch)
       for object in catalog.objects.values.sorted(by: { $0.kind.rawValue > $1.kind.rawValue })
       where object.kind != .projection && !catalog.exists(.projection, folded(object.owner)) {
         try scratch.execute(object.sql)

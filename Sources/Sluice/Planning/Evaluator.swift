@@ -13,6 +13,8 @@ final class Evaluator: ValueEvaluator {
   /// For each affinity, a one-row table that SQLite converts values for.
   private var conversions: [Affinity: (update: SluiceSQLite.Statement, select: SluiceSQLite.Statement)] = [:]
   private var checks: [UInt32: (table: SQLTable, insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
+  /// Tables, views and projections that were created to judge statements.
+  private(set) var declaredCount = 0
   /// SQL tables that are held at once.
   private static let checksLimit = 64
 
@@ -176,23 +178,43 @@ final class Evaluator: ValueEvaluator {
     }
   }
 
-  /// Lets SQLite judge a CREATE INDEX or CREATE VIEW over the tables of `catalog`.
-  func validate(_ sql: String, in catalog: Catalog) throws(SQLiteError) {
+  /// Lets SQLite judge a CREATE VIEW, which looks for nothing that it names.
+  func validate(_ view: CreateView) throws(SQLiteError) { try attempt([view.text]) }
+
+  /// Lets SQLite judge a CREATE INDEX over a table of `catalog`.
+  func validate(_ index: CreateIndex, in catalog: Catalog) throws(SQLiteError) {
     let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
-    try declare(catalog, in: scratch)
-    try scratch.execute(sql)
+    try declare(catalog, namedBy: quoted(index.table), in: scratch)
+    try scratch.execute(index.text)
   }
 
-  /// Creates the tables and views of `catalog`, and for each projection a table with its columns.
-  func declare(_ catalog: Catalog, in scratch: Connection) throws(SQLiteError) {
-    for table in catalog.tables.values { try scratch.execute(SluiceSQL.print(table.definition, shardKey: false)) }
-    for object in catalog.objects.values where object.kind == .view { try scratch.execute(object.sql) }
-    try Self.declareProjections(of: catalog, in: scratch)
+  /// Creates the tables and views of `catalog` that a text names, and that those name in turn, and for each projection a
+  /// table with its columns. Cost: that of as many CREATE statements, whatever else the catalog has.
+  func declare(_ catalog: Catalog, namedBy text: String, in scratch: Connection) throws(SQLiteError) {
+    var names = ExpressionText(text).possibleNames
+    var waiting = names
+    var views: [ReadObject] = []
+    var projections: [ReadObject] = []
+    while let name = waiting.popFirst() {
+      if let table = catalog.tables[name] {
+        try scratch.execute(SluiceSQL.print(table.definition, shardKey: false))
+        declaredCount += 1
+        continue
+      }
+      guard let object = catalog.objects[name], object.kind == .view || object.kind == .projection else { continue }
+      if object.kind == .view { views.append(object) } else { projections.append(object) }
+      let found = ExpressionText(object.sql).possibleNames.subtracting(names)
+      names.formUnion(found)
+      waiting.formUnion(found)
+    }
+    for view in views { try scratch.execute(view.sql) }
+    declaredCount += views.count + projections.count
+    try Self.declare(projections, in: scratch)
   }
 
   /// Creates a table with the columns of each projection.
-  static func declareProjections(of catalog: Catalog, in scratch: Connection) throws(SQLiteError) {
-    var waiting = catalog.objects.values.filter { $0.kind == .projection }
+  static func declare(_ projections: [ReadObject], in scratch: Connection) throws(SQLiteError) {
+    var waiting = projections
     // One may read another.
     while !waiting.isEmpty {
       let count = waiting.count

@@ -1,12 +1,15 @@
 // A projection whose SELECT has GROUP BY or aggregates. A row of its copy is a group:
 //
-//   CREATE TABLE sluice_p_1(keys, sluice_null, rows, aggregates, PRIMARY KEY(keys, sluice_null)) WITHOUT ROWID
+//   CREATE TABLE sluice_p_1(keys, sluice_null, rows, aggregates, spelled, PRIMARY KEY(keys, sluice_null)) WITHOUT ROWID
 //
 // keys          the GROUP BY expressions; 0 in place of NULL, which is no key to SQLite. Without GROUP BY one group, 0
 // sluice_null   which keys are NULL, as bits; only where some can be
 // rows          count(*): a group whose last row went is removed
 // aggregates    for sum, total and avg the sum and the number of values that are not NULL; for min and max the value;
 //               for count(DISTINCT) the count, and the values with how often each is there in a table beside
+//
+// spelled       how many rows have the keys exactly as they stand there: 'Bob' is 'BOB' to NOCASE, 1 is 1.0. When none
+//               is left, another row's keys stand there. Only where keys that are equal can differ
 //
 // New rows: the SELECT runs over the delta, and its groups are merged in by INSERT … ON CONFLICT DO UPDATE. Rows that
 // are replaced or removed: before the mirror changes, the SELECT runs over their images in it into a temporary table,
@@ -24,6 +27,8 @@ struct GroupedProjection {
     let name: String
     let declaration: String
     let isNullable: Bool
+    /// Whether values that are equal to it can differ.
+    let isSpelled: Bool
   }
 
   /// A stored aggregate.
@@ -77,6 +82,8 @@ struct GroupedProjection {
   /// Which slot an aggregate of the query reads.
   private var slotOfAggregate: [Int] = []
   private let nullName: String?
+  /// Counts the rows whose keys are spelled as the group's; nil: there is one spelling.
+  private let spelledName: String?
 
   init(_ query: ProjectionQuery, _ base: ProjectionBase) throws(SQLError) {
     self.query = query
@@ -116,11 +123,13 @@ struct GroupedProjection {
       keys.append(
         Key(
           expression: expression, name: groupNames[index] ?? names.take("sluice_key\(index)"),
-          declaration: try base.declaration(expression), isNullable: !base.isNeverNull(expression)))
+          declaration: try base.declaration(expression), isNullable: !base.isNeverNull(expression),
+          isSpelled: try base.hasSpellings(expression)))
     }
     if keys.count > 62 { throw SQLError(.unsupported, "more than 62 GROUP BY expressions") }
     self.keys = keys
     nullName = keys.contains(where: \.isNullable) ? names.take("sluice_null") : nil
+    spelledName = keys.contains(where: \.isSpelled) ? names.take("sluice_spelled") : nil
     for index in slots.indices {
       if slots[index].name.isEmpty { slots[index].name = names.take("sluice_value\(index)") }
       switch slots[index].kind {
@@ -170,11 +179,43 @@ struct GroupedProjection {
     keyColumns.map { "\(a).\(quoted($0.name)) = \(b).\(quoted($0.name))" }.joined(separator: " AND ")
   }
 
+  private var spelledColumns: [String] { spelledName.map { [quoted($0)] } ?? [] }
+
+  /// Groups in which all rows spell their keys alike, those of the first rows first.
+  private var groupBySpelling: String {
+    let exact = keys.filter(\.isSpelled).flatMap { ["typeof(\($0.expression))", "(\($0.expression)) COLLATE BINARY"] }
+    let order = base.keyNames.map { "min(\(base.alias).\($0))" }
+    return groupBy + ", " + exact.joined(separator: ", ") + " ORDER BY " + order.joined(separator: ", ")
+  }
+
+  /// Whether the keys of two groups that are equal are spelled alike.
+  private func isSpelledAlike(_ a: String, _ b: String) -> String {
+    keys.filter(\.isSpelled).map { key in
+      let (x, y) = (a + quoted(key.name), b + quoted(key.name))
+      return "typeof(\(x)) = typeof(\(y)) AND \(x) = \(y) COLLATE BINARY"
+    }.joined(separator: " AND ")
+  }
+
+  /// What merging a group does to keys and their count: the ones that come are taken when no row has the others.
+  private var mergedSpelling: [String] {
+    guard let spelledName else { return [] }
+    let name = quoted(spelledName)
+    return keys.filter(\.isSpelled).map { key in
+      "\(quoted(key.name)) = CASE WHEN \(name) > 0 THEN \(quoted(key.name)) ELSE excluded.\(quoted(key.name)) END"
+    } + [
+      "\(name) = CASE WHEN \(name) <= 0 THEN excluded.\(name) "
+        + "WHEN \(isSpelledAlike("", "excluded.")) THEN \(name) + excluded.\(name) ELSE \(name) END"
+    ]
+  }
+
   private func removed(_ serial: Int64) -> String { "temp.sluice_removed_\(serial)" }
   private func touched(_ serial: Int64) -> String { "temp.sluice_touched_\(serial)" }
   private func changed(_ serial: Int64) -> String { "temp.sluice_values_\(serial)" }
   /// Names of all tables that changes go through.
-  func temporaryTables(_ serial: Int64) -> [String] { [removed(serial), touched(serial), changed(serial)] }
+  func temporaryTables(_ serial: Int64) -> [String] {
+    [removed(serial), touched(serial), changed(serial), spelled(serial)]
+  }
+  private func spelled(_ serial: Int64) -> String { "temp.sluice_spelled_\(serial)" }
   /// With a colon: behind an underscore stands the name of a user's index.
   private func values(_ copy: String, _ index: Int) -> String { "\(copy):values\(index)" }
 
@@ -192,6 +233,7 @@ struct GroupedProjection {
       isSingle ? ["sluice_key0 INTEGER PRIMARY KEY"] : keys.map { quoted($0.name) + $0.declaration + " NOT NULL" }
     if let nullName { parts.append(quoted(nullName) + " INTEGER NOT NULL") }
     parts += slots.map { quoted($0.name) + $0.declaration }
+    if let spelledColumn { parts.append(spelledColumn.declaration) }
     if !isSingle { parts.append("PRIMARY KEY (\(keyList))") }
     var result = [
       "CREATE TABLE main.\(quoted(copy))(\(parts.joined(separator: ", ")))" + (isSingle ? "" : " WITHOUT ROWID")
@@ -281,11 +323,12 @@ extension GroupedProjection {
     -> [String]
   {
     let from = base.from(source, isBounded: isBounded, excluding: excluding)
-    let names = keyColumns.map { quoted($0.name) } + slots.map { quoted($0.name) }
-    let merged = slots.filter { $0.kind != .distinct }.map { "\(quoted($0.name)) = " + merge($0) }
+    let names = keyColumns.map { quoted($0.name) } + slots.map { quoted($0.name) } + spelledColumns
+    let merged = slots.filter { $0.kind != .distinct }.map { "\(quoted($0.name)) = " + merge($0) } + mergedSpelling
+    let selected = keyColumns.map(\.expression) + slots.map(\.expression) + spelledColumns.map { _ in "count(*)" }
     var result = [
       "INSERT INTO main.\(quoted(copy))(\(names.joined(separator: ", "))) SELECT "
-        + (keyColumns.map(\.expression) + slots.map(\.expression)).joined(separator: ", ") + from + groupBy
+        + selected.joined(separator: ", ") + from + (spelledName == nil ? groupBy : groupBySpelling)
         + " ON CONFLICT(\(keyList)) DO UPDATE SET \(merged.joined(separator: ", "))"
     ]
     for (index, slot) in distinctSlots {
@@ -385,6 +428,17 @@ extension GroupedProjection {
     result.append(
       "UPDATE main.\(quoted(copy)) AS t SET \(subtracted.joined(separator: ", ")) FROM \(removed(serial)) AS d "
         + "WHERE \(equal("t", "d"))")
+    if let spelledName {
+      let name = quoted(spelledName)
+      let counted = (keyColumns.map(\.expression) + ["count(*)"]).joined(separator: ", ")
+      result += [
+        "CREATE TEMP TABLE IF NOT EXISTS sluice_spelled_\(serial)(\(temporaryKeys), sluice_count)",
+        "INSERT INTO \(spelled(serial)) SELECT \(counted)\(from)\(groupBySpelling)",
+        "UPDATE main.\(quoted(copy)) AS t SET \(name) = t.\(name) - d.sluice_count FROM \(spelled(serial)) AS d "
+          + "WHERE \(equal("t", "d")) AND \(isSpelledAlike("t.", "d."))",
+        "DELETE FROM \(spelled(serial))",
+      ]
+    }
     return result
   }
 
@@ -452,8 +506,34 @@ extension GroupedProjection {
         "DELETE FROM main.\(quoted(copy)) WHERE (\(keyList)) IN (SELECT \(keyList) FROM \(removed(serial))) "
           + "AND \(quoted(slots[0].name)) = 0")
     }
+    result += respelling(copy, serial, excluding: excluding, isBounded: isBounded)
     result.append("DELETE FROM \(removed(serial))")
     return result
+  }
+
+  /// Groups whose spelling no row has any more take that of their first row.
+  private func respelling(_ copy: String, _ serial: Int64, excluding: Int64?, isBounded: Bool) -> [String] {
+    guard let spelledName else { return [] }
+    let name = quoted(spelledName)
+    let source = base.from(
+      .range(hasLower: false, hasUpper: isBounded), isBounded: false, excluding: excluding, also: isTouched(serial))
+    let columns = keyColumns.map { quoted($0.name) } + [name] + slots.map { quoted($0.name) }
+    let values = keyColumns.map(\.expression) + ["count(*)"] + slots.map { _ in "0" }
+    return [
+      "CREATE TEMP TABLE IF NOT EXISTS sluice_touched_\(serial)(\(temporaryKeys))",
+      "INSERT INTO \(touched(serial)) SELECT \(keyColumns.map { "t." + quoted($0.name) }.joined(separator: ", ")) "
+        + "FROM \(removed(serial)) AS d CROSS JOIN main.\(quoted(copy)) AS t ON \(equal("t", "d")) "
+        + "WHERE t.\(name) <= 0",
+      "INSERT INTO main.\(quoted(copy))(\(columns.joined(separator: ", "))) SELECT \(values.joined(separator: ", "))"
+        + source + groupBySpelling
+        + " ON CONFLICT(\(keyList)) DO UPDATE SET \(mergedSpelling.joined(separator: ", "))",
+      "DELETE FROM \(touched(serial))",
+    ]
+  }
+
+  /// A column that a copy of an earlier version lacks, with 0: its groups take another spelling at the first occasion.
+  var spelledColumn: (name: String, declaration: String)? {
+    spelledName.map { ($0, quoted($0) + " INTEGER NOT NULL DEFAULT 0") }
   }
 }
 

@@ -79,6 +79,7 @@ final class ProjectionCopies {
       copy.hasRejected = row[7] == .integer(1)
       copy.isCareful = careful.contains(serial)
       copy.isWide = wide.contains(serial)
+      try copy.complete()
       all.append(copy)
     }
   }

@@ -107,6 +107,15 @@ final class ProjectionCopy {
     return try !select.rows().isEmpty
   }
 
+  /// Adds what the table of an earlier version lacks.
+  func complete() throws(SQLiteError) {
+    guard case .groups(let groups)? = plan?.stored, let column = groups.spelledColumn, try isCreated() else { return }
+    let select = try connection.prepare("SELECT 1 FROM pragma_table_info(?1, 'main') WHERE name = ?2")
+    try select.bind([.text(Array(tableName.utf8)), .text(Array(column.name.utf8))])
+    guard try select.rows().isEmpty else { return }
+    try connection.execute("ALTER TABLE main.\(quoted(tableName)) ADD COLUMN \(column.declaration)")
+  }
+
   func drop() throws(SQLiteError) {
     statements = [:]
     for table in tables { try connection.execute("DROP TABLE IF EXISTS main.\(quoted(table))") }

@@ -223,6 +223,20 @@ struct ProjectionBase {
     return nil
   }
 
+  /// Whether values of an expression that are equal may differ: texts by their collation, 1 and 1.0 by their type.
+  func hasSpellings(_ expression: String) throws(SQLError) -> Bool {
+    if let collation = try collation(expression), folded(collation) != "binary" { return true }
+    if let column = column(expression) { return column.affinity == .blob }
+    return !Self.callsOfOneType.contains(folded(ExpressionText(expression).bare.loneCall ?? ""))
+  }
+
+  /// Functions whose values are NULL or all of one type.
+  private static let callsOfOneType: Set<String> = [
+    "date", "time", "datetime", "strftime", "substr", "substring", "lower", "upper", "trim", "ltrim", "rtrim",
+    "replace",
+    "hex", "quote", "printf", "format", "typeof", "length", "instr", "unicode", "char", "unixepoch",
+  ]
+
   /// Type and collation of a stored column that holds the values of an expression as they are.
   func declaration(_ expression: String) throws(SQLError) -> String {
     var text = ""

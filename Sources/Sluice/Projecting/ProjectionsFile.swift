@@ -227,11 +227,13 @@ final class ProjectionsFile {
 
   /// Makes views anew that say `main.`: other connections cannot read a file that has one.
   private func correctViews() throws(SQLiteError) {
-    let select = try connection.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 AND sql = ?2")
+    let select = try connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1")
     var outdated: [ReadObject] = []
     for view in catalog.objects.values where view.kind == .view && withoutMainSchema(view.sql) != view.sql {
-      try select.bind([.text(Array(view.name.utf8)), .text(Array(view.sql.utf8))])
-      if try !select.rows().isEmpty { outdated.append(view) }
+      try select.bind(1, view.name)
+      guard case .text(let bytes)? = try select.rows().first?.first else { continue }
+      let text = String(decoding: bytes, as: UTF8.self)
+      if withoutMainSchema(text) != text { outdated.append(view) }
     }
     guard !outdated.isEmpty else { return }
     try connection.execute("BEGIN IMMEDIATE")

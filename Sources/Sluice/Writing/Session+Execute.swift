@@ -294,7 +294,7 @@ extension Session {
         isParse: true, sqliteCode: 1)
     }
     if catalog.exists(.index, folded(index.name)), index.ifNotExists { return }
-    do { try evaluator.validate(index.text, in: catalog) } catch {
+    do { try evaluator.validate(index, in: catalog) } catch {
       throw StoreError(.invalid, error.message, isParse: true, sqliteCode: 1)
     }
     if let obstacle = catalog.obstacle(to: index.name, .index) {
@@ -323,7 +323,7 @@ extension Session {
       if view.ifNotExists { return }
       throw StoreError(.invalid, obstacle, isParse: true, sqliteCode: 1)
     }
-    do { try evaluator.validate(view.text, in: catalog) } catch {
+    do { try evaluator.validate(view) } catch {
       throw StoreError(.invalid, error.message, isParse: true, sqliteCode: 1)
     }
     try change(

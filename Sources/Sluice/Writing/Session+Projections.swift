@@ -31,7 +31,7 @@ extension Session {
   private func checkIndexes(of known: ReadObject, by altered: CreateProjection) throws(StoreError) {
     do {
       let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
-      try evaluator.declare(catalog, in: scratch)
+      try evaluator.declare(catalog, namedBy: quoted(known.name) + " " + altered.select, in: scratch)
       try scratch.execute(
         "DROP TABLE \(quoted(known.name)); CREATE TABLE \(quoted(known.name)) AS \(altered.select)")
       for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(known.name) {
@@ -81,7 +81,7 @@ extension Session {
   private func check(_ definition: CreateProjection) throws(StoreError) -> String {
     do {
       let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
-      try evaluator.declare(catalog, in: scratch)
+      try evaluator.declare(catalog, namedBy: definition.select, in: scratch)
       // SQLite's own words about names that do not exist come first.
       let select = try scratch.prepare(definition.select)
       guard select.isReadOnly, select.columnCount > 0 else {

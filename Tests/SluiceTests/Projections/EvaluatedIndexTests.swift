@@ -42,7 +42,7 @@ import Testing
     #expect(failures > 0)
     try session.wait(for: .projected)
     for table in session.tableNames() {
-      let select = "SELECT * FROM \(table) ORDER BY 1, 2"
+      let select = "SELECT * FROM \(table) ORDER BY 1"
       let expected = try stock.prepare(select).rows()
       #expect(try session.run(select) == expected)
       #expect(try bench.file(select) == expected)
