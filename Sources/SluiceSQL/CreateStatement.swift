@@ -79,8 +79,8 @@ extension CreateIndex {
     return String(text.dropFirst("\(head)\(quotedName(name)) ON \(quotedName(table)) ".count))
   }
 
-  /// Whether an entry of it is computed, which may fail for a row: an expression, or WHERE. A column, with its collation
-  /// and its order, is there as it is.
+  /// Whether an entry of it is computed, which may fail for a row: an expression, or WHERE. A column, with its
+  /// collation and its order, is there as it is.
   public var isEvaluated: Bool {
     do throws(SQLError) {
       return try parsing(rest) { (parser) throws(SQLError) in

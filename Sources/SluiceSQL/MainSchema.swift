@@ -2,8 +2,8 @@
 // one view names another schema than its own. A view's own schema is where its names are looked for anyhow, so the word
 // can be left out.
 
-/// The text of a CREATE VIEW in which tables of the schema `main` stand without it; else nothing changes. Nil: it cannot
-/// be said without, for WITH has a table of such a name.
+/// The text of a CREATE VIEW in which tables of the schema `main` stand without it; else nothing changes. Nil: it
+/// cannot be said without, for WITH has a table of such a name.
 public func withoutMainSchema(_ text: String) -> String? {
   let bytes = Array(text.utf8)
   return bytes.withUnsafeBytes { bytes in

@@ -11,7 +11,8 @@ import Testing
   private let statements = [
     "CREATE TABLE t(a INTEGER PRIMARY KEY, b)", "CREATE TABLE u(a, c)", "INSERT INTO t VALUES(1, 'x'), (2, 'y')",
     "INSERT INTO u VALUES(1, 'z')", "CREATE VIEW plain AS SELECT * FROM t", "CREATE VIEW x AS SELECT * FROM main.t",
-    "CREATE VIEW y AS SELECT main.t.b, c FROM \"main\".t JOIN main.u ON main.t.a = u.a WHERE t.a IN (SELECT a FROM main.u)",
+    "CREATE VIEW y AS SELECT main.t.b, c FROM \"main\".t JOIN main.u ON main.t.a = u.a "
+      + "WHERE t.a IN (SELECT a FROM main.u)",
     "CREATE VIEW z AS WITH w AS (SELECT * FROM main.x) SELECT max(a) FROM w",
     "CREATE VIEW main.v AS SELECT * FROM main.z",
   ]

@@ -188,8 +188,8 @@ final class Evaluator: ValueEvaluator {
     try scratch.execute(index.text)
   }
 
-  /// Creates the tables and views of `catalog` that a text names, and that those name in turn, and for each projection a
-  /// table with its columns. Cost: that of as many CREATE statements, whatever else the catalog has.
+  /// Creates the tables and views of `catalog` that a text names, and that those name in turn, and for each projection
+  /// a table with its columns. Cost: that of as many CREATE statements, whatever else the catalog has.
   func declare(_ catalog: Catalog, namedBy text: String, in scratch: Connection) throws(SQLiteError) {
     var names = ExpressionText(text).possibleNames
     var waiting = names

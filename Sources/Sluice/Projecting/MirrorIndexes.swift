@@ -57,8 +57,8 @@ final class MirrorIndexes {
   /// The mirror's indexes that compute their entries, whoever made them.
   private func evaluated(of table: SQLTable) throws(SQLiteError) -> [(name: String, sql: String)] {
     let select = try connection.prepare(
-      "SELECT name, sql FROM main.sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ? COLLATE NOCASE"
-    )
+      "SELECT name, sql FROM main.sqlite_schema "
+        + "WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ? COLLATE NOCASE")
     try select.bind(1, table.name)
     return try select.rows().compactMap { row in
       guard case .text(let name) = row[0], case .text(let text) = row[1] else { return nil }
@@ -67,8 +67,8 @@ final class MirrorIndexes {
     }
   }
 
-  /// Whether an error that ended the transaction may come from an index of a mirror, which is handled with care from now
-  /// on.
+  /// Whether an error that ended the transaction may come from an index of a mirror, which is handled with care from
+  /// now on.
   func takesCare(of error: SQLiteError) -> Bool {
     defer { culprit = nil }
     guard let culprit, error.isAboutRows else { return false }

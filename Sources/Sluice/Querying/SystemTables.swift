@@ -116,8 +116,8 @@ enum SystemTables {
     ]
   }
 
-  /// A line for each mirror, each projection, and each index or view that the file does without, by name. The projector takes all of them along, so what it does holds
-  /// for each, but for what one says of itself.
+  /// A line for each mirror, each projection, and each index or view that the file does without, by name. The projector
+  /// takes all of them along, so what it does holds for each, but for what one says of itself.
   private static func projections(_ store: StoreCore) -> [[Value]] {
     let pipeline = store.pipeline
     let clock = store.options.clock

@@ -1,16 +1,15 @@
-// CREATE INDEX on an SQL table. It acts on the mirror, where it must not fail: an index that computes its entries, by an
-// expression or a WHERE, is tried with all rows that are there before it is recorded. Rows that are written later are
+// CREATE INDEX on an SQL table. It acts on the mirror, where it must not fail: an index that computes its entries, by
+// an expression or a WHERE, is tried with all rows that are there before it is recorded. Rows that are written later are
 // tried one by one (InsertPlan.needsCheck). What another session has encoded and not sent meanwhile slips through both;
 // then the projector does without the index and says so (MirrorIndexes.swift).
-// Unsafe by nature: named in the tidy test.
 import SluiceLog
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
 extension Session {
-  /// Throws SQLite's error about the first row for which the index has none of its entries. Cost: nothing for columns as
-  /// they are, else about 3 µs a row.
+  /// Throws SQLite's error about the first row for which the index has none of its entries. Cost: nothing for columns
+  /// as they are, else about 3 µs a row.
   func tryRows(with index: CreateIndex) throws(StoreError) {
     guard index.isEvaluated, let table = catalog.table(index.table) else { return }
     do {

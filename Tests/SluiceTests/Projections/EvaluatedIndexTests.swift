@@ -203,8 +203,8 @@ import Testing
     try store.close()
   }
 
-  /// A store that an earlier version left with a row and an index that contradict each other: it opens, also without its
-  /// projections.db, is altered, and DROP INDEX works.
+  /// A store that an earlier version left with a row and an index that contradict each other: it opens, also without
+  /// its projections.db, is altered, and DROP INDEX works.
   @Test(arguments: [true, false])
   func aStoreWithAFailingIndexOpens(_ hasFile: Bool) throws {
     let before = Bench()
