@@ -184,7 +184,7 @@ final class Evaluator: ValueEvaluator {
   /// Lets SQLite judge a CREATE INDEX over a table of `catalog`.
   func validate(_ index: CreateIndex, in catalog: Catalog) throws(SQLiteError) {
     let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
-    try declare(catalog, namedBy: quoted(index.table), in: scratch)
+    try declare(catalog, namedBy: quoted(index.table) + " " + quoted(index.name), in: scratch)
     try scratch.execute(index.text)
   }
 

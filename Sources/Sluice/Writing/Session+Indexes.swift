@@ -1,7 +1,7 @@
 // CREATE INDEX on an SQL table. It acts on the mirror, where it must not fail: an index that computes its entries, by
-// an expression or a WHERE, is tried with all rows that are there before it is recorded. Rows that are written later are
-// tried one by one (InsertPlan.needsCheck). What another session has encoded and not sent meanwhile slips through both;
-// then the projector does without the index and says so (MirrorIndexes.swift).
+// an expression or a WHERE, is tried with all rows that are there before it is recorded. Rows that are written later
+// are tried one by one (InsertPlan.needsCheck). What another session has encoded and not sent meanwhile slips through
+// both; then the projector does without the index and says so (MirrorIndexes.swift).
 import SluiceLog
 import SluiceSQL
 import SluiceSQLite
