@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -114,7 +115,56 @@ int csystem_open_at(int directory, const char *path, int flags, unsigned mode) {
   return above;
 }
 
-int csystem_lock_exclusive(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
+// A lock of flock belongs to the open file, which a forked child has too: the child would keep it for as long as it
+// lives. So it closes its copies, which takes nothing from its parent, and who unlocks does not rely on closing.
+static pthread_mutex_t locks_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t locks_once = PTHREAD_ONCE_INIT;
+static int *locks;
+static size_t lock_count, lock_capacity;
+
+static void locks_enter(void) { pthread_mutex_lock(&locks_mutex); }
+
+static void locks_leave(void) { pthread_mutex_unlock(&locks_mutex); }
+
+static void locks_leave_in_child(void) {
+  for (size_t i = 0; i < lock_count; i++) close(locks[i]);
+  lock_count = 0;
+  locks_leave();
+}
+
+static void locks_register(void) { pthread_atfork(locks_enter, locks_leave, locks_leave_in_child); }
+
+int csystem_lock_exclusive(int descriptor) {
+  pthread_once(&locks_once, locks_register);
+  locks_enter();
+  int code = 0;
+  if (lock_count == lock_capacity) {
+    size_t capacity = lock_capacity ? 2 * lock_capacity : 16;
+    int *grown = realloc(locks, capacity * sizeof *locks);
+    if (grown) {
+      locks = grown;
+      lock_capacity = capacity;
+    } else {
+      code = ENOMEM;
+    }
+  }
+  if (code == 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0) code = errno;
+  if (code == 0) locks[lock_count++] = descriptor;
+  locks_leave();
+  return code;
+}
+
+void csystem_unlock(int descriptor) {
+  locks_enter();
+  for (size_t i = 0; i < lock_count; i++) {
+    if (locks[i] != descriptor) continue;
+    locks[i] = locks[--lock_count];
+    flock(descriptor, LOCK_UN);
+    close(descriptor);
+    break;
+  }
+  locks_leave();
+}
 
 void csystem_populate(void *memory, size_t size) {
   // The number is Linux 5.14's; an earlier one refuses it.

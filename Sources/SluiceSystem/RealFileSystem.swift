@@ -105,14 +105,17 @@ public final class RealFileSystem: FileSystem {
 
   public func lock(_ path: String, holder: String) throws(SystemError) -> any FileLock {
     let file = try openFile(path, O_RDWR | O_CREAT)
+    do throws(SystemError) { try file.lock() } catch {
+      file.close()
+      throw error
+    }
     do throws(SystemError) {
-      try file.lock()
       try file.truncate(to: 0)
       let bytes = Array(holder.utf8)
       if let error = bytes.withUnsafeBytes({ file.attemptWrite($0) }) { throw error }
       return RealLock(file)
     } catch {
-      file.close()
+      file.unlock()
       throw error
     }
   }
@@ -214,13 +217,11 @@ private final class HeldDirectory: Sendable {
   }
 }
 
-/// An advisory lock: it goes with the descriptor, so also with a killed process.
+/// An advisory lock: it goes with the descriptor, so also with a killed process, and is not inherited by a fork.
 private final class RealLock: FileLock {
   private let file: RealFile
 
   init(_ file: RealFile) { self.file = file }
-
-  func release() { file.close() }
 }
 
 /// A file descriptor. The fields never change after `init`; the operating system serialises the calls.
@@ -304,4 +305,8 @@ private final class RealFile: File {
   }
 
   func close() { Glibc.close(descriptor) }
+
+  /// Gives a lock back, and closes. The lock is gone whoever has copies of the descriptor; in a process that was forked
+  /// since it was taken, nothing happens.
+  func unlock() { csystem_unlock(descriptor) }
 }

@@ -18,8 +18,11 @@ int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size);
 /// process, and may be free. A pipe, terminal or device in the place of a file is not waited for. -1 with errno set.
 int csystem_open_at(int directory, const char *path, int flags, unsigned mode);
 
-/// Takes flock(LOCK_EX | LOCK_NB); 0 or an errno.
+/// Takes flock(LOCK_EX | LOCK_NB); 0 or an errno. A child that is forked later does not hold the lock.
 int csystem_lock_exclusive(int descriptor);
+
+/// Gives a lock back and closes its descriptor; nothing in a process that was forked since.
+void csystem_unlock(int descriptor);
 
 /// Asks for the pages of memory that will be written: one call in place of a fault for each. They hold what they held.
 void csystem_populate(void *memory, size_t size);
