@@ -51,6 +51,9 @@ package final class WriterLock: Sendable {
 
   package init() {}
 
+  /// Those who wait.
+  var waiterCount: Int { state.withLock { $0.waiters.count } }
+
   /// Takes the right if that is possible at once.
   package func take(_ mode: Mode) -> Bool {
     state.withLock { state in
