@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 // Slicing by one table of 256 words is enough: this path runs only on processors without SSE 4.2.
@@ -101,20 +104,132 @@ int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size) {
   return sync_file_range(descriptor, (off64_t)offset, (off64_t)size, SYNC_FILE_RANGE_WRITE) == 0 ? 0 : errno;
 }
 
+// A host may run out of descriptors for a moment, while a store is in the middle of something: a log that cannot begin
+// its next segment stops. So some are kept, and given up for a file that must be opened then. Who closes a file turns
+// its descriptor into a spare again, by a call that leaves no moment in which others could take it.
+enum { spare_limit = 4 };
+static atomic_int spares[spare_limit]; // descriptors; 0: given up, or not wanted
+static atomic_int spare_count;         // how many are wanted
+static int spare_source = -1;          // what they are copies of; -1: there are none
+static pthread_once_t spare_once = PTHREAD_ONCE_INIT;
+
+static void fill_spares(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 128) return;
+  int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  int source = null < 0 ? -1 : fcntl(null, F_DUPFD_CLOEXEC, 3);
+  if (null >= 0) close(null);
+  if (source < 0) return;
+  spare_source = source;
+  for (int i = 0; i < spare_limit; i++) {
+    int spare = fcntl(source, F_DUPFD_CLOEXEC, 3);
+    if (spare > 0) atomic_store(&spares[i], spare);
+  }
+  atomic_store(&spare_count, spare_limit);
+}
+
+void csystem_keep_spares(void) { pthread_once(&spare_once, fill_spares); }
+
+void csystem_refill_spares(void) {
+  if (atomic_load(&spare_count) == 0) return;
+  for (int i = 0; i < spare_limit; i++) {
+    int none = 0;
+    if (atomic_load(&spares[i]) != 0 || !atomic_compare_exchange_strong(&spares[i], &none, -1)) continue;
+    int spare = fcntl(spare_source, F_DUPFD_CLOEXEC, 3);
+    atomic_store(&spares[i], spare > 0 ? spare : 0);
+    if (spare <= 0) return;
+  }
+}
+
+static int give_up_spare(void) {
+  for (int i = 0; i < spare_limit; i++) {
+    int spare = atomic_exchange(&spares[i], 0);
+    if (spare > 0 && close(spare) == 0) return 1;
+  }
+  return 0;
+}
+
+void csystem_close(int descriptor) {
+  if (atomic_load(&spare_count) > 0) {
+    for (int i = 0; i < spare_limit; i++) {
+      int none = 0;
+      if (atomic_load(&spares[i]) != 0 || !atomic_compare_exchange_strong(&spares[i], &none, -1)) continue;
+      int is_spare = dup3(spare_source, descriptor, O_CLOEXEC) == descriptor;
+      atomic_store(&spares[i], is_spare ? descriptor : 0);
+      if (is_spare) return;
+      break;
+    }
+  }
+  close(descriptor);
+}
+
 int csystem_open_at(int directory, const char *path, int flags, unsigned mode) {
   int descriptor;
   do {
     descriptor = openat(directory, path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
-  } while (descriptor < 0 && errno == EINTR);
+    if (descriptor >= 0) break;
+  } while (errno == EINTR || ((errno == EMFILE || errno == ENFILE) && give_up_spare()));
   if (descriptor < 0 || descriptor > 2) return descriptor;
-  int above = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+  int above;
+  do {
+    above = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+  } while (above < 0 && errno == EMFILE && give_up_spare());
   int failure = errno;
   close(descriptor);
   errno = failure;
   return above;
 }
 
-int csystem_lock_exclusive(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno; }
+// A lock of flock belongs to the open file, which a forked child has too: the child would keep it for as long as it
+// lives. So it closes its copies, which takes nothing from its parent, and who unlocks does not rely on closing.
+static pthread_mutex_t locks_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t locks_once = PTHREAD_ONCE_INIT;
+static int *locks;
+static size_t lock_count, lock_capacity;
+
+static void locks_enter(void) { pthread_mutex_lock(&locks_mutex); }
+
+static void locks_leave(void) { pthread_mutex_unlock(&locks_mutex); }
+
+static void locks_leave_in_child(void) {
+  for (size_t i = 0; i < lock_count; i++) close(locks[i]);
+  lock_count = 0;
+  locks_leave();
+}
+
+static void locks_register(void) { pthread_atfork(locks_enter, locks_leave, locks_leave_in_child); }
+
+int csystem_lock_exclusive(int descriptor) {
+  pthread_once(&locks_once, locks_register);
+  locks_enter();
+  int code = 0;
+  if (lock_count == lock_capacity) {
+    size_t capacity = lock_capacity ? 2 * lock_capacity : 16;
+    int *grown = realloc(locks, capacity * sizeof *locks);
+    if (grown) {
+      locks = grown;
+      lock_capacity = capacity;
+    } else {
+      code = ENOMEM;
+    }
+  }
+  if (code == 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0) code = errno;
+  if (code == 0) locks[lock_count++] = descriptor;
+  locks_leave();
+  return code;
+}
+
+void csystem_unlock(int descriptor) {
+  locks_enter();
+  for (size_t i = 0; i < lock_count; i++) {
+    if (locks[i] != descriptor) continue;
+    locks[i] = locks[--lock_count];
+    flock(descriptor, LOCK_UN);
+    csystem_close(descriptor);
+    break;
+  }
+  locks_leave();
+}
 
 void csystem_populate(void *memory, size_t size) {
   // The number is Linux 5.14's; an earlier one refuses it.

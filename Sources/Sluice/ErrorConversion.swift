@@ -30,6 +30,7 @@ extension StoreError {
       case .readOnly: "the file system is read-only"
       case .noPermission: "permission is denied"
       case .notFile: "something else is in the place of a file"
+      case .noDescriptor: "the process has too many files open"
       default: "the operating system refused"
       }
     self.init(.unavailable, "\(sentence): \(error)", sqliteCode: error.reason == .diskFull ? 13 : 10)

@@ -53,7 +53,7 @@ final class Host {
       // The store is the object's as long as it lives: the closure holds its share.
       switch use.access {
       case .writing(let store):
-        made = HostedStore(path: path, host: connection, session: try store.makeSession()) {
+        made = HostedStore(path: path, host: connection, session: try store.makeSession(), writers: use.writers) {
           () throws(StoreError) in try use.check()
         }
       case .reading(let reader):

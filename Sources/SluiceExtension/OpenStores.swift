@@ -22,6 +22,7 @@ final class OpenStores: @unchecked Sendable {
   /// One store, by whatever access there is.
   private final class Open {
     let access: Access
+    let writers = WriterLock()
     var users = 0
     init(_ access: Access) { self.access = access }
   }
@@ -61,18 +62,21 @@ final class OpenStores: @unchecked Sendable {
       stores[path] = open
     }
     open.users += 1
-    return Use(path: path, access: open.access, fork: forks.load(ordering: .relaxed))
+    return Use(path: path, access: open.access, writers: open.writers, fork: forks.load(ordering: .relaxed))
   }
 
   /// One user's share of an open store.
   final class Use {
     let path: String
     let access: Access
+    /// Of all users.
+    let writers: WriterLock
     private let fork: Int
 
-    fileprivate init(path: String, access: Access, fork: Int) {
+    fileprivate init(path: String, access: Access, writers: WriterLock, fork: Int) {
       self.path = path
       self.access = access
+      self.writers = writers
       self.fork = fork
     }
 

@@ -67,10 +67,14 @@ public final class RealFileSystem: FileSystem {
     let descriptor = csystem_open_at(place.directory, place.path, O_RDONLY | O_DIRECTORY, 0)
     guard descriptor >= 0, let directory = fdopendir(descriptor) else {
       let code = errno
-      if descriptor >= 0 { Glibc.close(descriptor) }
+      if descriptor >= 0 { csystem_close(descriptor) }
       throw SystemError(call: "opendir", path: path, code: code)
     }
-    defer { closedir(directory) }
+    // The descriptor is the directory's from here on.
+    defer {
+      closedir(directory)
+      csystem_refill_spares()
+    }
     var names: [String] = []
     while let entry = readdir(directory) {
       let name = withUnsafePointer(to: &entry.pointee.d_name) {
@@ -99,20 +103,24 @@ public final class RealFileSystem: FileSystem {
     let place = place(path)
     let descriptor = csystem_open_at(place.directory, place.path, O_RDONLY | O_DIRECTORY, 0)
     if descriptor < 0 { throw SystemError(call: "open", path: path, code: errno) }
-    defer { Glibc.close(descriptor) }
+    defer { csystem_close(descriptor) }
     if fsync(descriptor) != 0 { throw SystemError(call: "fsync", path: path, code: errno) }
   }
 
   public func lock(_ path: String, holder: String) throws(SystemError) -> any FileLock {
+    csystem_keep_spares()
     let file = try openFile(path, O_RDWR | O_CREAT)
+    do throws(SystemError) { try file.lock() } catch {
+      file.close()
+      throw error
+    }
     do throws(SystemError) {
-      try file.lock()
       try file.truncate(to: 0)
       let bytes = Array(holder.utf8)
       if let error = bytes.withUnsafeBytes({ file.attemptWrite($0) }) { throw error }
       return RealLock(file)
     } catch {
-      file.close()
+      file.unlock()
       throw error
     }
   }
@@ -178,7 +186,7 @@ private final class HeldDirectory: Sendable {
     prefix = path.hasSuffix("/") ? path : path + "/"
   }
 
-  deinit { close(descriptor) }
+  deinit { csystem_close(descriptor) }
 
   /// What names a file of the directory from within it; nil when `path` does not lie in it.
   func rest(of path: String) -> String? {
@@ -214,13 +222,13 @@ private final class HeldDirectory: Sendable {
   }
 }
 
-/// An advisory lock: it goes with the descriptor, so also with a killed process.
+/// An advisory lock: it goes with the descriptor, so also with a killed process, and is not inherited by a fork.
 private final class RealLock: FileLock {
   private let file: RealFile
 
   init(_ file: RealFile) { self.file = file }
 
-  func release() { file.close() }
+  func release() { file.unlock() }
 }
 
 /// A file descriptor. The fields never change after `init`; the operating system serialises the calls.
@@ -303,5 +311,9 @@ private final class RealFile: File {
     return status
   }
 
-  func close() { Glibc.close(descriptor) }
+  func close() { csystem_close(descriptor) }
+
+  /// Gives a lock back, and closes. The lock is gone whoever has copies of the descriptor; in a process that was forked
+  /// since it was taken, nothing happens.
+  func unlock() { csystem_unlock(descriptor) }
 }

@@ -35,7 +35,7 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
 
   /// What the caller can do about it.
   public enum Reason: Sendable {
-    case diskFull, readOnly, noPermission, notDirectory, notFile, locked, other
+    case diskFull, readOnly, noPermission, notDirectory, notFile, locked, noDescriptor, other
   }
 
   /// The error's class.
@@ -47,6 +47,7 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
     case ENOTDIR: .notDirectory
     case 0, EISDIR: .notFile
     case EWOULDBLOCK: .locked
+    case EMFILE, ENFILE: .noDescriptor
     default: .other
     }
   }

@@ -66,6 +66,8 @@ SX int64_t sx_changes(sqlite3 *db) { return sx_api->changes64(db); }
 SX int64_t sx_total_changes(sqlite3 *db) { return sx_api->total_changes64(db); }
 SX int64_t sx_last_insert_rowid(sqlite3 *db) { return sx_api->last_insert_rowid(db); }
 SX int sx_get_autocommit(sqlite3 *db) { return sx_api->get_autocommit(db); }
+/* One of SQLITE_TXN_NONE, _READ, _WRITE; -1 without a database of that name. */
+SX int sx_txn_state(sqlite3 *db, const char *schema) { return sx_api->txn_state(db, schema); }
 SX void sx_interrupt(sqlite3 *db) { sx_api->interruptx(db); }
 SX int sx_limit(sqlite3 *db, int which, int value) { return sx_api->limit(db, which, value); }
 SX int sx_db_readonly(sqlite3 *db, const char *schema) { return sx_api->db_readonly(db, schema); }

@@ -15,11 +15,24 @@ uint32_t csystem_crc32c_portable(uint32_t crc, const void *bytes, size_t size);
 int csystem_start_writeback(int descriptor, uint64_t offset, uint64_t size);
 
 /// openat(), with a descriptor that is above 2 and closed on exec: 0 to 2 belong to whoever reads and prints in this
-/// process, and may be free. A pipe, terminal or device in the place of a file is not waited for. -1 with errno set.
+/// process, and may be free. A pipe, terminal or device in the place of a file is not waited for. -1 with errno set;
+/// where the process has no descriptor left, not before the spare ones are used up.
 int csystem_open_at(int directory, const char *path, int flags, unsigned mode);
 
-/// Takes flock(LOCK_EX | LOCK_NB); 0 or an errno.
+/// Sets descriptors aside for a time when the process has none left. Once is enough; none where it may have few.
+void csystem_keep_spares(void);
+
+/// Completes the spare descriptors, as far as there are any.
+void csystem_refill_spares(void);
+
+/// close(); the descriptor stays as a spare one where these are not complete.
+void csystem_close(int descriptor);
+
+/// Takes flock(LOCK_EX | LOCK_NB); 0 or an errno. A child that is forked later does not hold the lock.
 int csystem_lock_exclusive(int descriptor);
+
+/// Gives a lock back and closes its descriptor; nothing in a process that was forked since.
+void csystem_unlock(int descriptor);
 
 /// Asks for the pages of memory that will be written: one call in place of a fault for each. They hold what they held.
 void csystem_populate(void *memory, size_t size);

@@ -6,14 +6,19 @@
 //   savepoint n   a mark in what is written
 //   rollback to n what is written behind the mark is forgotten
 //   sync          the first one commits: durable and applied when it returns. When another session was faster it is
-//                 SQLITE_BUSY_SNAPSHOT, upon which SQLite rolls everything back (a bare SQLITE_BUSY would leave the
-//                 transaction open)
+//                 SQLITE_BUSY_SNAPSHOT, upon which SQLite rolls everything back. A bare SQLITE_BUSY leaves the
+//                 transaction open: somebody else writes, and COMMIT can be tried again
 //   rollback      nothing of it is written
 //
-// Before its first change a transaction sees, statement by statement, what is committed. A sync of the store that
-// succeeds is not taken back when the host's own file, or another store, then fails to commit.
+// SQLite tells nothing of a transaction that only reads. So the first table that is opened in one is made to take part
+// (`Connection.join`), which is its begin: from its first read on a transaction has one snapshot, and a row that it
+// changes must be what it was there. With BEGIN IMMEDIATE the right to write is taken before the snapshot
+// (`WriterLock`), so nobody can be faster. A statement alone takes it when it first reads or writes a row.
 //
-// A store that another process holds is shown as far as it is at the beginning of each statement, and not written.
+// A sync of the store that succeeds is not taken back when the host's own file, or another store, then fails to commit.
+//
+// A store that another process holds is shown as far as it is at the beginning of each statement or transaction, and
+// not written.
 import SluiceLSM
 import SluiceSQL
 import SluiceSQLite
@@ -28,8 +33,22 @@ package final class HostedStore {
   let session: Session?
   private let reader: StoreReader?
   private let check: () throws(StoreError) -> Void
+  /// Shared with all other connections of the process to the store.
+  private let writers: WriterLock
   private(set) lazy var scope = LiveScope(self)
   private var marks = Savepoints<Mark>()
+  /// What the transaction has of the right to write.
+  private var held: WriterLock.Mode?
+  /// Whether the transaction is one statement without BEGIN.
+  private var isAlone = false
+  /// Whether it has begun to change rows.
+  private var isWriting = false
+  /// Set while a table is made to take part: whether the host began with BEGIN IMMEDIATE or EXCLUSIVE.
+  private var joinsImmediate: Bool?
+  /// Its writes when there were none.
+  private var emptyMark: OpenWrites.Mark?
+  /// All shards at the present, or before it.
+  private var newest: [Snapshot] = []
   /// The table objects that take part in the transaction.
   private var begun: Set<ObjectIdentifier> = []
   /// The table that has begun last, when the transaction was open already: SQLite tells it the innermost savepoint, by
@@ -39,19 +58,21 @@ package final class HostedStore {
   /// What the reader shows, for a store of another process.
   private var shown: StoreView?
 
-  /// Where a transaction can go back to.
+  /// Where a transaction can go back to; nil: nothing was written.
   private struct Mark {
-    let writes: OpenWrites.Mark
+    let writes: OpenWrites.Mark?
     let counters: [(counter: KeyCounter, key: Int64)]
   }
 
   /// A store that this process writes. `check` throws when it may not be used (any more).
   package init(
-    path: String, host: Connection, session: Session, check: @escaping () throws(StoreError) -> Void
+    path: String, host: Connection, session: Session, writers: WriterLock,
+    check: @escaping () throws(StoreError) -> Void
   ) {
     self.path = path
     self.host = host
     self.session = session
+    self.writers = writers
     reader = nil
     self.check = check
   }
@@ -63,12 +84,14 @@ package final class HostedStore {
     self.path = path
     self.host = host
     self.reader = reader
+    writers = WriterLock()
     session = nil
     self.check = check
     shown = reader.view
   }
 
   deinit {
+    letGo()
     // In a process that may not use it (a fork) the session's locks may be held by threads that do not exist there.
     do { try check() } catch { if let session { _ = Unmanaged.passRetained(session) } }
   }
@@ -90,7 +113,7 @@ package final class HostedStore {
     try check()
     if let session {
       session.refreshCatalog()
-    } else if scope.isIdle, let reader {
+    } else if scope.isIdle, !marks.isOpen, let reader {
       try reader.refresh()
       shown = reader.view
     }
@@ -126,11 +149,15 @@ package final class HostedStore {
     return HostedTable(table, in: self, hostName: hostName)
   }
 
-  /// Throws unless `table` is still what it was when the host connected to it. Outside a transaction it is held against
-  /// the present.
+  /// A table is opened to be read. Throws unless it is still what it was when the host connected to it. Outside a
+  /// transaction it is held against the present.
   func admit(_ table: HostedTable) throws(StoreError) {
     try check()
-    if !marks.isOpen { try refresh() }
+    if !marks.isOpen {
+      try refresh()
+      if host.isInTransaction { try enter(table) }
+    }
+    if marks.isOpen { try open(.exclusive) }
     try confirm(table)
   }
 
@@ -163,6 +190,8 @@ package final class HostedStore {
       throw StoreError(
         .unsupported, "sluice_execute takes CREATE, ALTER and DROP; rows are for the tables themselves", sqliteCode: 1)
     }
+    try hold(.exclusive)
+    defer { letGo() }
     _ = try session.execute(sql)
     try session.settle()
     if let rejection = session.takeRejections().first { throw rejection }
@@ -174,6 +203,7 @@ package final class HostedStore {
   package var position: UInt64 {
     get throws(StoreError) {
       try check()
+      if let snapshot = session?.writes?.snapshots.first { return snapshot.position }
       if let session { return session.store.pipeline.progress.withLock { $0.visible } }
       try refresh()
       return shown?.position ?? 0
@@ -188,67 +218,136 @@ package final class HostedStore {
 
   // MARK: Transactions
 
+  /// The host has begun a transaction and reads for the first time in it.
+  private func enter(_ table: HostedTable) throws(StoreError) {
+    if joinsImmediate != nil { return }
+    joinsImmediate = host.isImmediate
+    defer { joinsImmediate = nil }
+    do { try host.join(table: table.hostName) } catch {
+      guard error.primaryCode == 23 else { throw StoreError(error) }
+      throw StoreError(
+        .invalid,
+        "not authorized: a transaction that reads \(table.hostName) begins with DELETE FROM temp.\(table.hostName) "
+          + "WHERE 0, which the connection does not allow", sqliteCode: 23)
+    }
+    // Created in this transaction it takes part already, without a begin.
+    if !marks.isOpen { try begin(table) }
+  }
+
   func begin(_ table: HostedTable) throws(StoreError) {
     try check()
-    // A table that is only dropped begins too: without the right to write, it is the change that is refused.
-    guard let session else { return }
     if marks.isOpen {
       begun.insert(ObjectIdentifier(table))
       joining = ObjectIdentifier(table)
       return
     }
-    // What the transaction does is not known yet.
-    try session.store.pipeline.room.admit(makesRoom: true)
-    try session.begin()
-    let writes: OpenWrites
-    do { writes = try session.openTransaction() } catch {
-      try session.abandonTransaction()
-      throw error
-    }
-    marks.begin(mark(session, writes))
+    // A table that is only dropped begins too: without the right to write, it is the change that is refused.
+    if let session { try begin(session) } else { try refresh() }
+    marks.begin(mark())
     begun.insert(ObjectIdentifier(table))
     scope.renew()
   }
 
-  private func mark(_ session: Session, _ writes: OpenWrites) -> Mark {
-    Mark(writes: writes.mark(), counters: session.takeCounters())
+  private func begin(_ session: Session) throws(StoreError) {
+    isAlone = !host.isInTransaction
+    if joinsImmediate ?? host.isImmediate { try hold(.exclusive) }
+    do {
+      session.refreshCatalog()
+      try session.begin()
+      if !isAlone { try open(.exclusive) }
+    } catch {
+      letGo()
+      try session.abandonTransaction()
+      throw error
+    }
+  }
+
+  /// Takes the snapshot that the transaction reads, and first, for a statement alone, the right to write in this mode.
+  private func open(_ mode: WriterLock.Mode) throws(StoreError) {
+    guard let session, session.writes == nil else { return }
+    if isAlone, held == nil { try hold(mode) }
+    let writes = try session.openTransaction()
+    emptyMark = writes.mark()
+    if held == nil { writes.present = { [unowned self] in present(session) } }
+    scope.renew()
+  }
+
+  /// All shards as they are now; nil: nothing was committed since the transaction's snapshot.
+  private func present(_ session: Session) -> [Snapshot]? {
+    let visible = session.store.pipeline.positions.visible
+    guard let own = session.writes?.snapshots.first?.position, visible > own else { return nil }
+    if newest.first.map({ $0.position < visible }) ?? true { newest = session.store.pipeline.view() }
+    return newest
+  }
+
+  /// Takes the right to write; waits for it as long as the host waits for locks.
+  private func hold(_ mode: WriterLock.Mode) throws(StoreError) {
+    if !writers.take(mode) {
+      let milliseconds = host.busyTimeoutMilliseconds
+      guard milliseconds > 0, writers.take(mode, timeoutMilliseconds: milliseconds) else {
+        throw StoreError(
+          .overloaded,
+          "database is locked: another connection of this process writes \(path)"
+            + (milliseconds > 0 ? ", and did so for all of the busy timeout of \(milliseconds) ms" : ""), sqliteCode: 5)
+      }
+    }
+    held = mode
+  }
+
+  /// Gives back the right to write. Not in a forked process, where nobody else can have it.
+  private func letGo() {
+    guard let mode = held else { return }
+    held = nil
+    do { try check() } catch { return }
+    writers.give(mode)
+  }
+
+  private func mark() -> Mark {
+    Mark(writes: session?.writes?.mark(), counters: session?.takeCounters() ?? [])
   }
 
   func savepoint(_ number: Int, _ table: HostedTable) throws(StoreError) {
-    guard let session, let writes = session.writes else { return }
+    guard session != nil, marks.isOpen else { return }
     if joining == ObjectIdentifier(table) {
       joining = nil
       return
     }
-    marks.note(number, mark(session, writes))
+    marks.note(number, mark())
   }
 
   func release(_ number: Int) { marks.release(number) }
 
   func rollback(to number: Int) throws(StoreError) {
     guard let session, let mark = marks.state(of: number) else { return }
-    session.writes?.rollback(to: mark.writes)
+    if let writes = session.writes, let place = mark.writes ?? emptyMark { writes.rollback(to: place) }
     session.restore(mark.counters)
     scope.renew()
   }
 
   func sync() throws(SQLiteError) {
     guard let session, marks.isOpen else { return }
+    let isEmpty = session.writes?.isEmpty ?? true
+    // Not had in time, the transaction goes on.
+    if held == nil, !isEmpty {
+      do { try hold(.shared) } catch { throw SQLiteError(error) }
+    }
     do throws(StoreError) {
       try check()
-      scope.renew()
+      // A query that is being read goes on as it began, unless rows of its transaction are among those it shows.
+      if !isEmpty { scope.renew() }
       try session.commit()
-    } catch {
-      // SQLite keeps the transaction open upon a bare SQLITE_BUSY.
-      throw error.sqliteCode == 5 ? SQLiteError(code: 5 | 2 << 8, message: error.message) : SQLiteError(error)
-    }
+    } catch { throw isAlone ? SQLiteError(ofStatement: error) : SQLiteError(ofTransaction: error) }
     end()
   }
 
   func rollback() throws(StoreError) {
-    guard let session, marks.isOpen else { return }
+    guard marks.isOpen else { return }
+    let hasWritten = session?.writes?.isEmpty == false
     end()
+    guard let session else { return }
     try check()
+    // Who has only read took no numbers, and gives none back.
+    guard hasWritten else { return try session.commit() }
     try session.abandonTransaction()
     scope.renew()
   }
@@ -257,6 +356,12 @@ package final class HostedStore {
   func end() {
     marks.end()
     begun = []
+    joining = nil
+    isAlone = false
+    isWriting = false
+    emptyMark = nil
+    newest = []
+    letGo()
   }
 
   /// The host drops a table: its object gets no further call. The last one that takes part cannot go with rows that
@@ -292,6 +397,7 @@ package final class HostedStore {
   ) throws(StoreError) -> Int64 {
     guard let session else { throw heldError }
     try check()
+    if !isWriting { try beginWriting(change, table, action, session) }
     if session.catalog.version != table.confirmedVersion { try confirm(table) }
     if case .delete = change {} else { try session.store.pipeline.room.admit() }
     joining = nil
@@ -301,6 +407,20 @@ package final class HostedStore {
     guard case .insert(let rowid, let values) = change else { return try session.apply(change, to: table, action) }
     let plan = try table.insertPlan(for: values, action == .replace ? .replace : .abort, session)
     return try session.insert(values, rowid: rowid, by: plan, into: table)
+  }
+
+  /// The transaction's first change.
+  private func beginWriting(
+    _ change: RowChange, _ table: HostedTable, _ action: ConflictAction, _ session: Session
+  ) throws(StoreError) {
+    // What the transaction does besides is not known yet.
+    try session.store.pipeline.room.admit(makesRoom: true)
+    // Created in this transaction it takes part without a begin.
+    if !marks.isOpen { try begin(table) }
+    var mode = WriterLock.Mode.exclusive
+    if case .insert = change, action == .abort { mode = .shared }
+    try open(mode)
+    isWriting = true
   }
 }
 
@@ -322,5 +442,31 @@ extension HostedStore: LiveSource {
   ) throws(StoreError) -> Int64 {
     guard let table = table as? HostedTable else { preconditionFailure("a table of another kind") }
     return try self.change(change, in: table, action)
+  }
+}
+
+extension SQLiteError {
+  /// Why a row cannot be changed.
+  init(changing error: StoreError) {
+    if error.kind == .conflict { self.init(ofTransaction: error) } else { self.init(error) }
+  }
+
+  /// Why a COMMIT failed. Whoever overtook it, all that can be done is to begin anew.
+  fileprivate init(ofTransaction error: StoreError) {
+    guard error.sqliteCode == 5 else {
+      self.init(error)
+      return
+    }
+    self.init(code: 5 | 2 << 8, message: error.message)
+  }
+
+  /// Why a statement alone failed. It rests on nothing that others can have changed, but its key may be taken.
+  fileprivate init(ofStatement error: StoreError) {
+    guard error.message.hasPrefix("UNIQUE "), error.message.hasSuffix(Session.overtaken) else {
+      self.init(ofTransaction: error)
+      return
+    }
+    let message = String(error.message.dropLast(Session.overtaken.count))
+    self.init(StoreError(error.kind, message, sqliteCode: 19))
   }
 }

@@ -14,7 +14,7 @@ import SluiceSystem
 
 final class HostedTable: LiveTable {
   private let store: HostedStore
-  private let hostName: String
+  let hostName: String
   /// Version of the catalog in which the table was last seen to be as it is here.
   var confirmedVersion: UInt64
   private let defaultColumns: [Int]
@@ -56,7 +56,7 @@ final class HostedTable: LiveTable {
   }
 
   override func update(_ change: RowChange, onConflict action: ConflictAction) throws(SQLiteError) -> Int64 {
-    do { return try store.change(change, in: self, action) } catch { throw SQLiteError(error) }
+    do { return try store.change(change, in: self, action) } catch { throw SQLiteError(changing: error) }
   }
 
   // MARK: Transactions

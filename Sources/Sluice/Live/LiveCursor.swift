@@ -10,6 +10,9 @@ final class LiveCursor: VirtualCursor {
   /// Made by the first walk: a point read needs none.
   private lazy var rows = MergeIterator()
   private var hasWalked = false
+  /// What the cursor's statement sees, from its first scan on: others may commit before the next one, and so may the
+  /// connection itself.
+  @exclusivity(unchecked) private var seen: LiveView?
   /// What the walk goes over: kept until it ends.
   @exclusivity(unchecked) private var walked: LiveView?
   @exclusivity(unchecked) private var needed: UInt64 = 0
@@ -43,8 +46,7 @@ final class LiveCursor: VirtualCursor {
     walked = nil
     isPoint = false
     listed = []
-    let view: LiveView
-    do { view = try table.scope.currentView() } catch { throw SQLiteError(error) }
+    let view = try view()
     lower.removeAll()
     lower.append(bigEndian: table.table.id)
     var fixed = 0
@@ -63,6 +65,22 @@ final class LiveCursor: VirtualCursor {
     return try walk(plan, view, scan.arguments, fixed: fixed)
   }
 
+  @inline(__always)
+  private func view() throws(SQLiteError) -> LiveView {
+    if let seen {
+      if seen.isGone { throw Self.aborted }
+      return seen
+    }
+    do {
+      let view = try table.scope.currentView()
+      seen = view
+      return view
+    } catch { throw SQLiteError(error) }
+  }
+
+  /// Rows that it shows were taken back.
+  private static var aborted: SQLiteError { SQLiteError(code: 4 | 2 << 8, message: "abort due to ROLLBACK") }
+
   override func next() throws(SQLiteError) -> Bool {
     if isPoint || !listed.isEmpty {
       if !isPoint, try advance() { return true }
@@ -74,7 +92,7 @@ final class LiveCursor: VirtualCursor {
   @inline(__always)
   private func advance() throws(SQLiteError) -> Bool {
     if table.scope.handles.isFull { throw RowHandles.tooMany }
-    if walked?.isGone == true { throw SQLiteError(code: 4 | 2 << 8, message: "abort due to ROLLBACK") }
+    if walked?.isGone == true { throw Self.aborted }
     do {
       guard try rows.next() else {
         rows.close()
@@ -139,8 +157,7 @@ final class LiveCursor: VirtualCursor {
   private func startListed() throws(SQLiteError) -> Bool {
     isPoint = listedAreWhole
     while let key = listed.popLast() {
-      let view: LiveView
-      do { view = try table.scope.currentView() } catch { throw SQLiteError(error) }
+      let view = try view()
       lower.removeAll()
       lower.append(key)
       if listedAreWhole {

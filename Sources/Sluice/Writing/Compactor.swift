@@ -21,6 +21,8 @@ final class Compactor: Role, @unchecked Sendable {
   private var lastWork: UInt64 = 0
   /// Whether everything is done that a store without writes wants.
   private var isAtRest = false
+  /// Whether the last step found the process without descriptors.
+  private var lacksDescriptors = false
   /// Free bytes without which merging is not tried again: it found the disk full.
   private var neededToMerge: UInt64 = 0
   private var retention: Retention
@@ -31,7 +33,7 @@ final class Compactor: Role, @unchecked Sendable {
   }
 
   var restMicroseconds: Int64? {
-    if !isAtRest || pipeline.room.isStuck { return Self.idleMicroseconds }
+    if !isAtRest || pipeline.room.isStuck || lacksDescriptors { return Self.idleMicroseconds }
     return retention.restMicroseconds
   }
 
@@ -41,7 +43,10 @@ final class Compactor: Role, @unchecked Sendable {
     // Readers begin at what is visible now, or later.
     let folded = pipeline.positions.beginFolding()
     for engine in pipeline.engines { engine.keepVersions(from: folded) }
+    lacksDescriptors = false
     if try flushTolerantly() { return true }
+    // All that follows opens files too.
+    if lacksDescriptors { return false }
     // Leaving does not wait for merges: the next process goes on with them.
     if progress.isStopping { return false }
     try retention.step()
@@ -69,14 +74,15 @@ final class Compactor: Role, @unchecked Sendable {
     return now - lastWork >= UInt64(rest) * 1_000
   }
 
-  /// A disk without room is no failure of the store: what cannot be flushed stays in memory and in the log, and is
-  /// tried again.
+  /// A disk without room is no failure of the store, nor is a process without descriptors: what cannot be flushed stays
+  /// in memory and in the log, and is tried again.
   private func flushTolerantly() throws(StoreError) -> Bool {
     do throws(EngineError) {
       let flushedAny = try flush()
       pipeline.setStuck(false)
       return flushedAny
     } catch {
+      if isWithoutDescriptors(error) { return false }
       guard isWithoutRoom(error) else { throw StoreError(error) }
       pipeline.setStuck(true)
       return false
@@ -86,6 +92,7 @@ final class Compactor: Role, @unchecked Sendable {
   /// A merge that finds no room is tried again when there is more by a quarter.
   private func compactTolerantly(isIdle: Bool) throws(StoreError) -> Bool {
     do throws(EngineError) { return try compact(isIdle: isIdle) } catch {
+      if isWithoutDescriptors(error) { return false }
       guard isWithoutRoom(error) else { throw StoreError(error) }
       let free = pipeline.room.look()
       neededToMerge = free + free / 4 + 1
@@ -95,6 +102,13 @@ final class Compactor: Role, @unchecked Sendable {
 
   private func isWithoutRoom(_ error: EngineError) -> Bool {
     error.kind == .io && error.cause?.reason == .diskFull
+  }
+
+  /// Whether the process has no descriptor left. It looks again soon: who gives one back does not say so.
+  private func isWithoutDescriptors(_ error: EngineError) -> Bool {
+    guard error.kind == .io, error.cause?.reason == .noDescriptor else { return false }
+    lacksDescriptors = true
+    return true
   }
 
   /// Flushes the oldest frozen generation.

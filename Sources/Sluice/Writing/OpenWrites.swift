@@ -47,6 +47,10 @@ final class OpenWrites {
   /// The entry of `highest` that was asked for last.
   private var lastHighest: (table: UInt32, keys: [[UInt8]?])?
 
+  /// All shards as they are now, for a transaction that wants to know at once that a row it changes is not what it has
+  /// read; nil from it: nothing was committed since. Without it COMMIT finds out.
+  var present: (() -> [Snapshot]?)?
+
   /// Rises when rows are taken back that somebody may be walking over.
   private(set) var generation = 0
   /// Bytes of the batch that the last `overlay` showed.
@@ -94,6 +98,7 @@ final class OpenWrites {
   /// Lets go of the snapshot; nothing is read or written until `reset`.
   func end() {
     snapshots = []
+    present = nil
     highest = [:]
   }
 
@@ -242,10 +247,26 @@ final class OpenWrites {
     case .missing: builder.append(kind: .insert, startsStatement: starts, slot: slot, line: line, key: key, value: row)
     case .own: builder.append(kind: .put, startsStatement: starts, slot: slot, line: line, key: key, value: row)
     case .stored(let position):
+      if present != nil { try confirm(key, position) }
       builder.append(
         kind: .putIf, startsStatement: starts, slot: slot, line: line, key: key, row: row, expectedPosition: position)
     }
     note(key, offset)
+  }
+
+  /// Throws when the row of a key is not the one at `position` any more.
+  @inline(never)
+  private func confirm(_ key: UnsafeRawBufferPointer, _ position: UInt64) throws(StoreError) {
+    guard let snapshots = present?() else { return }
+    var newest: UInt64?
+    do {
+      for snapshot in snapshots where newest == nil { newest = try snapshot.find(key, &scratch) { $0.position } }
+    } catch { throw StoreError(error) }
+    if newest == position { return }
+    throw StoreError(
+      .conflict,
+      "the row changed meanwhile: another session was faster than this transaction, which can only be "
+        + "rolled back and begun anew", sqliteCode: 5)
   }
 
   /// Removes the row of a key whose state is `state`, which is alive.
@@ -254,6 +275,7 @@ final class OpenWrites {
     let offset = bodySize
     let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
     if case .stored(let position) = state {
+      if present != nil { try confirm(key, position) }
       builder.append(
         kind: .deleteIf, startsStatement: builder.isEmpty, slot: slot, line: line, key: key, row: nothing,
         expectedPosition: position)

@@ -220,6 +220,9 @@ extension Session {
     }
   }
 
+  /// What stands behind the reason why a transaction has no effect.
+  static let overtaken = ": another session was faster, and nothing of the transaction is written"
+
   /// Sends what a transaction that reads has written. Others may have been faster: then nothing of it is written.
   private func commitWrites(_ open: Transaction) throws(StoreError) {
     if let writes, !writes.isEmpty { try store.pipeline.room.admit(writes.sizeBytes, makesRoom: writes.makesRoom) }
@@ -231,9 +234,7 @@ extension Session {
       catalog = store.pipeline.catalog.withLock { $0 }
       liveConnection?.forget()
     }
-    throw StoreError(
-      .conflict, "\(rejection.message): another session was faster, and nothing of the transaction is written",
-      sqliteCode: 5)
+    throw StoreError(.conflict, rejection.message + Self.overtaken, sqliteCode: 5)
   }
 
   private func rollback() throws(StoreError) {
