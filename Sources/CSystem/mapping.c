@@ -3,16 +3,20 @@
 // Touching such a page raises SIGBUS. The handler puts a page of zeros in its place and counts; the code that touched
 // it goes on, finds the count changed, and reports an error. A fault elsewhere in the process is left to whoever
 // handled SIGBUS before.
+//
+// The system has a bound on the mappings of a process, and whoever reaches it cannot even allocate memory any more. So
+// a quarter of it is used here at most, and no more than there are guards; what is not mapped is read by calls.
 #define _GNU_SOURCE
 #include "csystem.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { guard_limit = 65536 };
+enum { guard_limit = 16384, usual_system_limit = 65530 };
 struct guard {
   uintptr_t start;
   uintptr_t end;
@@ -20,6 +24,9 @@ struct guard {
 };
 static struct guard guards[guard_limit];
 static int guard_count;
+// Under the mutex: mappings that are there, and as many as there may be.
+static int mapping_count;
+static int mapping_limit = guard_limit;
 static uint64_t fault_count;
 static uintptr_t page_size;
 static struct sigaction previous;
@@ -53,6 +60,27 @@ static void install(void) {
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
   sigemptyset(&action.sa_mask);
   sigaction(SIGBUS, &action, &previous);
+  long system_limit = usual_system_limit;
+  FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+  if (file) {
+    if (fscanf(file, "%ld", &system_limit) != 1) system_limit = usual_system_limit;
+    fclose(file);
+  }
+  if (system_limit / 4 < mapping_limit) mapping_limit = (int)(system_limit / 4);
+}
+
+static int take_turn(void) {
+  pthread_mutex_lock(&mutex);
+  int may = mapping_count < mapping_limit;
+  mapping_count += may;
+  pthread_mutex_unlock(&mutex);
+  return may;
+}
+
+static void give_turn_back(void) {
+  pthread_mutex_lock(&mutex);
+  mapping_count--;
+  pthread_mutex_unlock(&mutex);
 }
 
 static int take_guard(uintptr_t start, size_t size) {
@@ -73,13 +101,21 @@ static int take_guard(uintptr_t start, size_t size) {
 
 const void *csystem_map(int descriptor, size_t size, int *slot) {
   pthread_once(&once, install);
+  if (!take_turn()) {
+    errno = EAGAIN;
+    return NULL;
+  }
   void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, descriptor, 0);
-  if (bytes == MAP_FAILED) return NULL;
+  if (bytes == MAP_FAILED) {
+    give_turn_back();
+    return NULL;
+  }
   // Read-ahead would bring in what a point read does not ask for. Without the advice the mapping works too.
   (void)madvise(bytes, size, MADV_RANDOM);
   *slot = take_guard((uintptr_t)bytes, size);
   if (*slot >= 0) return bytes;
   munmap(bytes, size);
+  give_turn_back();
   errno = EAGAIN;
   return NULL;
 }
@@ -87,6 +123,14 @@ const void *csystem_map(int descriptor, size_t size, int *slot) {
 void csystem_unmap(const void *bytes, size_t size, int slot) {
   munmap((void *)(uintptr_t)bytes, size);
   __atomic_store_n(&guards[slot].start, 0, __ATOMIC_RELEASE);
+  give_turn_back();
+}
+
+int csystem_mapping_count(void) {
+  pthread_mutex_lock(&mutex);
+  int count = mapping_count;
+  pthread_mutex_unlock(&mutex);
+  return count;
 }
 
 uint64_t csystem_mapping_faults(void) { return __atomic_load_n(&fault_count, __ATOMIC_ACQUIRE); }

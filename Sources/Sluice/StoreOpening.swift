@@ -1,5 +1,5 @@
-// Opening a store: lock, identity, log, engines, catalog, replay, projections, roles. In this order, each part
-// trusting only what the parts before it have checked.
+// Opening a store: lock, identity, engines, log, catalog, projections, roles, replay. In this order, each part trusting
+// only what the parts before it have checked. The log comes behind what knows its length (StoreWitnesses.swift).
 import SluiceLSM
 import SluiceLog
 import SluiceSQL
@@ -90,13 +90,11 @@ enum StoreOpening {
     path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock
   ) throws(StoreError) -> StoreCore {
     let place = DatabasePath(given: options.projectionsPath, storePath: path, fileSystem: options.fileSystem)
-    let log: Log
-    do {
-      log = try Log.open(
-        fileSystem: options.fileSystem, directory: path + "/log", storeID: identity.storeID, clock: options.clock)
-    } catch { throw StoreError(error) }
-    let (options, room) = try diskRoom(path, options)
+    let witnesses = StoreWitnesses(
+      path: path, projections: place, storeID: identity.storeID, fileSystem: options.fileSystem)
+    let (options, room) = try diskRoom(path, options, identity)
     let engines = try openEngines(path, options, identity)
+    let log = try openLog(path, options, engines, witnesses)
     let router = Router(identity)
     let catalog = try convertingErrors { try loadCatalog(engines[0]) }
     let queue = ProjectorQueue(limitBytes: options.projectorQueueBytes)
@@ -121,6 +119,8 @@ enum StoreOpening {
       pipeline.stop()
       throw error
     }
+    // Replay is done, and the projector has seen to its file.
+    if options.synchronous { try convertingErrors { try witnesses.unmark() } }
     return StoreCore(
       path: path, options: options, identity: identity, lock: lock, pipeline: pipeline, projector: projector,
       projections: place, nextTableID: resolver.catalog.highestTableID + 1)
@@ -128,18 +128,35 @@ enum StoreOpening {
 
   /// What the file system has room for: its watermark, and a memtable budget that fits it.
   private static func diskRoom(
-    _ path: String, _ options: StoreOptions
+    _ path: String, _ options: StoreOptions, _ identity: StoreIdentity
   ) throws(StoreError) -> (StoreOptions, DiskRoom) {
     do {
       var options = options
       let size = try options.fileSystem.sizeBytes(path)
-      options.memtableBudgetBytes = DiskRules.memtableBudget(options.memtableBudgetBytes, fileSystemBytes: size)
+      let wanted = max(options.memtableBudgetBytes, options.leastPartBytes * identity.shardCount)
+      options.memtableBudgetBytes = DiskRules.memtableBudget(wanted, fileSystemBytes: size)
       let watermark = DiskRules.watermark(
         budget: options.memtableBudgetBytes, reserve: options.diskReserveBytes, fileSystemBytes: size)
       let room = try DiskRoom(
         path: path, watermarkBytes: watermark, fileSystem: options.fileSystem, clock: options.clock)
       return (options, room)
     } catch { throw StoreError(error) }
+  }
+
+  private static func openLog(
+    _ path: String, _ options: StoreOptions, _ engines: [Engine], _ witnesses: StoreWitnesses
+  ) throws(StoreError) -> Log {
+    do {
+      let shard = StoreWitnesses.shard(engines).map { [$0] } ?? []
+      let log = try Log.open(
+        fileSystem: options.fileSystem, directory: path + "/log", storeID: witnesses.storeID, clock: options.clock,
+        witnesses: shard + witnesses.others())
+      if !options.synchronous { try witnesses.markUnsynced() }
+      return log
+    } catch {
+      for engine in engines { engine.close() }
+      throw StoreError(converting: error)
+    }
   }
 
   private static func openEngines(
@@ -153,7 +170,10 @@ enum StoreOpening {
           try Engine.open(
             fileSystem: options.fileSystem, directory: path + "/shards/" + shardName(shard), shard: shard,
             resources: resources))
-      } catch { throw StoreError(error) }
+      } catch {
+        for engine in engines { engine.close() }
+        throw StoreError(error)
+      }
     }
     return engines
   }

@@ -27,13 +27,15 @@ public struct StoreOptions: Sendable {
   public var acknowledgement = AcknowledgementLevel.durable
 
   /// Memory for memtables and cached blocks over all shards, in bytes: a third each for the memtables that fill, for
-  /// those that are being flushed, and for the cache. What else a store holds does not grow with its rows, but for the
+  /// those that are being flushed, and for the cache; but for memtables no less than 64 KiB a shard, so that they make
+  /// files of some size. What else a store holds does not grow with its rows, but for the
   /// filters and indexes of its tables (2.5 bytes a row). Pages of mapped table files are the system's own cache.
   public var memoryBytes: Int {
     get { 2 * memtableBudgetBytes + cacheBytes }
     set {
       memtableBudgetBytes = max(newValue / 3, 1)
       cacheBytes = max(newValue - 2 * memtableBudgetBytes, 0)
+      leastPartBytes = 64 << 10
     }
   }
 
@@ -43,6 +45,8 @@ public struct StoreOptions: Sendable {
   /// Bytes that the memtables of all shards may hold together before they are flushed; one more such generation may
   /// wait for that. At most a sixteenth of the file system.
   package var memtableBudgetBytes = 32 << 20
+  /// Bytes of `memtableBudgetBytes` that each shard has at least.
+  package var leastPartBytes = 0
   /// Bytes of decompressed blocks kept in memory, over all shards.
   package var cacheBytes = 32 << 20
   /// How tables that are written from now on store their blocks.

@@ -32,6 +32,9 @@ enum CompactionRules {
   static let idleRuns = 4
   /// When nothing is written, all runs become one if the bottom is at most this many times the size of those above it.
   static let idleRatio: UInt64 = 4
+  /// Small runs (`TableSizes.small`) of all levels at which merging goes before flushing. So a shard has no more small
+  /// files than these, however small its part of each generation is.
+  static let crowdedRuns = 40
   /// Everything is merged when the runs above the bottom are this many times its size.
   static let upperRatio: UInt64 = 2
 }
@@ -125,6 +128,12 @@ func planGroups(_ tables: [TableInfo], smallSize: UInt64, mustRewrite: (TableInf
 }
 
 extension Engine {
+  /// Whether so many small runs have come together that they are merged before more are added. Merging them costs
+  /// little. The compactor's thread.
+  public var isCrowded: Bool {
+    version.levels.reduce(0) { $0 + $1.count { $0.size < sizes.small } } >= CompactionRules.crowdedRuns
+  }
+
   /// Does one compaction if the version wants one; false when there is nothing to do.
   /// `isIdle`: nothing is being written, so fewer runs are worth a compaction.
   /// `meanwhile` is called after each megabyte merged and may flush this engine and others: memory waits for that, a

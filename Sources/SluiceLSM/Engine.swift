@@ -20,7 +20,7 @@ public final class Engine: @unchecked Sendable {
   private let state: Monitor<ReadState>
 
   // The applier's own.
-  let active = ActiveMemtable()
+  let active: ActiveMemtable
   let ceilings = KeyCeilings()
   /// The state that condition checks of the current batch ask; it may be a little old, which loses nothing.
   var batchState: ReadState?
@@ -31,6 +31,8 @@ public final class Engine: @unchecked Sendable {
   var version: Version
   var tables: [UInt64: Table]
   var manifest: Manifest?
+  /// The manifest that was found at opening, where none is open.
+  var openedManifest: UInt64?
   /// The number of the manifest that the first flush begins: an engine that never flushed has nothing to remember.
   var unbegunManifest: UInt64?
   var failure: EngineError?
@@ -47,6 +49,7 @@ public final class Engine: @unchecked Sendable {
     self.directory = directory
     self.shard = shard
     self.resources = resources
+    active = ActiveMemtable(sortMemory: resources.sortMemory)
     self.readCounters = readCounters
     self.version = version
     self.tables = tables
@@ -61,6 +64,9 @@ public final class Engine: @unchecked Sendable {
   /// The blocks in memory, of all engines that share them.
   package var cache: BlockCache { resources.cache }
 
+  /// Runs of level 0. Of the thread that opened it, or the compactor's.
+  public var levelZeroRunCount: Int { version.levels.first?.count ?? 0 }
+
   /// Everything at or below it is in tables: the log may forget it, and replay begins behind it. Any thread.
   public var flushedPosition: UInt64 { current.open.version.flushedPosition }
 
@@ -69,6 +75,11 @@ public final class Engine: @unchecked Sendable {
   /// Puts a new state in place of the current one.
   func replaceState(_ body: (ReadState) -> ReadState) {
     state.withLock { $0 = body($0) }
+  }
+
+  /// The manifest that says so; nil when the engine never flushed. Of the thread that opened it, or the compactor's.
+  public var manifestPath: String? {
+    (manifest?.number ?? openedManifest).map { directory + "/" + ManifestFormat.fileName($0) }
   }
 
   // MARK: The applier

@@ -25,8 +25,9 @@ extension Engine {
     let manifest: Manifest?
     var unbegun: UInt64?
     if let found, !found.hasTornTail {
-      let path = directory + "/" + ManifestFormat.fileName(found.number)
-      manifest = try Manifest.reopen(path, fileSystem: fileSystem, found: found, shard: shard)
+      manifest = Manifest(
+        number: found.number, size: UInt64(found.size), directory: directory, fileSystem: fileSystem,
+        files: resources.files, shard: shard)
     } else if manifests.isEmpty {
       manifest = nil
       unbegun = version.nextNumber
@@ -34,7 +35,8 @@ extension Engine {
     } else {
       version.deleted = version.liveDeletions(horizon: version.flushedPosition)
       manifest = try Manifest.create(
-        fileSystem: fileSystem, directory: directory, number: version.nextNumber, shard: shard, version: version)
+        fileSystem: fileSystem, files: resources.files, directory: directory, number: version.nextNumber, shard: shard,
+        version: version)
       version.nextNumber += 1
     }
     do {
@@ -45,7 +47,6 @@ extension Engine {
         try fileSystem.remove(directory + "/" + TableFormat.fileName(number))
       }
     } catch {
-      manifest?.close()
       throw EngineError(error, doing: "removing files that no version names", shard: shard)
     }
     let engine = Engine(
@@ -70,7 +71,11 @@ extension Engine {
     }
     let tableCount = names.count { fileNumber($0, prefix: "", suffix: ".table") != nil }
     if tableCount == 0 { return nil }
-    throw EngineError(.corrupt, "\(tableCount) tables but no complete manifest", shard: shard, file: directory)
+    let newest = manifestNumbers(names).first
+    let what = newest == nil ? "is missing" : "ends before its first record does"
+    throw EngineError(
+      .corrupt, "\(tableCount) tables, and the manifest that names them \(what)", shard: shard,
+      file: directory + "/" + (newest.map(ManifestFormat.fileName) ?? ManifestFormat.prefix + "*"))
   }
 
   /// Names in the directory, which is made when it is not there.

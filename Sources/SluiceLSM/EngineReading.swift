@@ -20,7 +20,8 @@ extension Engine {
     do { if try fileSystem.exists(directory) { names = try fileSystem.list(directory) } } catch {
       throw EngineError(error, doing: "reading the engine's directory", shard: shard)
     }
-    let version = try newestManifest(fileSystem, directory, names, shard: shard)?.version ?? Version()
+    let found = try newestManifest(fileSystem, directory, names, shard: shard)
+    let version = found?.version ?? Version()
     let counters = earlier?.readCounters ?? ReadCounters()
     var tables: [UInt64: Table] = [:]
     for info in version.tables {
@@ -32,8 +33,10 @@ extension Engine {
           counters: counters)
       }
     }
-    return Engine(
+    let engine = Engine(
       fileSystem: fileSystem, directory: directory, shard: shard, resources: resources, readCounters: counters,
       version: version, tables: tables, manifest: nil)
+    engine.openedManifest = found?.number
+    return engine
   }
 }

@@ -46,7 +46,8 @@ extension Engine {
     first.nextNumber = number
     do {
       manifest = try Manifest.create(
-        fileSystem: fileSystem, directory: directory, number: number, shard: shard, version: first)
+        fileSystem: fileSystem, files: resources.files, directory: directory, number: number, shard: shard,
+        version: first)
     } catch {
       guard error.cause?.reason == .diskFull else {
         failure = error
@@ -105,7 +106,8 @@ extension Engine {
       throw EngineError(.corrupt, "an edit of this engine " + error.message, shard: shard, file: directory)
     }
     do { try manifest?.append(edit) } catch {
-      failure = error
+      // One that could not be opened is as it was.
+      if manifest?.isUncertain == true { failure = error }
       throw error
     }
     version = next
@@ -129,7 +131,8 @@ extension Engine {
     do {
       version.deleted = version.liveDeletions(horizon: horizon)
       let new = try Manifest.create(
-        fileSystem: fileSystem, directory: directory, number: takeNumber(), shard: shard, version: version)
+        fileSystem: fileSystem, files: resources.files, directory: directory, number: takeNumber(), shard: shard,
+        version: version)
       manifest = new
       old.close()
       try removeManifest(old.number)

@@ -4,7 +4,8 @@
 // Another process may write meanwhile. Three things keep that from looking like damage: a manifest that is torn or does
 // not verify is read again when the directory has changed since; a table is removed only after the edit that removes it
 // is in the manifest, so one that is missing is damage only when the manifest, read again, still names it; and tables
-// never change, and stay readable once open.
+// never change, and stay readable once open. As many are opened at once as a part of the process's descriptors allows;
+// those behind them when their turn comes.
 import SluiceSystem
 
 /// What a shard's directory holds, by its manifest.
@@ -43,12 +44,14 @@ public func inspectShard(
   result.bytes = version.tables.bytes
   for (level, runs) in version.levels.enumerated() where !runs.isEmpty { report.tell("  " + levelLine(level, runs)) }
   look.tellStrays(report, indent: "  ")
-  for (info, file) in look.tables {
+  func inspect(_ info: TableInfo, _ file: any File) {
     let part = InspectionReport(isBrief: true)
     result.read += TableInspection(file, named: info, depth: depth, report: part).run()
     file.close()
     report.add(part)
   }
+  for (info, file) in look.tables { inspect(info, file) }
+  look.openOthers(report) { inspect($0, $1) }
   return result
 }
 
@@ -58,6 +61,7 @@ func inspectShardManifests(_ directory: String, fileSystem: any FileSystem, repo
   let shard = directory.split(separator: "/").last.flatMap { $0.count == 3 ? Int($0) : nil }
   let look = ShardLook.take(directory, shard: shard, fileSystem: fileSystem, tellsEdits: true, report: report)
   for (_, file) in look.tables { file.close() }
+  look.openOthers(report) { $1.close() }
   look.findings?.tellVersion(report)
   look.tellStrays(report, indent: "")
 }
@@ -72,8 +76,10 @@ private struct ShardLook {
   private var names: [String] = []
   private(set) var manifest: String?
   private(set) var findings: ManifestFindings?
-  /// The tables that the manifest names and that could be opened.
+  /// The tables that the manifest names and that were opened at once.
   private(set) var tables: [(info: TableInfo, file: any File)] = []
+  /// Those that are to be opened one by one.
+  private var others: ArraySlice<TableInfo> = []
 
   /// `shard`: whose the manifest must be, if that is known. `tellsEdits`: whether its edits are told.
   static func take(
@@ -133,15 +139,38 @@ private struct ShardLook {
       findings = reading
     }
     let count = names.count { fileNumber($0, prefix: "", suffix: ".table") != nil }
-    if manifest == nil, count > 0 { report.damage("\(count) tables but no complete manifest", file: directory) }
+    if manifest == nil, count > 0 {
+      let name = numbers.first.map(ManifestFormat.fileName) ?? ManifestFormat.prefix + "*"
+      let what = numbers.isEmpty ? "is missing" : "ends before its first record does"
+      report.damage("\(count) tables, and the manifest that names them \(what)", file: directory + "/" + name)
+    }
   }
 
   private mutating func openTables(_ report: InspectionReport) {
+    let all = findings?.version.tables ?? []
+    let first = all.prefix(descriptorLimit() / 4)
+    others = all[first.endIndex...]
+    var opened: [(info: TableInfo, file: any File)] = []
+    open(first, report) { opened.append(($0, $1)) }
+    tables = opened
+  }
+
+  /// Opens the tables that were not opened at once, one behind the other; `body` closes them.
+  func openOthers(_ report: InspectionReport, _ body: (TableInfo, any File) -> Void) {
+    open(others, report, body)
+  }
+
+  private func open(
+    _ infos: ArraySlice<TableInfo>, _ report: InspectionReport, _ body: (TableInfo, any File) -> Void
+  ) {
     var missing: [TableInfo] = []
-    for info in findings?.version.tables ?? [] {
-      do { tables.append((info, try fileSystem.open(path(info), .read))) } catch {
+    for info in infos {
+      let file: any File
+      do { file = try fileSystem.open(path(info), .read) } catch {
         if error.code == noSuchFile { missing.append(info) } else { report.refused(error) }
+        continue
       }
+      body(info, file)
     }
     guard !missing.isEmpty else { return }
     var later = ShardLook(directory: directory, shard: shard, fileSystem: fileSystem)

@@ -3,51 +3,51 @@
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
-/// A manifest that is being appended to. Used by one thread.
+/// A manifest that is appended to; its file is open when that is done, and as long as there are not too many. Used by
+/// one thread.
 final class Manifest {
   /// A manifest this long, and four times as long as when it began, is written anew.
   private static let rewriteSize: UInt64 = 1 << 20
 
   let number: UInt64
-  private let file: any File
+  private let file: EngineFile
+  private let files: OpenFiles
   private let shard: Int
+  /// Whether a write or sync failed: what the file holds is not known.
+  private(set) var isUncertain = false
   private var size: UInt64
   private let firstSize: UInt64
 
-  private init(number: UInt64, file: any File, shard: Int, size: UInt64, firstSize: UInt64) {
+  /// Goes on with a file whose `size` bytes are durable.
+  init(number: UInt64, size: UInt64, directory: String, fileSystem: any FileSystem, files: OpenFiles, shard: Int) {
     self.number = number
-    self.file = file
+    self.files = files
     self.shard = shard
     self.size = size
-    self.firstSize = firstSize
+    firstSize = size
+    let path = directory + "/" + ManifestFormat.fileName(number)
+    file = EngineFile(path: path, fileSystem: fileSystem, mode: .write)
   }
+
+  deinit { close() }
 
   /// Begins manifest `number` with `version` and makes it durable, name included.
   static func create(
-    fileSystem: any FileSystem, directory: String, number: UInt64, shard: Int, version: Version
+    fileSystem: any FileSystem, files: OpenFiles, directory: String, number: UInt64, shard: Int, version: Version
   ) throws(EngineError) -> Manifest {
     var output = ByteBuffer(capacity: 4096)
     appendManifestHeader(number: number, shard: shard, to: &output)
     appendRecord(version.asEdit, at: UInt64(output.count), to: &output)
     do {
       let file = try fileSystem.open(directory + "/" + ManifestFormat.fileName(number), .create)
+      defer { file.close() }
       try file.write(output.bytes, at: 0)
       try file.sync()
       try fileSystem.syncDirectory(directory)
-      let size = UInt64(output.count)
-      return Manifest(number: number, file: file, shard: shard, size: size, firstSize: size)
-    } catch { throw EngineError(error, doing: "beginning a manifest", shard: shard) }
-  }
-
-  /// Opens a manifest whose `size` bytes were read and verified.
-  static func reopen(_ path: String, fileSystem: any FileSystem, found: FoundManifest, shard: Int) throws(EngineError)
-    -> Manifest
-  {
-    do {
-      let file = try fileSystem.open(path, .write)
       return Manifest(
-        number: found.number, file: file, shard: shard, size: UInt64(found.size), firstSize: UInt64(found.size))
-    } catch { throw EngineError(error, doing: "opening a manifest", shard: shard) }
+        number: number, size: UInt64(output.count), directory: directory, fileSystem: fileSystem, files: files,
+        shard: shard)
+    } catch { throw EngineError(error, doing: "beginning a manifest", shard: shard) }
   }
 
   var isLong: Bool { size > Self.rewriteSize && size > 4 * firstSize }
@@ -57,13 +57,17 @@ final class Manifest {
     var output = ByteBuffer(capacity: 512)
     appendRecord(edit, at: size, to: &output)
     do {
-      try file.write(output.bytes, at: size)
-      try file.sync()
+      try files.use(file) { (file) throws(SystemError) in
+        isUncertain = true
+        try file.write(output.bytes, at: size)
+        try file.sync()
+        isUncertain = false
+      }
     } catch { throw EngineError(error, doing: "writing a manifest", shard: shard) }
     size += UInt64(output.count)
   }
 
-  func close() { file.close() }
+  func close() { files.close(file) }
 }
 
 /// A manifest as read from disk.

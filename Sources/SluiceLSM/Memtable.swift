@@ -23,7 +23,7 @@ final class ActiveMemtable {
   /// Where the unpublished entries begin and end in `storage`.
   private var start = 0
   private var end = 0
-  private var scratch = RunStorage(capacity: 0)
+  private let sortMemory: SortMemory
   private let pool = StoragePool()
   private(set) var runs: [Run] = []
   private(set) var owners = OwnerBag()
@@ -33,7 +33,8 @@ final class ActiveMemtable {
   private(set) var entryCount = 0
   private(set) var byteCount = 0
 
-  init() {
+  init(sortMemory: SortMemory) {
+    self.sortMemory = sortMemory
     storage = RunStorage(capacity: Self.firstCapacity)
     base = storage.base
     capacity = storage.capacity
@@ -48,9 +49,9 @@ final class ActiveMemtable {
   /// Count of unpublished entries.
   @inline(__always) var pendingCount: Int { end &- start }
 
-  /// Bytes of memory held beside the owners' own: entries, what sorting them needs, the index. About 20 ns.
+  /// Bytes of memory held beside the owners' own: entries and the index. About 20 ns.
   var memoryBytes: Int {
-    var capacity = storage.capacity + scratch.capacity + pool.capacity
+    var capacity = storage.capacity + pool.capacity
     for run in runs where run.storage !== storage { capacity += run.storage.capacity }
     return capacity * MemoryLayout<MemoryEntry>.stride + (index?.byteCount ?? 0)
   }
@@ -126,8 +127,9 @@ final class ActiveMemtable {
     owners.add(owner)
     let base = storage.base + start
     if !isSorted(MemoryEntries(base), count: count) {
-      if scratch.capacity < count { scratch = RunStorage(capacity: max(count, 4096)) }
+      let scratch = sortMemory.take(capacity: count)
       sortEntries(base, count: count, scratch: scratch.base)
+      sortMemory.give(scratch)
       if let folding { count = folding.fold(base, count: count) }
     }
     for place in 0..<count { byteCount &+= Int(base[place].keySize) &+ Int(base[place].valueSize) }
@@ -168,7 +170,6 @@ final class ActiveMemtable {
     let frozen = FrozenMemtable(
       runs: runs, owners: owners, index: index, position: position, entryCount: entryCount, byteCount: byteCount)
     use(RunStorage(capacity: Self.firstCapacity))
-    scratch = RunStorage(capacity: 0)
     pool.removeAll()
     start = 0
     end = 0
@@ -208,4 +209,26 @@ final class StoragePool {
 
   /// Entries that all of them have room for.
   var capacity: Int { storages.reduce(0) { $0 + $1.capacity } }
+}
+
+/// Memory that batches are sorted in, one at a time. All engines of a store share it: of 256 shards each would else
+/// hold more to sort in than it has rows.
+final class SortMemory: Sendable {
+  private static let leastCapacity = 1 << 12
+  private static let largestCapacity = 1 << 16
+  private let kept = Monitor<RunStorage?>(nil)
+
+  func take(capacity: Int) -> RunStorage {
+    let storage = kept.withLock { kept in
+      defer { kept = nil }
+      return kept
+    }
+    if let storage, storage.capacity >= capacity { return storage }
+    return RunStorage(capacity: max(capacity, Self.leastCapacity))
+  }
+
+  /// Keeps memory for the next batch, unless it is uncommonly much.
+  func give(_ storage: RunStorage) {
+    if storage.capacity <= Self.largestCapacity { kept.withLock { $0 = storage } }
+  }
 }

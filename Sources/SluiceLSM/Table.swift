@@ -29,7 +29,7 @@ final class Table: @unchecked Sendable {
   let index: TableIndex
   /// The greatest key, in memory of the index.
   let largest: SearchKey
-  private let file: TableFile
+  private let file: EngineFile
   private let resources: EngineResources
   private let counters: ReadCounters
   private let cached: CachedBlocks
@@ -44,7 +44,7 @@ final class Table: @unchecked Sendable {
   }
 
   private init(
-    info: TableInfo, file: TableFile, shard: Int, resources: EngineResources, counters: ReadCounters,
+    info: TableInfo, file: EngineFile, shard: Int, resources: EngineResources, counters: ReadCounters,
     filter: BlockPlace, index: TableIndex, properties: TableProperties, mapping: FileMapping?
   ) {
     self.info = info
@@ -79,10 +79,10 @@ final class Table: @unchecked Sendable {
     fileSystem: any FileSystem, directory: String, info: TableInfo, shard: Int, resources: EngineResources,
     counters: ReadCounters
   ) throws(EngineError) -> Table {
-    let file = TableFile(path: directory + "/" + TableFormat.fileName(info.number), fileSystem: fileSystem)
+    let file = EngineFile(path: directory + "/" + TableFormat.fileName(info.number), fileSystem: fileSystem)
     let opened: Result<Table, EngineError>
     do {
-      opened = try resources.files.read(file) { handle throws(SystemError) in
+      opened = try resources.files.use(file) { handle throws(SystemError) in
         Result { () throws(EngineError) in
           try load(handle, file, info: info, shard: shard, resources: resources, counters: counters)
         }
@@ -98,7 +98,7 @@ final class Table: @unchecked Sendable {
   }
 
   private static func load(
-    _ handle: any File, _ file: TableFile, info: TableInfo, shard: Int, resources: EngineResources,
+    _ handle: any File, _ file: EngineFile, info: TableInfo, shard: Int, resources: EngineResources,
     counters: ReadCounters
   ) throws(EngineError) -> Table {
     let parts = try TableParts(handle, shard: shard, keyRange: info.keyRange)
@@ -303,7 +303,7 @@ final class Table: @unchecked Sendable {
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(EngineError) {
     let count: Int
     do {
-      count = try resources.files.read(file) { handle throws(SystemError) in
+      count = try resources.files.use(file) { handle throws(SystemError) in
         try handle.read(at: offset, into: buffer)
       }
     } catch {

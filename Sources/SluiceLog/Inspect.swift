@@ -91,6 +91,8 @@ final class SegmentInspection {
   private(set) var totals = LogTotals()
   /// The position of the next command; nil when damage hides it.
   private(set) var expected: UInt64?
+  /// Where the records that are not lost end.
+  private(set) var recordsEnd = UInt64(SegmentHeader.size)
   /// The record that ends the segment by adopting another.
   private(set) var adoption: Adoption?
   /// CRC32C over the header checksums, as adoption records have it.
@@ -148,7 +150,7 @@ final class SegmentInspection {
       case .normal(let first), .new(let first): header.kind == .normal && header.firstPosition == first
       case .adopted: header.kind == .staged && header.firstPosition == 0
       case .staged(let serial): header.kind == .staged && header.serial == serial
-      case nil: true
+      case .begin, nil: true
       }
     if !agrees { report.damage("the header disagrees with the file's name", file: path, offset: 0) }
   }
@@ -200,6 +202,7 @@ final class SegmentInspection {
       if depth == .commands, record.kind == RecordKind.commands, reason == nil { tellCommands(record, body) }
       if let reason = reason ?? misplaced(record) { report.damage(reason, file: path, offset: scanner.offset) }
       count(record)
+      recordsEnd = scanner.offset + UInt64(record.recordSize)
     }
     scanner.advance(past: record)
   }

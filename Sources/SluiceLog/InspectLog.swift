@@ -18,6 +18,10 @@ public struct LogFindings: Sendable {
   public var firstPosition: UInt64 = 0
   /// 0 when there is none; nil when damage hides it.
   public var lastPosition: UInt64? = 0
+  /// Where it begins at the latest, by what retention noted; nil: nothing was noted.
+  public var notedBegin: UInt64?
+  /// Where its records end; nil when damage hides it.
+  public var end: LogEnd?
   public var read = LogTotals()
   /// Files that are not part of it: a transaction that was not committed, or not yet, or a segment not yet begun.
   /// Opening removes them.
@@ -48,6 +52,20 @@ private struct LogInspection {
   var next: UInt64?
   /// What the segment before says that this one must be.
   var adoption: Adoption?
+  /// The last normal segment, and where its records end.
+  var endPath: String
+  var endOffset: UInt64 = 0
+
+  init(
+    directory: String, storeID: UInt64?, fileSystem: any FileSystem, depth: LogDepth, report: InspectionReport
+  ) {
+    self.directory = directory
+    self.storeID = storeID
+    self.fileSystem = fileSystem
+    self.depth = depth
+    self.report = report
+    endPath = directory
+  }
 
   mutating func run() {
     let names: [String]
@@ -65,17 +83,24 @@ private struct LogInspection {
       switch SegmentName(name) {
       case .normal(let first): segments.append(Segment(path: path, firstPosition: first, adopted: false, limit: nil))
       case .adopted(let first): segments.append(Segment(path: path, firstPosition: first, adopted: true, limit: nil))
+      case .begin(let first): found.notedBegin = max(found.notedBegin ?? 0, first)
       default: others.append(name)
       }
     }
     segments.sort(by: Segment.precedes)
     found.firstPosition = segments.first?.firstPosition ?? 0
+    if let begin = found.notedBegin, found.firstPosition > begin {
+      report.damage(
+        "no segment holds these positions, and they were not dropped", file: directory,
+        place: "positions=\(begin)..\(found.firstPosition - 1)")
+    }
     for index in segments.indices { inspect(segments, index) }
     if let adoption {
       others.removeAll { $0 == SegmentName.staged(serial: adoption.serial).text }
       inspectAdopted(adoption)
     }
     if !segments.isEmpty { found.lastPosition = next.map { max($0, 1) - 1 } }
+    found.end = found.lastPosition.map { LogEnd(position: $0, path: endPath, offset: endOffset) }
     found.strays = others
   }
 
@@ -133,6 +158,7 @@ private struct LogInspection {
     next = whole && run.header != nil ? run.expected : nil
     if !whole, let adoption { next = adoption.firstPosition + adoption.commandCount }
     adoption = run.adoption
+    if run.header?.kind == .normal { (endPath, endOffset) = (path, run.recordsEnd) }
   }
 
   /// Compares an adopted segment with the record that adopted it; its records when `isWhole`: all were read and sound.

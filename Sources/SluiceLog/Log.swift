@@ -18,6 +18,8 @@ public final class Log: @unchecked Sendable {
   struct Shared {
     var segments: [Segment]
     var durablePosition: UInt64
+    /// Where the log begins at the latest, as noted in its directory.
+    var notedBegin: UInt64?
     /// First positions that open readers still need, by number.
     var pins: [UInt64: UInt64] = [:]
     var lastPin: UInt64 = 0
@@ -70,11 +72,13 @@ public final class Log: @unchecked Sendable {
 
   /// Opens the log in `directory`, which is created when missing, and brings it to order after a crash
   /// (LogRecovery.swift). Everything found is durable when this returns. Throws `corrupt` when what was durable does
-  /// not verify. Cost: reads the last segment, and of the others only the names.
+  /// not verify, or ends before a position that one of the `witnesses` knows of; then nothing was changed. Cost: reads
+  /// the last segment, and of the others only the names.
   public static func open(
-    fileSystem: any FileSystem, directory: String, storeID: UInt64, clock: any Clock
+    fileSystem: any FileSystem, directory: String, storeID: UInt64, clock: any Clock, witnesses: [LogWitness] = []
   ) throws(LogError) -> Log {
-    var recovery = LogRecovery(fileSystem: fileSystem, directory: directory, storeID: storeID)
+    var recovery = LogRecovery(
+      fileSystem: fileSystem, directory: directory, storeID: storeID, witnesses: witnesses)
     try recovery.run()
     return Log(recovery, clock)
   }
@@ -86,7 +90,9 @@ public final class Log: @unchecked Sendable {
     self.clock = clock
     current = recovery.current
     nextPosition = recovery.lastPosition + 1
-    shared = Monitor(Shared(segments: recovery.segments, durablePosition: recovery.lastPosition))
+    shared = Monitor(
+      Shared(
+        segments: recovery.segments, durablePosition: recovery.lastPosition, notedBegin: recovery.notedBegin))
   }
 
   /// The last durable position; 0 when there is none. Any thread.

@@ -69,6 +69,26 @@ public final class LogFollower {
   /// The last position that was seen; 0 when there is none.
   public var lastPosition: UInt64 { log.durablePosition }
 
+  /// Where its records end.
+  public var end: LogEnd {
+    guard let tail else { return LogEnd(position: 0, path: directory, offset: 0) }
+    return LogEnd(position: lastPosition, path: log.segments[tail.index].path, offset: tail.end)
+  }
+
+  /// Makes what was seen durable, whether or not its writer has done so by now.
+  public func sync() throws(LogError) {
+    guard let tail else { return }
+    let path = log.segments[tail.index].path
+    do {
+      let file = try fileSystem.open(path, .read)
+      defer { file.close() }
+      try file.sync()
+    } catch {
+      // Dropped since: it was sealed, and so durable.
+      if error.code != noSuchFile { throw LogError("sync \(path)", error) }
+    }
+  }
+
   /// A reader of the positions above `position`, up to `last`, as `Log.reader` gives it.
   public func reader(after position: UInt64, upTo last: UInt64) throws(LogError) -> LogReader {
     try log.reader(fileSystem, storeID: storeID, after: position, upTo: last)

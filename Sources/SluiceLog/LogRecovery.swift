@@ -7,9 +7,10 @@
 // the records behind the bad one: each says up to which offset the segment was durable when it was written (header
 // field durableOffset). One that verifies and says that the bad place was durable proves damage, and opening stops. A
 // valid record that does not say so may belong to the same torn group. Damage to the last group of all cannot be told
-// from a torn tail: nothing was written after it that knows. But when an adopted segment follows, its name is proof:
-// it was given after the adoption record was durable, so a segment that does not end with that record is damaged, and
-// nothing of it is cut.
+// from a torn tail by the log alone: nothing was written to it after that. But when an adopted segment follows, its
+// name is proof: it was given after the adoption record was durable, so a segment that does not end with that record is
+// damaged, and nothing of it is cut. And the witnesses (LogWitness.swift) are asked before anything is cut, sealed,
+// renamed or removed: where one knows of a position behind the end, opening stops.
 //
 // The steps, each of which may be cut short and run again:
 //   1. Remove `.new` files: segments whose creation was not finished.
@@ -24,15 +25,19 @@ struct LogRecovery {
   let fileSystem: any FileSystem
   let directory: String
   let storeID: UInt64
+  let witnesses: [LogWitness]
   private(set) var segments: [Segment] = []
   private(set) var lastPosition: UInt64 = 0
+  /// Where it begins at the latest, by what retention noted; nil: nothing was noted.
+  private(set) var notedBegin: UInt64?
   /// The segment to go on writing; nil when the next append creates one.
   private(set) var current: SegmentWriter?
   private var staged: [UInt64] = []
   /// Whether the directory holds nothing that could come back.
   private var isEmpty = true
 
-  init(fileSystem: any FileSystem, directory: String, storeID: UInt64) {
+  init(fileSystem: any FileSystem, directory: String, storeID: UInt64, witnesses: [LogWitness]) {
+    self.witnesses = witnesses
     self.fileSystem = fileSystem
     self.directory = directory
     self.storeID = storeID
@@ -52,6 +57,7 @@ struct LogRecovery {
     segments.sort(by: Segment.precedes)
     guard let index = segments.lastIndex(where: { !$0.adopted }) else {
       if let orphan = segments.first { throw .corrupt(orphan.path, 0, "the segment that adopted it is missing") }
+      try LogEnd(position: 0, path: directory, offset: 0).check(witnesses)
       return isEmpty ? () : try removeStaged(but: nil)
     }
     let tail = try scanTail(index)
@@ -76,6 +82,7 @@ struct LogRecovery {
       try scan.takeRecords()
       if index + 1 < segments.count { try scan.checkAdoption(of: segments[index + 1].path) }
       if let damage = try scan.damageBehind() { throw damage }
+      try scan.logEnd.check(witnesses)
       return try cut(scan, file)
     } catch {
       file.close()
@@ -107,6 +114,7 @@ struct LogRecovery {
       case .adopted(let first): segments.append(Segment(path: path, firstPosition: first, adopted: true, limit: nil))
       case .staged(let serial): staged.append(serial)
       case .new: try fileSystem.remove(path)
+      case .begin(let first): notedBegin = max(notedBegin ?? 0, first)
       case nil: continue
       }
     }

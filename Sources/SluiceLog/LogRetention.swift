@@ -1,9 +1,10 @@
 // Dropping the beginning of the log: whole sealed segments, from the front, that everybody has passed.
 //
 // Each is taken out of the list of segments first, so that no reader begins in it any more, and readers that are at
-// work there keep it by their pins. Then its file is removed and the directory synced, one segment after the other: a
-// crash leaves a log that begins later, never one with a gap. A segment that was adopted may so become the first one;
-// the record that led to it is gone with the segment before.
+// work there keep it by their pins. Then it is noted durably where the log begins now, by an empty file of that name,
+// and the segment's file is removed and the directory synced, one segment after the other: a crash leaves a log that
+// begins later, never one with a gap. So segments that are missing otherwise are told from those that were dropped. A
+// segment that was adopted may so become the first one; the record that led to it is gone with the segment before.
 //
 // The last normal segment stays, and what it adopted: recovery finds the end of the log there.
 import SluiceSystem
@@ -26,13 +27,31 @@ extension Log {
     var count = 0
     while retention != .forever, let segment = try nextToDrop(position, retention, nowMicroseconds) {
       do {
+        let before = notedBegin
+        try noteBegin()
         try fileSystem.remove(segment.path)
+        if let before, before != notedBegin { try fileSystem.remove(beginPath(before)) }
         try fileSystem.syncDirectory(directory)
       } catch { throw LogError("drop the segment \(segment.path)", error) }
       count += 1
     }
     return count
   }
+
+  /// Where the log begins at the latest: what retention noted last; nil: it never dropped anything, or was of a version
+  /// that did not note it. Any thread.
+  public var notedBegin: UInt64? { shared.withLock { $0.notedBegin } }
+
+  /// Notes durably that the log begins where it does now. The thread that drops, or who opens it.
+  public func noteBegin() throws(SystemError) {
+    let first = firstPosition
+    if notedBegin == first { return }
+    if try !fileSystem.exists(beginPath(first)) { try fileSystem.open(beginPath(first), .create).close() }
+    try fileSystem.syncDirectory(directory)
+    shared.withLock { $0.notedBegin = first }
+  }
+
+  private func beginPath(_ first: UInt64) -> String { directory + "/" + SegmentName.begin(first: first).text }
 
   /// Takes the first segment out of the list if it can go; nil: it stays.
   private func nextToDrop(

@@ -33,6 +33,12 @@ struct TailScan {
   /// Where the records end.
   var end: UInt64 { scanner.offset }
 
+  /// Where the log ends, when this is its last normal segment.
+  var logEnd: LogEnd {
+    let last = adoption.map { $0.firstPosition + $0.commandCount } ?? nextPosition
+    return LogEnd(position: last - 1, path: segment.path, offset: end)
+  }
+
   /// Takes in the records that verify, but none that begins at or behind `stop`.
   mutating func takeRecords(before stop: UInt64 = .max) throws(LogError) {
     while scanner.offset < stop, try takeRecord() {}

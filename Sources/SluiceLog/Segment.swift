@@ -5,6 +5,7 @@
 //   log/<first position, 20 digits>.adopted.log  a large transaction, written elsewhere and adopted whole
 //   log/staged-<serial, 16 hex digits>.stage     the same before its COMMIT
 //   log/<first position, 20 digits>.log.new      being created: renamed when its header is durable
+//   log/<first position, 20 digits>.begin        empty: segments before this position were dropped (LogRetention.swift)
 //
 // A file named .log therefore always has a durable header, and a bad header is always corruption. A `.log` and an
 // `.adopted.log` may share a first position: the `.log` is then the older and holds no commands, but ends with the
@@ -111,6 +112,7 @@ enum SegmentName: Equatable {
   case adopted(first: UInt64)
   case staged(serial: UInt64)
   case new(first: UInt64)
+  case begin(first: UInt64)
 
   /// nil for a name that is none of the log's.
   init?(_ name: String) {
@@ -125,6 +127,7 @@ enum SegmentName: Equatable {
       case ".log": self = .normal(first: first)
       case ".adopted.log": self = .adopted(first: first)
       case ".log.new": self = .new(first: first)
+      case ".begin": self = .begin(first: first)
       default: return nil
       }
     } else {
@@ -137,6 +140,7 @@ enum SegmentName: Equatable {
     case .normal(let first): Self.digits(first) + ".log"
     case .adopted(let first): Self.digits(first) + ".adopted.log"
     case .new(let first): Self.digits(first) + ".log.new"
+    case .begin(let first): Self.digits(first) + ".begin"
     case .staged(let serial): "staged-" + Self.pad(String(serial, radix: 16), to: 16) + ".stage"
     }
   }

@@ -13,6 +13,9 @@ public final class Connection {
     /// For reading a file that nobody writes: nothing is locked and no file is made beside it, as a reader of a
     /// database in WAL mode otherwise does. What stands in its write-ahead log is not seen.
     case immutable
+    /// For reading a file that nobody changes meanwhile, with what stands in its write-ahead log: nothing is locked,
+    /// made or changed.
+    case unlocked
     /// For reading and writing; the file must exist.
     case readWrite
     /// For reading and writing; created when missing.
@@ -46,7 +49,10 @@ public final class Connection {
     case .readOnly: flags |= SQLITE_OPEN_READONLY
     case .immutable:
       flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
-      name = Connection.immutableURI(path)
+      name = Connection.uri(path, "immutable=1")
+    case .unlocked:
+      flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+      name = Connection.uri(path, "vfs=unix-none&mode=ro")
     case .readWrite: flags |= SQLITE_OPEN_READWRITE
     case .readWriteCreate: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
     }
@@ -63,15 +69,17 @@ public final class Connection {
     walFrames = .allocate(capacity: 1)
     walFrames.initialize(to: 0)
     interrupter = Interrupter(opened)
+    // The index of the write-ahead log is then in memory, not in a file.
+    if mode == .unlocked { try execute("PRAGMA locking_mode = EXCLUSIVE") }
   }
 
-  /// The URI of a file that is taken to be immutable (https://sqlite.org/uri.html).
-  private static func immutableURI(_ path: String) -> String {
+  /// The URI of a file (https://sqlite.org/uri.html).
+  private static func uri(_ path: String, _ query: String) -> String {
     var text = Array((path.hasPrefix("/") ? "file://" : "file:").utf8)
     for byte in path.utf8 {
       if "%?#".utf8.contains(byte) { text += Array("%\(String(byte, radix: 16))".utf8) } else { text.append(byte) }
     }
-    return String(decoding: text, as: UTF8.self) + "?immutable=1"
+    return String(decoding: text, as: UTF8.self) + "?" + query
   }
 
   /// A connection that belongs to the program which loads this extension; it is used and never closed.

@@ -24,6 +24,9 @@ public final class FileMapping: @unchecked Sendable {
   /// Whether a page of this mapping could not be read.
   public var hasFaulted: Bool { csystem_mapping_has_faulted(slot) != 0 }
 
+  /// Mappings of this process. There are 16,384 at most, and no more than a quarter of what the system allows.
+  package static var count: Int { Int(csystem_mapping_count()) }
+
   /// Pages of all mappings that could not be read since the process began. About 1 ns.
   @inlinable @inline(__always)
   public static var faultCount: UInt64 { csystem_mapping_faults() }

@@ -12,6 +12,13 @@ public func systemMessage(_ code: Int32) -> String {
 /// This process's id.
 public func processIdentifier() -> Int32 { getpid() }
 
+/// Descriptors that this process may have open at the same time.
+public func descriptorLimit() -> Int {
+  var limit = rlimit()
+  guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
+  return Int(clamping: limit.rlim_cur)
+}
+
 /// An environment variable's value, or nil.
 public func environmentVariable(_ name: String) -> String? {
   guard let value = getenv(name) else { return nil }

@@ -173,12 +173,12 @@ private func run(_ number: UInt64, size: UInt64) -> RunInfo {
   let files = OpenFiles(limit: 3)
   let tables = try (0..<10).map { number in
     try disk.setContent("\(number)", [UInt8(number)])
-    return TableFile(path: "\(number)", fileSystem: disk)
+    return EngineFile(path: "\(number)", fileSystem: disk)
   }
   func read(_ number: Int) throws -> UInt8 {
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 1)
     defer { memory.deallocate() }
-    let count = try files.read(tables[number]) { handle throws(SystemError) in try handle.read(at: 0, into: memory) }
+    let count = try files.use(tables[number]) { handle throws(SystemError) in try handle.read(at: 0, into: memory) }
     #expect(count == 1)
     return memory[0]
   }
@@ -189,7 +189,7 @@ private func run(_ number: UInt64, size: UInt64) -> RunInfo {
     #expect(files.count <= 3)
   }
   // What is being read is not closed, whatever the bound.
-  try files.read(tables[0]) { first throws(SystemError) in
+  try files.use(tables[0]) { first throws(SystemError) in
     for number in 1..<10 { _ = Result { try read(number) } }
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 1)
     defer { memory.deallocate() }

@@ -118,12 +118,13 @@ final class InspectionBench {
 
   // MARK: Looking
 
-  /// Lines and outcome. The process's number is replaced, for it differs from run to run.
+  /// Lines and outcome. The process's number and the scratch folder are replaced, for they differ from run to run.
   func inspect(_ subject: StoreInspection.Subject, _ path: String) throws -> String {
     var lines: [String] = []
     let outcome = try look(subject, path) { lines.append($0) }
     let text = (lines + ["-- \(outcome)"]).joined(separator: "\n")
-    return text.replacing("process \(processIdentifier())", with: "process N")
+    return text.replacing(projections, with: "projections.db")
+      .replacing("process \(processIdentifier())", with: "process N")
   }
 
   func look(

@@ -88,11 +88,15 @@ void csystem_ignore_sigpipe(void);
 
 /// Maps `size` bytes of a file for reading at random places. A page that cannot be read later (the disk fails, the file
 /// was cut) reads as zeros and counts as a fault instead of ending the process. Null with errno set when it cannot be
-/// mapped; EAGAIN when 65,536 mappings are guarded already. `slot` names the guard for csystem_unmap.
+/// mapped; EAGAIN when there are 16,384 mappings already, or a quarter of what the system lets a process have. `slot`
+/// names the guard for csystem_unmap.
 const void *csystem_map(int descriptor, size_t size, int *slot);
 
 /// Ends a mapping.
 void csystem_unmap(const void *bytes, size_t size, int slot);
+
+/// How many mappings there are.
+int csystem_mapping_count(void);
 
 /// How many pages of all mappings could not be read since the process began.
 uint64_t csystem_mapping_faults(void);

@@ -5,7 +5,7 @@
 //        0    8  magic "SLUICEGR"
 //        8    2  format version, 1
 //       10    2  lowest reader version: a reader older than this refuses the file
-//       12    4  zero
+//       12    4  1: the log was durable up to the position when this was written; 0: that is not known
 //       16    8  store id: positions of another store mean nothing here
 //       24    8  position: everything up to it was written out
 //       32    8  wall clock at writing, microseconds since 1970-01-01 UTC
@@ -17,8 +17,8 @@
 // is kept from its beginning.
 //
 // Worked example, store 0x1122334455667788, position 258, time 1:
-//   53 4c 55 49 43 45 47 52  01 00 01 00 00 00 00 00  88 77 66 55 44 33 22 11  02 01 00 00 00 00 00 00
-//   01 00 00 00 00 00 00 00  fc 89 67 66
+//   53 4c 55 49 43 45 47 52  01 00 01 00 01 00 00 00  88 77 66 55 44 33 22 11  02 01 00 00 00 00 00 00
+//   01 00 00 00 00 00 00 00  c8 02 72 c4
 //
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -32,13 +32,15 @@ struct GroupFile: Equatable, Sendable {
   var storeID: UInt64
   var position: UInt64
   var timeMicroseconds: Int64
+  /// Whether the log was durable up to the position.
+  var isDurable = true
 
   func encoded() -> [UInt8] {
     var buffer = ByteBuffer(capacity: Self.size)
     buffer.append(Self.magic)
     buffer.append(littleEndian: Self.version)
     buffer.append(littleEndian: Self.version)
-    buffer.append(littleEndian: UInt32(0))
+    buffer.append(littleEndian: UInt32(isDurable ? 1 : 0))
     buffer.append(littleEndian: storeID)
     buffer.append(littleEndian: position)
     buffer.append(littleEndian: timeMicroseconds)
@@ -60,10 +62,11 @@ struct GroupFile: Equatable, Sendable {
     case nil: break
     }
     return bytes.withUnsafeBytes { bytes in
-      var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[16...]))
+      var reader = ByteReader(bytes, offset: 12)
+      let isDurable = reader.readLittleEndian(UInt32.self) & 1 == 1
       return GroupFile(
         storeID: reader.readLittleEndian(UInt64.self), position: reader.readLittleEndian(UInt64.self),
-        timeMicroseconds: reader.readLittleEndian(Int64.self))
+        timeMicroseconds: reader.readLittleEndian(Int64.self), isDurable: isDurable)
     }
   }
 }
@@ -135,6 +138,7 @@ struct GroupFiles: Sendable {
     }
   }
 
+  /// The log must be durable up to `position`.
   func write(_ name: String, position: UInt64, timeMicroseconds: Int64) throws(StoreError) {
     let file = GroupFile(storeID: storeID, position: position, timeMicroseconds: timeMicroseconds)
     do { try fileSystem.replace(path(name), in: directory, with: file.encoded()) } catch { throw StoreError(error) }

@@ -57,6 +57,8 @@ public final class StoreTail {
   private var saved: UInt64?
   private var savedAt: UInt64 = 0
   private var isAbandoned = false
+  /// The log that `shown` speaks of.
+  private var follower: LogFollower?
   /// What ends the tail, found while a batch was taken.
   private var failure: StoreError?
   private var line = ByteBuffer(capacity: 512)
@@ -159,6 +161,8 @@ public final class StoreTail {
     guard let group = options.group, !isAbandoned, shown != saved ?? 0 else { return }
     let now = storeOptions.clock.monotonicNanoseconds()
     guard isDue || now >= savedAt + Self.checkpointNanoseconds else { return }
+    // What the group has passed is never given back, so it must not be what a power cut can take.
+    do { try follower?.sync() } catch { throw StoreError(error) }
     try groups.write(group, position: shown, timeMicroseconds: storeOptions.clock.wallMicroseconds())
     saved = shown
     savedAt = now
@@ -214,6 +218,7 @@ extension StoreTail: BatchListener {
   func begin(after position: UInt64, _ follower: LogFollower, _ catalog: Catalog) throws(StoreError) {
     do throws(StoreError) {
       fields.names.catalog = catalog
+      self.follower = follower
       shown = min(shown, follower.lastPosition)
       let start = max(first ?? follower.firstPosition, shown + 1)
       if start < follower.firstPosition {

@@ -74,7 +74,7 @@ struct ProjectionsLook {
     var (state, what) = (state, what)
     var lag = ""
     if let checkpoint, let last, checkpoint > last {
-      (state, what) = ("ahead", "it holds positions that the log does not: opening makes it anew")
+      (state, what) = ("ahead", "it holds positions that the log does not")
     } else if let checkpoint {
       state = checkpoint == last ? "current" : "behind"
       lag = last.map { " lag=\($0 - checkpoint)" } ?? ""

@@ -16,8 +16,9 @@ struct StoreLook {
   let report: InspectionReport
   private var identity: StoreIdentity?
   private var tables = TableTotals()
-  /// Flushed position of each shard.
-  private var flushed: [(shard: Int, position: UInt64)] = []
+  /// Flushed position of each shard, and the manifest that says so.
+  private var flushed: [(shard: Int, position: UInt64, manifest: String)] = []
+  private var isHeld = false
 
   init(
     path: String, projections: DatabasePath, fileSystem: any FileSystem, isCheck: Bool, report: InspectionReport
@@ -36,11 +37,12 @@ struct StoreLook {
     tellShards()
     let projections = ProjectionsLook.take(
       self.projections, storeID: identity?.storeID, isCheck: isCheck, report: report)
+    let witnesses = witnesses()
     let log = inspectLog(isCheck ? .records : .ends)
     projections.tell(report, last: log.lastPosition)
     tellGroups()
     tellStrays()
-    compare(log)
+    compare(log, witnesses)
     return isCheck ? "checked=everything \(tables.fields) \(log.read.fields)" : "checked=structure"
   }
 
@@ -81,12 +83,13 @@ struct StoreLook {
     }
   }
 
-  private func tellHolder() {
+  private mutating func tellHolder() {
     do {
       let file = path + "/LOCK"
       guard try fileSystem.exists(file) else { return report.tell("lock held=no") }
       let held = try fileSystem.isLocked(file).map { $0 ? "yes" : "no" } ?? "unknown"
       let text = String(decoding: try fileSystem.beginning(file, 256), as: UTF8.self)
+      isHeld = held != "no"
       report.tell("lock held=\(held)" + field(held == "no" ? "last_holder" : "holder", text))
     } catch { report.refused(error) }
   }
@@ -116,7 +119,8 @@ struct StoreLook {
       report.tell(
         "\(line) flushed_position=\(found.flushedPosition) levels=\(found.levels) runs=\(found.runs) "
           + "tables=\(found.tables) entries=\(found.entries) bytes=\(found.bytes)")
-      flushed.append((shard, found.flushedPosition))
+      let manifest = path + "/shards/" + shardName(shard) + "/" + (found.manifest ?? "")
+      flushed.append((shard, found.flushedPosition, manifest))
     } else {
       report.tell(line + " state=unread")
     }
@@ -150,7 +154,7 @@ struct StoreLook {
 
   /// Names beside the parts of a store.
   private func tellStrays() {
-    let parts: Set = ["LOCK", "store", "log", "shards", "groups"]
+    let parts: Set = ["LOCK", "store", "log", "shards", "groups", StoreWitnesses.markName]
     do {
       for name in try fileSystem.list(path) where !parts.contains(name) && !name.hasPrefix("projections.db") {
         report.tell("stray" + field("name", name))
@@ -158,20 +162,50 @@ struct StoreLook {
     } catch { report.refused(error) }
   }
 
-  /// Opening applies what the log holds behind the flushed positions: it must reach from there to the end.
-  private func compare(_ log: LogFindings) {
-    for (shard, position) in flushed {
-      if let last = log.lastPosition, position > last {
-        report.damage(
-          "shard \(shard) holds position \(position), where the log ends at \(last)", file: path + "/log",
-          place: "positions=\(last + 1)..\(position)")
-      }
-      if log.firstPosition > 0, log.firstPosition - 1 > position {
-        report.damage(
-          "shard \(shard) holds position \(position), where the log begins at \(log.firstPosition)",
-          file: path + "/log", place: "positions=\(position + 1)..\(log.firstPosition - 1)")
-      }
+  /// What proves how long the log must be. While somebody writes projections.db it is not read.
+  private func witnesses() -> [LogWitness] {
+    var witnesses: [LogWitness] = []
+    if let shard = flushed.max(by: { $0.position < $1.position }), shard.position > 0 {
+      witnesses.append(StoreWitnesses.shard(shard.shard, manifest: shard.manifest, position: shard.position))
     }
+    guard let identity else { return witnesses }
+    let others = StoreWitnesses(
+      path: path, projections: projections, storeID: identity.storeID, fileSystem: fileSystem)
+    return witnesses + others.others(readsProjections: !isHeld)
+  }
+
+  /// Opening applies what the log holds behind the flushed positions: it must reach from there to the end, and no part
+  /// of the store may hold more.
+  private func compare(_ log: LogFindings, _ witnesses: [LogWitness]) {
+    if let end = log.end, let reason = end.contradiction(witnesses) {
+      let last = witnesses.map(\.position).max() ?? end.position
+      report.damage(reason, file: end.path, offset: end.offset, place: "positions=\(end.position + 1)..\(last)")
+    }
+    tellMissing(log)
+    for (shard, position, manifest) in flushed where log.firstPosition > 0 && log.firstPosition - 1 > position {
+      report.damage(
+        "shard \(shard) (\(manifest)) holds position \(position), where the log begins at \(log.firstPosition)",
+        file: path + "/log", place: "positions=\(position + 1)..\(log.firstPosition - 1)")
+    }
+  }
+}
+
+extension StoreLook {
+  /// Events at the beginning of the log that were never dropped. What was noted, the log was compared with already.
+  private func tellMissing(_ log: LogFindings) {
+    guard log.notedBegin == nil, log.firstPosition > 1 else { return }
+    var options = StoreOptions()
+    options.fileSystem = fileSystem
+    let resources = EngineResources(cacheBytes: 0)
+    do throws(StoreError) {
+      let missing = try LogBegin.missing(first: log.firstPosition, noted: nil) { () throws(StoreError) in
+        try FollowedStore(path: path, options: options, resources: resources).view.catalog
+      }
+      guard let missing else { return }
+      report.damage(
+        "no segment holds these positions, and they were not dropped", file: path + "/log",
+        place: "positions=\(missing.lowerBound)..\(missing.upperBound)")
+    } catch {}  // What else is damaged is told.
   }
 }
 

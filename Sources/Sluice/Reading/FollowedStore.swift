@@ -31,6 +31,8 @@ struct FollowedStore {
   private(set) var batchBytes = 0
   /// Memory at which the shards are worth another look.
   private var limitBytes = 0
+  /// Tables that were gone when they were to be read, before the shards were looked at last.
+  private var vanishedFiles = 0
 
   /// Opens the store at `path` at the end of its log.
   init(
@@ -54,6 +56,7 @@ struct FollowedStore {
     self.resources = resources
     self.identity = identity
     self.engines = engines
+    vanishedFiles = resources.vanishedFiles
     let catalog = try convertingErrors { try StoreOpening.loadCatalog(engines[0]) }
     resolver = Resolver(engines: engines, router: Router(identity), catalog: catalog)
     do {
@@ -76,6 +79,8 @@ struct FollowedStore {
   /// Goes on to the end of the log; false when it is not the same log any more. After a throw it must not be used
   /// again.
   mutating func advance() throws(StoreError) -> Bool {
+    // A table that is not mapped is lost to a reader when its writer has merged it away.
+    if resources.vanishedFiles != vanishedFiles { return false }
     while true {
       if try look() == .replaced { return false }
       if follower.lastPosition == position { return true }
@@ -116,7 +121,9 @@ struct FollowedStore {
     let last = follower.lastPosition
     let flushed = engines.map(\.flushedPosition).max() ?? 0
     let lowest = Self.lowestFlushed(engines)
-    try ReplayedLog.check(flushed: flushed, last: last)
+    if let shard = StoreWitnesses.shard(engines) {
+      do { try follower.end.check([shard]) } catch { throw StoreError(error) }
+    }
     try listener?.begin(after: lowest, follower, resolver.catalog)
     guard lowest < last else {
       position = last

@@ -1,5 +1,8 @@
 // The compactor: flushes frozen memtables of all shards, moves the flushed position, then compacts, one piece at a
 // time, the shard with most runs first. When nothing was written for a while it goes further.
+//
+// Flushing goes first, for writers wait for memory. But where shards are many and generations small, a shard's part is
+// a small file, and nothing would bound their number: a shard that is crowded with them is merged before it is flushed.
 import SluiceLSM
 import SluiceSystem
 
@@ -26,6 +29,8 @@ final class Compactor: Role, @unchecked Sendable {
   /// Free bytes without which merging is not tried again: it found the disk full.
   private var neededToMerge: UInt64 = 0
   private var retention: Retention
+  /// The shard that is being merged.
+  private var merging: Int?
 
   init(pipeline: Pipeline, groups: GroupFiles) {
     self.pipeline = pipeline
@@ -111,11 +116,15 @@ final class Compactor: Role, @unchecked Sendable {
     return true
   }
 
-  /// Flushes the oldest frozen generation.
+  /// Flushes the oldest frozen generation; during a merge not the part of the shard that is merged, if it is crowded.
   private func flush() throws(EngineError) -> Bool {
     let clock = pipeline.options.clock
     var flushedAny = false
     for engine in pipeline.engines {
+      if engine.isCrowded {
+        if engine.shard == merging { continue }
+        while engine.isCrowded, try engine.compact() {}
+      }
       let start = clock.monotonicNanoseconds()
       if try !engine.flush() { continue }
       flushedAny = true
@@ -134,6 +143,8 @@ final class Compactor: Role, @unchecked Sendable {
     for shard in runs.indices.sorted(by: { runs[$0] > runs[$1] }) {
       // A merge of seconds must not keep memory waiting.
       let flushes = { () throws(EngineError) in _ = try self.flush() }
+      merging = shard
+      defer { merging = nil }
       if try !pipeline.engines[shard].compact(isIdle: isIdle, meanwhile: flushes) { continue }
       pipeline.generations.noteRuns(levelZeroRuns().max() ?? 0)
       return true
@@ -141,5 +152,5 @@ final class Compactor: Role, @unchecked Sendable {
     return false
   }
 
-  private func levelZeroRuns() -> [Int] { pipeline.engines.map { $0.statistics().levels.first?.runs ?? 0 } }
+  private func levelZeroRuns() -> [Int] { pipeline.engines.map(\.levelZeroRunCount) }
 }

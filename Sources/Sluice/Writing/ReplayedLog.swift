@@ -14,14 +14,6 @@ struct ReplayedLog {
   let flushed: UInt64
   let recorded: Resolutions
 
-  /// Throws `corrupt` when the shards hold more than the log.
-  static func check(flushed: UInt64, last: UInt64) throws(StoreError) {
-    if flushed <= last { return }
-    throw StoreError(
-      .corrupt,
-      "the shards hold position \(flushed) but the log ends at \(last): log files are missing, or the last is damaged")
-  }
-
   /// All resolutions in a part of the log: each stands somewhere behind its batch.
   static func resolutions(_ reader: LogReader) throws(LogError) -> Resolutions {
     var recorded: Resolutions = [:]

@@ -255,8 +255,8 @@ private func flushedPositions(_ disk: SimulatedFileSystem) throws -> [String] {
     let bytes = file.encoded()
     let hex = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
     #expect(
-      hex == "53 4c 55 49 43 45 47 52 01 00 01 00 00 00 00 00 88 77 66 55 44 33 22 11 02 01 00 00 00 00 00 00 "
-        + "01 00 00 00 00 00 00 00 fc 89 67 66")
+      hex == "53 4c 55 49 43 45 47 52 01 00 01 00 01 00 00 00 88 77 66 55 44 33 22 11 02 01 00 00 00 00 00 00 "
+        + "01 00 00 00 00 00 00 00 c8 02 72 c4")
     #expect(try GroupFile.decode(bytes, path: "g") == file)
     for index in bytes.indices {
       var damaged = bytes
