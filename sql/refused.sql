@@ -529,11 +529,6 @@ INSERT INTO
 incomplete at 11: incomplete input
 
 parse
-INSERT INTO sqlite_sequence (name) VALUES ('t');
-----
-refused: INSERT INTO sqlite_sequence is supported as VALUES('table',number) only
-
-parse
 DROP TRIGGER tr;
 ----
 refused: DROP TRIGGER is not supported: a store has no triggers

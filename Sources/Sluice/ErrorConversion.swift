@@ -61,7 +61,8 @@ extension StoreError {
   init(_ error: SQLError) {
     let kind: Kind = error.kind == .unsupported ? .unsupported : .invalid
     self.init(
-      kind, error.message, offset: error.offset < 0 ? nil : error.offset, isParse: true, sqliteCode: 1)
+      kind, error.message, offset: error.offset < 0 ? nil : error.offset, isParse: error.kind != .failed,
+      sqliteCode: error.code)
     isEvaluated = error.kind == .evaluated
   }
 

@@ -10,6 +10,7 @@ enum StoreOpening {
     guard (1...StoreIdentity.shardLimit).contains(options.shardCount) else {
       throw StoreError(.invalid, "a store has 1 to \(StoreIdentity.shardLimit) shards, not \(options.shardCount)")
     }
+    try checkName(path)
     var options = options
     options.fileSystem = try convertingErrors { try prepareDirectory(path, options) }
     let lock = try convertingErrors { try takeLock(path, options) }
@@ -20,6 +21,18 @@ enum StoreOpening {
       lock.release()
       throw error
     }
+  }
+
+  /// Refuses names by which SQLite means no file of that name. Written with a folder in front they are names.
+  private static func checkName(_ path: String) throws(StoreError) {
+    let isURI = path.utf8.count >= 5 && folded(String(path.prefix(5))) == "file:"
+    guard isURI || path == ":memory:" else { return }
+    throw StoreError(
+      .invalid,
+      (isURI
+        ? "\(path) is a URI of SQLite, and a store is given by its path"
+        : "\(path) is a database in memory to SQLite, and a store is a directory")
+        + "; ./\(path) is a store of that name")
   }
 
   /// Names that a store's directory holds before its identity is written, which is the last step of creating it.

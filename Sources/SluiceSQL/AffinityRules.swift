@@ -12,6 +12,15 @@ public func affinity(ofType name: String) -> Affinity {
   return .numeric
 }
 
+/// A type that is one quoted name, as SQLite reads it: without its quotes. Any other stays as it is written.
+func withoutQuotes(ofType name: String) -> String {
+  let isQuote = { (byte: UInt8) in "\"'`[".utf8.contains(byte) }
+  let bytes = name.utf8
+  guard bytes.count > 2, let first = bytes.first, isQuote(first) else { return name }
+  let inner = bytes.dropFirst().dropLast()
+  return inner.contains(where: isQuote) ? name : String(Substring(inner))
+}
+
 /// `value` as a column of `affinity` stores it, or nil where only SQLite can tell: a real into TEXT, and a text that
 /// might be a number into a numeric column.
 public func applyAffinity(_ affinity: Affinity, to value: Value) -> Value? {

@@ -93,8 +93,9 @@ extension Parser {
     var column = Column(name: name)
     column.typeName = try typeName()
     column.affinity = affinity(ofType: column.typeName)
+    var constraintName: String?
     while !at(.comma), !at(.rightParen), !at(.semicolon), !at(.end) {
-      try columnConstraint(of: &column, in: &draft)
+      try columnConstraint(of: &column, name: &constraintName, in: &draft)
     }
     draft.table.columns.append(column)
   }
@@ -133,11 +134,14 @@ extension Parser {
     unsupported("generated columns are not supported: compute the value before the insert, or in a view")
   }
 
-  /// One constraint of a column, with its CONSTRAINT name.
-  private mutating func columnConstraint(of column: inout Column, in draft: inout TableDraft) throws(SQLError) {
+  /// One constraint of a column, with its CONSTRAINT name. To SQLite that is also the name of the CHECKs behind it.
+  private mutating func columnConstraint(
+    of column: inout Column, name checkName: inout String?, in draft: inout TableDraft
+  ) throws(SQLError) {
     var constraintName: String?
     if take("CONSTRAINT") {
       constraintName = try name()
+      checkName = constraintName
       // A name without a constraint is one to SQLite.
       if at(.comma) || at(.rightParen) { return }
     }
@@ -148,7 +152,7 @@ extension Parser {
     } else if take("COLLATE") {
       column.collation = try name()
     } else if take("CHECK") {
-      column.checks.append(Check(name: constraintName, text: try parenthesised()))
+      column.checks.append(Check(name: checkName, text: try parenthesised()))
     } else if at("REFERENCES") {
       column.references.append(constraintPrefix(constraintName) + (try references()))
     } else if at("PRIMARY") {

@@ -15,21 +15,39 @@ struct ExpressionNode {
     case parenthesised
     /// `-` or `+` in front of its child.
     case signed(isNegative: Bool)
-    /// Any other: tokens and children in the order they are written.
+    /// Any other: tokens and children in the order they are written. Operators that follow one another, each over all
+    /// in front of it, make one node: a long sum is no deep tree.
     case compound
   }
 
   let kind: Kind
   let range: Range<Int>
   let children: [ExpressionNode]
+  /// Where each of the operations of such a node ends; else empty.
+  let steps: [Int]
   /// How many nodes stand above one another.
   let depth: Int
+  /// How many operations do, as SQLite counts them.
+  let height: Int
 
   init(_ kind: Kind, _ range: Range<Int>, _ children: [ExpressionNode] = []) {
     self.kind = kind
     self.range = range
     self.children = children
+    steps = []
     depth = 1 + (children.map(\.depth).max() ?? 0)
+    height = 1 + (children.map(\.height).max() ?? 0)
+  }
+
+  /// An operation that ends at `end`, on `left` and the operands behind it.
+  init(_ left: ExpressionNode, _ others: [ExpressionNode], end: Int) {
+    kind = .compound
+    range = left.range.lowerBound..<end
+    let isLonger = !left.steps.isEmpty
+    children = (isLonger ? left.children : [left]) + others
+    steps = left.steps + [end]
+    depth = max(isLonger ? left.depth : left.depth + 1, 1 + (others.map(\.depth).max() ?? 0))
+    height = 1 + max(left.height, others.map(\.height).max() ?? 0)
   }
 
   /// The node itself, or what stands in its parentheses.

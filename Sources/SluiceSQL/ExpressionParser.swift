@@ -3,8 +3,11 @@
 
 /// Reads the parts of a query over one table.
 struct QueryParser {
-  /// The most operators over one another, as in SQLite; each is one call deep where a tree is walked.
-  static let maximumDepth = 1000
+  /// The most operators over one another, as in SQLite.
+  static let maximumHeight = 1000
+  /// The most nodes over one another; each is one call deep where a tree is walked or let go, and a thread of 512 KiB
+  /// has room for them, also where a sanitizer makes each call several times as large.
+  static let maximumDepth = 250
   /// The most parts inside one another; each is some calls deep where it is read.
   static let maximumNesting = 200
 
@@ -36,6 +39,7 @@ struct QueryParser {
     guard nesting < QueryParser.maximumNesting else { throw tooDeep(QueryParser.maximumNesting) }
     var node = try operand()
     while let next = try operation(on: node, minimum) {
+      guard next.height < QueryParser.maximumHeight else { throw tooDeep(QueryParser.maximumHeight) }
       guard next.depth < QueryParser.maximumDepth else { throw tooDeep(QueryParser.maximumDepth) }
       node = next
     }
@@ -58,7 +62,7 @@ struct QueryParser {
       parser.advance()
       let end = parser.token.end
       _ = try parser.name()
-      return ExpressionNode(.compound, left.range.lowerBound..<end, [left])
+      return ExpressionNode(left, [], end: end)
     }
     guard Level.equality >= minimum else { return nil }
     if parser.at("ISNULL") || parser.at("NOTNULL") { return postfix(left) }
@@ -113,15 +117,14 @@ struct QueryParser {
   }
 
   private func joined(_ left: ExpressionNode, _ others: [ExpressionNode]) -> ExpressionNode {
-    let end = others.last?.range.upperBound ?? left.range.upperBound
-    return ExpressionNode(.compound, left.range.lowerBound..<end, [left] + others)
+    ExpressionNode(left, others, end: others.last?.range.upperBound ?? left.range.upperBound)
   }
 
   /// The next token ends the expression.
   private mutating func postfix(_ left: ExpressionNode) -> ExpressionNode {
     let end = parser.token.end
     parser.advance()
-    return ExpressionNode(.compound, left.range.lowerBound..<end, [left])
+    return ExpressionNode(left, [], end: end)
   }
 
   /// IN behind its IN.
@@ -132,13 +135,13 @@ struct QueryParser {
     }
     parser.advance()
     try refuseSubquery()
-    var children = [left]
+    var others: [ExpressionNode] = []
     if !parser.at(.rightParen) {
-      repeat { children.append(try expression()) } while parser.take(.comma)
+      repeat { others.append(try expression()) } while parser.take(.comma)
     }
     let end = parser.token.end
     try parser.expect(.rightParen)
-    return ExpressionNode(.compound, left.range.lowerBound..<end, children)
+    return ExpressionNode(left, others, end: end)
   }
 
   private func refuseSubquery() throws(SQLError) {

@@ -126,7 +126,7 @@ public struct ExpressionText: Sendable {
 
 extension Lexer {
   /// A word or a quoted name as bytes, without quotes.
-  fileprivate func unquotedName(_ token: Token) -> [UInt8] {
+  func unquotedName(_ token: Token) -> [UInt8] {
     token.kind == .quotedName ? unquoted(token) : Array(text(token).utf8)
   }
 }

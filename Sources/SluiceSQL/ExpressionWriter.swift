@@ -53,6 +53,14 @@ struct QueryScope {
   enum Part {
     case token(Token)
     case child(ExpressionNode)
+
+    /// Where it begins.
+    var start: Int {
+      switch self {
+      case .token(let token): token.start
+      case .child(let child): child.range.lowerBound
+      }
+    }
   }
 
   func parts(of node: ExpressionNode) -> [Part] {
@@ -75,26 +83,38 @@ struct QueryScope {
   /// A text that is the same for expressions that say the same: names by what they mean, words in one case, no
   /// parentheses that change nothing.
   func key(of node: ExpressionNode, withAliases: Bool) throws(SQLError) -> String {
+    let keys = try keys(of: node, withAliases: withAliases)
+    return keys[keys.count - 1]
+  }
+
+  /// For each of its operations the key of everything up to its end; of any other node its key alone.
+  func keys(of node: ExpressionNode, withAliases: Bool) throws(SQLError) -> [String] {
     switch node.kind {
-    case .tableColumn(let index): return "#\(index)"
-    case .parenthesised: return try key(of: node.children[0], withAliases: withAliases)
+    case .tableColumn(let index): return ["#\(index)"]
+    case .parenthesised: return [try key(of: node.children[0], withAliases: withAliases)]
     case .name(let name):
       switch try resolve(name, withAliases: withAliases) {
-      case .column(let index): return "#\(index)"
-      case .rowid: return "#rowid"
-      case .alias(let index): return try key(of: aliases[index].node, withAliases: false)
-      case .literal: return foldedName(name.column)
+      case .column(let index): return ["#\(index)"]
+      case .rowid: return ["#rowid"]
+      case .alias(let index): return [try key(of: aliases[index].node, withAliases: false)]
+      case .literal: return [foldedName(name.column)]
       }
     case .literal, .call, .signed, .compound: break
     }
-    var keys: [String] = []
+    var result: [String] = []
+    var words: [String] = []
     for part in parts(of: node) {
+      if result.count < node.steps.count, part.start >= node.steps[result.count] {
+        result.append("(" + words.joined(separator: " ") + ")")
+        words = [result[result.count - 1]]
+      }
       switch part {
-      case .token(let token): keys.append(folded(token))
-      case .child(let child): keys.append(try key(of: child, withAliases: withAliases))
+      case .token(let token): words.append(folded(token))
+      case .child(let child): words.append(try key(of: child, withAliases: withAliases))
       }
     }
-    return keys.count == 1 ? keys[0] : "(" + keys.joined(separator: " ") + ")"
+    result.append(words.count == 1 ? words[0] : "(" + words.joined(separator: " ") + ")")
+    return result
   }
 
   /// A token in the one form that all its spellings have.
@@ -213,8 +233,11 @@ struct ExpressionWriter {
   private mutating func writeGrouped(
     _ node: ExpressionNode, _ withAliases: Bool, to text: inout PieceText
   ) throws(SQLError) {
-    if !groupKeys.isEmpty, let index = groupKeys.firstIndex(of: try scope.key(of: node, withAliases: withAliases)) {
-      text.put(hole: .group(index))
+    if let group = try groupIn(node, withAliases) {
+      text.put(hole: .group(group.index))
+      for part in scope.parts(of: node) where part.start >= group.end {
+        try writeGrouped(part, of: node, withAliases, to: &text)
+      }
       return
     }
     if case .call(let call) = node.kind, let function = call.aggregate {
@@ -235,13 +258,28 @@ struct ExpressionWriter {
       }
     case .literal, .call, .parenthesised, .signed, .compound:
       if case .call(let call) = node.kind { try check(call, node, in: .row) }
-      for part in scope.parts(of: node) {
-        switch part {
-        case .token(let token): text.put(token, of: node, scope.lexer)
-        case .child(let child): try writeGrouped(child, withAliases, to: &text)
-        }
-      }
+      for part in scope.parts(of: node) { try writeGrouped(part, of: node, withAliases, to: &text) }
     }
+  }
+
+  private mutating func writeGrouped(
+    _ part: QueryScope.Part, of node: ExpressionNode, _ withAliases: Bool, to text: inout PieceText
+  ) throws(SQLError) {
+    switch part {
+    case .token(let token): text.put(token, of: node, scope.lexer)
+    case .child(let child): try writeGrouped(child, withAliases, to: &text)
+    }
+  }
+
+  /// The group's term that a node is, or that the longest run of its first operations is, and where that ends.
+  private func groupIn(_ node: ExpressionNode, _ withAliases: Bool) throws(SQLError) -> (index: Int, end: Int)? {
+    guard !groupKeys.isEmpty else { return nil }
+    let keys = try scope.keys(of: node, withAliases: withAliases)
+    for (place, key) in keys.enumerated().reversed() {
+      guard let index = groupKeys.firstIndex(of: key) else { continue }
+      return (index, place == keys.count - 1 ? node.range.upperBound : node.steps[place])
+    }
+    return nil
   }
 
   private func ungrouped(_ column: String, _ node: ExpressionNode) -> SQLError {

@@ -24,22 +24,22 @@ extension Parser {
       self = start
       return .change(try insertChange(with: 0..<0))
     }
-    guard header.columns == nil, header.form == .values, header.orAction == .abort else {
-      return .refused("INSERT INTO sqlite_sequence is supported as VALUES('table',number) only")
+    if header.columns == nil, header.form == .values, header.orAction == .abort, let sequence = try sequence() {
+      return sequence
     }
-    return try sequence()
+    self = start
+    return .change(try insertChange(with: 0..<0))
   }
 
-  /// `('table',number)`.
-  private mutating func sequence() throws(SQLError) -> Statement {
-    try expect(.leftParen)
-    guard at(.string) else { throw unexpected() }
+  /// `('table',number)` and the end of the statement, as a dump writes it; nil: something else.
+  private mutating func sequence() throws(SQLError) -> Statement? {
+    guard take(.leftParen), at(.string) else { return nil }
     let table = try name()
-    try expect(.comma)
+    guard take(.comma) else { return nil }
     let isNegative = take(.minus)
-    guard at(.integer), let number = Int64(lexer.text(token)) else { throw unexpected() }
+    guard at(.integer), let number = Int64(lexer.text(token)) else { return nil }
     advance()
-    try expect(.rightParen)
+    guard take(.rightParen), at(.end) || at(.semicolon) else { return nil }
     try finish()
     return .setSequence(table: table, value: isNegative ? -number : number)
   }

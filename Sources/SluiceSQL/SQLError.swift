@@ -14,6 +14,8 @@ public struct SQLError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalid
     /// The text is SQL that the row path leaves to SQLite: no error of the statement.
     case evaluated
+    /// The text is SQL, and evaluating it failed: an overflow, a text that is no JSON.
+    case failed
   }
 
   public let kind: Kind
@@ -21,18 +23,21 @@ public struct SQLError: Error, Equatable, Sendable, CustomStringConvertible {
   public let message: String
   /// Where the trouble begins, in bytes from the start of the text that was handed over; -1: no place.
   public let offset: Int
+  /// SQLite's primary result code.
+  public let code: Int32
 
-  public init(_ kind: Kind, _ message: String, offset: Int = -1) {
+  public init(_ kind: Kind, _ message: String, offset: Int = -1, code: Int32 = 1) {
     self.kind = kind
     self.message = message
     self.offset = offset
+    self.code = code
   }
 
   public var description: String { message }
 
   /// The same error for a text that holds the one handed over from byte `base` on.
   public func moved(by base: Int) -> SQLError {
-    offset < 0 ? self : SQLError(kind, message, offset: offset + base)
+    offset < 0 ? self : SQLError(kind, message, offset: offset + base, code: code)
   }
 }
 

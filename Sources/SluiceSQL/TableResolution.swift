@@ -39,7 +39,8 @@ extension Parser {
 
   private func checkRowid(_ table: inout CreateTable, keyOffset: Int) throws(SQLError) {
     let isInteger =
-      table.primaryKey.count == 1 && sameName(table.columns[table.primaryKey[0]].typeName, "INTEGER")
+      table.primaryKey.count == 1
+      && sameName(withoutQuotes(ofType: table.columns[table.primaryKey[0]].typeName), "INTEGER")
     if table.withoutRowid {
       if table.autoIncrement {
         throw SQLError(.invalid, "AUTOINCREMENT not allowed on WITHOUT ROWID tables", offset: keyOffset)

@@ -9,6 +9,10 @@ struct Launch {
   /// The exit status: 0 only when everything was done and acknowledged.
   func run() -> Int32 {
     let path = command.store ?? ""
+    if let sentence = CommandWord.objection(to: path) {
+      complain(sentence)
+      return 1
+    }
     let store: Store
     do throws(StoreError) {
       store = try Store.open(path: path, options: command.storeOptions)

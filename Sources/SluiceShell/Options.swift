@@ -118,6 +118,41 @@ struct SluiceCommand: ParsableCommand {
   }
 }
 
+extension SluiceCommand {
+  /// Options that the next argument belongs to.
+  private static let withValue: Set<String> = ["separator", "newline", "nullvalue", "cmd", "shards", "ack"]
+  private static let flags: Set<String> = Set(
+    ["bail", "batch", "interactive", "echo", "header", "noheader", "no-drain", "version", "help", "h"]
+      + OutputMode.allCases.map(\.rawValue))
+
+  /// The first option that there is not, with one dash as sqlite3 tells it; nil: all are known. Looked for before the
+  /// arguments are read, for a word behind one dash could be taken for letters that are options each.
+  static func unknownOption(in arguments: [String]) -> String? {
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      if argument == "--" { return nil }
+      guard argument.utf8.count > 1, argument.utf8.first == UInt8(ascii: "-") else { continue }
+      let option = argument.drop { $0 == "-" }
+      let name = String(option.prefix { $0 != "=" })
+      if withValue.contains(name) {
+        if name == option { rest = rest.dropFirst() }
+      } else if !flags.contains(name) {
+        return "-" + option
+      }
+    }
+    return nil
+  }
+
+  /// Ends the process over an option that there is not, with sqlite3's words and status.
+  static func refuse(unknown option: String) -> Never {
+    let output = OutputBuffer(descriptor: 2)
+    output.write("\(CommandLine.arguments.first ?? "sluice"): Error: unknown option: \(option)\n")
+    output.write("Use -help for a list of options.\n")
+    output.flush()
+    Glibc.exit(1)
+  }
+}
+
 /// `-name` and `--name`.
 private func both(_ name: String) -> NameSpecification {
   [.customLong(name), .customLong(name, withSingleDash: true)]

@@ -1,4 +1,4 @@
-// Results in the modes that print a row as soon as it is there: list, csv, tabs, ascii, line, json, quote.
+// Results in the modes that print a row as soon as it is there: list, csv, tabs, ascii, line, json, quote, html.
 // sqlite3 handles texts as C strings: they end at a NUL here too, but for blobs where their size counts.
 // Unsafe by nature: named in the tidy test.
 import Glibc
@@ -32,6 +32,7 @@ struct RowPrinter {
     switch settings.mode {
     case .line: printLines(rows)
     case .json: printJSON(rows)
+    case .html: printHTML(rows)
     default:
       if rowCount == 0, settings.showsHeader { printHeader(rows.columnNames) }
       let last = rows.columnCount - 1
@@ -77,6 +78,46 @@ struct RowPrinter {
       output.write(" = ")
       printCell(rows, index)
       output.write(settings.rowSeparator)
+    }
+  }
+
+  private func printHTML(_ rows: Rows) {
+    if rowCount == 0, settings.showsHeader {
+      printHTML("TH", count: rows.columnCount) { index in
+        var name = rows.columnNames[index]
+        name.withUTF8 { writeHTML(UnsafeRawBufferPointer($0)) }
+      }
+    }
+    printHTML("TD", count: rows.columnCount) { index in
+      if rows.isNull(index) {
+        settings.nullText.withUnsafeBytes { writeHTML($0) }
+      } else {
+        writeHTML(cString(rows.text(index)))
+      }
+    }
+  }
+
+  /// One row of a table, its cells between tags of that name.
+  private func printHTML(_ tag: String, count: Int, _ cell: (Int) -> Void) {
+    output.write("<TR>")
+    for index in 0..<count {
+      output.write("<\(tag)>")
+      cell(index)
+      output.write("</\(tag)>\n")
+    }
+    output.write("</TR>\n")
+  }
+
+  private func writeHTML(_ text: UnsafeRawBufferPointer) {
+    for byte in text {
+      switch byte {
+      case UInt8(ascii: "<"): output.write("&lt;")
+      case UInt8(ascii: ">"): output.write("&gt;")
+      case UInt8(ascii: "&"): output.write("&amp;")
+      case UInt8(ascii: "\""): output.write("&quot;")
+      case UInt8(ascii: "'"): output.write("&#39;")
+      default: output.write(byte: byte)
+      }
     }
   }
 

@@ -25,6 +25,8 @@ final class ScriptInput {
   private var descriptor: Int32
   private var isAtEnd: Bool
   private var isLineStart = true
+  /// Bytes at the end of the statement that was measured last which are a line `go` or `/`, and no part of it.
+  private var terminatorSize = 0
   /// 1 when a carriage return stands behind the end that may belong to a line end, else 0.
   private var heldCount = 0
   /// Line of the cursor, from 1.
@@ -61,6 +63,7 @@ final class ScriptInput {
 
   /// Moves the cursor over `count` bytes that end on `newLine`.
   func consume(_ count: Int, line newLine: Int) {
+    terminatorSize = 0
     guard count > 0 else { return }
     line = newLine
     isLineStart = byte(start + count - 1) == UInt8(ascii: "\n")
@@ -83,7 +86,7 @@ final class ScriptInput {
         guard skipComment() else { return .end }
       } else if startsWith("\u{FEFF}") {
         start += 3
-      } else if isLineStart, first == UInt8(ascii: "#") {
+      } else if isLineStart, first == UInt8(ascii: "#") || isTerminator(at: 0) != nil {
         skipLine()
       } else if isLineStart, first == UInt8(ascii: ".") {
         return .dotCommand(takeLine())
@@ -97,7 +100,9 @@ final class ScriptInput {
   /// The size of the statement at the cursor, or nil when the text ends inside it. Reads nothing.
   func wholeStatementSize() -> Int? {
     var scan = StatementScan()
-    return scan.end(of: unread)
+    let size = scan.end(of: unread)
+    var place = 0
+    return endByTerminator(within: size ?? unread.count, from: &place) ?? size
   }
 
   /// Reads until the statement at the cursor is whole and returns its size with its semicolon; at the end of the
@@ -105,16 +110,89 @@ final class ScriptInput {
   func statementSize() -> (size: Int, hasRead: Bool) {
     var scan = StatementScan()
     var hasRead = false
+    var place = 0
     while true {
-      if let size = scan.end(of: unread) { return (size, hasRead) }
-      guard fill() else { return (unread.count, hasRead) }
+      let size = scan.end(of: unread)
+      if let size = endByTerminator(within: size ?? unread.count, from: &place) ?? size { return (size, hasRead) }
+      guard fill() else { return (endByTerminator(within: unread.count, from: &place) ?? unread.count, hasRead) }
       hasRead = true
+    }
+  }
+
+  /// The size of the statement at the cursor with the line behind it that ends it in place of a semicolon, as in
+  /// sqlite3: `go` or `/` alone, outside texts and comments. Nil: there is none in the next `limit` bytes; lines in
+  /// front of `offset`, which moves on, are known to be none.
+  private func endByTerminator(within limit: Int, from offset: inout Int) -> Int? {
+    terminatorSize = 0
+    while offset < limit, let feed = memchr(memory + start + offset, 10, limit - offset) {
+      let end = UnsafeRawPointer(feed) - UnsafeRawPointer(memory + start)
+      let place = end + 1
+      guard isAtEnd || memchr(memory + start + place, 10, limit - place) != nil else {
+        offset = end
+        return nil
+      }
+      offset = place
+      guard let size = isTerminator(at: place) else { continue }
+      var scan = StatementScan()
+      let text = Array(unread[..<place]) + [UInt8(ascii: ";")]
+      guard text.withUnsafeBytes({ scan.end(of: $0) }) == text.count else { continue }
+      terminatorSize = size
+      return place + size
+    }
+    return nil
+  }
+
+  /// The size of the line at `offset` from the cursor, up to its line feed, when it is `go` or `/` alone; what follows
+  /// must have been read.
+  private func isTerminator(at offset: Int) -> Int? {
+    let line = unread.dropFirst(offset).prefix(64)
+    guard let first = line.first(where: { !isSpace($0) || $0 == 10 }),
+      first == UInt8(ascii: "/") || first | 0x20 == UInt8(ascii: "g")
+    else { return nil }
+    let end = line.firstIndex(of: 10)
+    guard end != nil || (isAtEnd && line.count < 64) else { return nil }
+    let words = line[..<(end ?? line.endIndex)].filter { !isSpace($0) }.map { $0 | 0x20 }
+    guard words == Array("go".utf8) || words == [UInt8(ascii: "/") | 0x20] else { return nil }
+    return (end ?? line.endIndex) - line.startIndex
+  }
+
+  // MARK: - Lines
+
+  /// Whether another statement begins on the line at `size` bytes behind the cursor. Reads nothing.
+  func goesOnInLine(behind size: Int = 0) -> Bool {
+    var rest = unread.dropFirst(size)
+    while let first = rest.first, first != 10 {
+      if isSpace(first) || first == UInt8(ascii: ";") {
+        rest = rest.dropFirst()
+      } else if rest.starts(with: "--".utf8) {
+        return false
+      } else if rest.starts(with: "/*".utf8) {
+        guard let end = rest.indices.dropFirst(3).first(where: { rest[$0] == 0x2f && rest[$0 - 1] == 0x2a }) else {
+          return false
+        }
+        rest = rest[(end + 1)...]
+      } else {
+        return true
+      }
+    }
+    return false
+  }
+
+  /// Drops what stands behind the cursor on its line, and goes on with each statement that begins there: sqlite3 reads
+  /// lines until all statements in them are whole, and an error ends what it has read.
+  func dropLine() {
+    while goesOnInLine() {
+      let size = statementSize().size
+      let feeds = unread.prefix(size).reduce(0) { $0 + ($1 == 10 ? 1 : 0) }
+      consume(size, line: line + feeds)
     }
   }
 
   /// The `size` bytes at the cursor; the line feed that ends the input is no part of a statement without semicolon.
   func statement(size: Int) -> UnsafeRawBufferPointer {
-    let isFeedLast = size > 0 && size == unread.count && unread[size - 1] == UInt8(ascii: "\n")
+    let size = size - terminatorSize
+    let isFeedLast =
+      size > 0 && (terminatorSize > 0 || size == unread.count) && unread[size - 1] == UInt8(ascii: "\n")
     return UnsafeRawBufferPointer(rebasing: unread[..<(isFeedLast ? size - 1 : size)])
   }
 

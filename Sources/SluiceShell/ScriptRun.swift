@@ -103,7 +103,13 @@ extension Shell {
     var line = input.line
     let used = session.ingest(input.unread, line: &line)
     input.consume(used, line: line)
-    reportRejections(.script)
+    if used > 0, !session.inTransaction, input.goesOnInLine() {
+      let before = errorCount
+      settle(.script)
+      if errorCount > before { input.dropLine() }
+    } else {
+      reportRejections(.script)
+    }
     return used > 0
   }
 }

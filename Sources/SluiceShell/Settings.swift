@@ -2,20 +2,21 @@
 
 /// How a result is laid out; the names are sqlite3's.
 enum OutputMode: String, CaseIterable {
-  case ascii, box, column, csv, json, line, list, markdown, quote, table, tabs
+  case ascii, box, column, csv, html, json, line, list, markdown, quote, table, tabs
 
   /// Whether the whole result is gathered to know the widths of its columns.
   var isColumnar: Bool {
     switch self {
     case .box, .column, .markdown, .table: true
-    case .ascii, .csv, .json, .line, .list, .quote, .tabs: false
+    case .ascii, .csv, .html, .json, .line, .list, .quote, .tabs: false
     }
   }
 
   /// The first mode of which `text` is the beginning, in the order in which sqlite3 looks.
   static func matching(_ text: String) -> OutputMode? {
     let order: [(String, OutputMode)] = [
-      ("lines", .line), ("columns", .column), ("list", .list), ("csv", .csv), ("tabs", .tabs), ("quote", .quote),
+      ("lines", .line), ("columns", .column), ("list", .list), ("html", .html), ("csv", .csv), ("tabs", .tabs),
+      ("quote", .quote),
       ("ascii", .ascii), ("markdown", .markdown), ("table", .table), ("box", .box), ("json", .json),
     ]
     return text.isEmpty ? nil : order.first { $0.0.hasPrefix(text) }?.1
@@ -59,7 +60,7 @@ struct Settings {
     case .column:
       rowSeparator = Array("\n".utf8)
       if !isHeaderChosen { showsHeader = true }
-    case .json, .box, .table, .markdown: break
+    case .html, .json, .box, .table, .markdown: break
     }
   }
 

@@ -64,7 +64,11 @@ final class Shell {
       _ = creadline_take_interrupt()
     }
     let countBefore = errorCount
-    if failure != nil || settings.showsChanges || source != .script || stopwatch != nil || settings.stopsAtFirstError {
+    // On a line of several statements each is known before the next.
+    let isAlone = source != .script || session.inTransaction || !input.goesOnInLine(behind: size)
+    if !isAlone || failure != nil || settings.showsChanges || source != .script || stopwatch != nil
+      || settings.stopsAtFirstError
+    {
       settle(source)
     }
     if let failure {
@@ -82,6 +86,7 @@ final class Shell {
     if let stopwatch { console.printing().write(stopwatch.text) }
     if let sentence = console.endOnce() { complain(sentence) }
     input.consume(size, line: line + feeds)
+    if errorCount > countBefore { input.dropLine() }
   }
 
   private func perform(_ statement: UnsafeRawBufferPointer, line: Int) -> StoreError? {

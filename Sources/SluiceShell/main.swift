@@ -16,6 +16,8 @@ if CommandLine.arguments.dropFirst().first == InspectCommand.word {
   InspectCommand.launch(Array(CommandLine.arguments.dropFirst(2)))
 } else if CommandLine.arguments.dropFirst().first == TailCommand.word {
   TailCommand.main(Array(CommandLine.arguments.dropFirst(2)))
+} else if let option = SluiceCommand.unknownOption(in: Array(CommandLine.arguments.dropFirst())) {
+  SluiceCommand.refuse(unknown: option)
 } else {
   SluiceCommand.main()
 }

@@ -18,7 +18,7 @@ import Testing
     stock = stock.replacing(
       /mode should be one of: .*/,
       with: "mode should be one of: "
-        + "ascii box column csv json line list markdown quote table tabs")
+        + "ascii box column csv html json line list markdown quote table tabs")
     let ours = try ShellUnderTest().run(script)
     #expect(ours.errorText == stock)
     #expect(try ours.text == stockSQLite(script).text)

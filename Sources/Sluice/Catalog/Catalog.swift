@@ -10,6 +10,8 @@ final class SQLTable: Sendable {
   let definition: CreateTable
   /// Highest value given to, or seen in, an INTEGER PRIMARY KEY column; nil until somebody needs it.
   let highestKey: KeyCounter
+  /// Whether rows have a number: their INTEGER PRIMARY KEY, or their position.
+  let hasRowid: Bool
   /// What stands behind the table's name in each index that computes its entries: a row for which one of them fails is
   /// refused when it is written.
   let evaluatedIndexes: [String]
@@ -20,6 +22,7 @@ final class SQLTable: Sendable {
     self.id = id
     self.definition = definition
     self.highestKey = highestKey
+    hasRowid = definition.isRowidAlias || definition.primaryKey.isEmpty
     self.evaluatedIndexes = evaluatedIndexes
   }
 
@@ -60,6 +63,8 @@ final class SQLTable: Sendable {
 final class KeyCounter: Sendable {
   private let highest = Atomic<Int64>(Int64.min)
   private let loaded = Atomic<Bool>(false)
+  /// What the catalog says it was at last.
+  private let kept = Atomic<Int64>(Int64.min)
 
   /// Takes note of a key that a row brought itself. About 1 ns when it is not the highest.
   @inline(__always)
@@ -75,6 +80,27 @@ final class KeyCounter: Sendable {
 
   /// The highest key so far.
   var current: Int64 { highest.load(ordering: .relaxed) }
+
+  /// The same once the stored keys were looked at; nil when there has been none.
+  var known: Int64? { current <= Self.empty ? nil : current }
+
+  /// Looks at the stored keys, unless that was done.
+  func load<E: Error>(stored: () throws(E) -> Int64?) throws(E) {
+    guard !loaded.load(ordering: .acquiring) else { return }
+    if let key = try stored() { raise(to: key) }
+    loaded.store(true, ordering: .releasing)
+  }
+
+  /// What the catalog says it is where nobody has taken a key yet, as at the opening of a store.
+  func begin(at key: Int64) {
+    if !loaded.load(ordering: .acquiring) { highest.store(key, ordering: .relaxed) }
+  }
+
+  /// The catalog says this from now on.
+  func keep(_ key: Int64) { kept.store(key, ordering: .relaxed) }
+
+  /// Whether the catalog knows of the highest key.
+  var isKept: Bool { kept.load(ordering: .relaxed) >= current }
 
   /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written;
   /// nothing when others have moved on from `reached`, which is what `current` was afterwards.
@@ -98,10 +124,7 @@ final class KeyCounter: Sendable {
   /// The next key, 1 when there is none yet and `least` or above; `stored` finds the highest stored one the first time.
   /// Nil when the last integer is taken.
   func next<E: Error>(least: Int64 = 1, stored: () throws(E) -> Int64?) throws(E) -> Int64? {
-    if !loaded.load(ordering: .acquiring) {
-      if let key = try stored() { raise(to: key) }
-      loaded.store(true, ordering: .releasing)
-    }
+    try load(stored: stored)
     var current = highest.load(ordering: .relaxed)
     while true {
       if current == Int64.max { return nil }
@@ -225,7 +248,12 @@ struct Catalog: Sendable {
       guard let table = change.tableID == 0 ? tables[key] : tablesByID[change.tableID] else {
         return .refused(missing(.table, change.name))
       }
-      table.highestKey.raise(to: change.sequence)
+      if change.lenient {
+        table.highestKey.begin(at: change.sequence)
+      } else {
+        table.highestKey.raise(to: change.sequence)
+      }
+      table.highestKey.keep(change.sequence)
     case .alter:
       if let refusal = try alter(change, key) { return .refused(refusal) }
     }

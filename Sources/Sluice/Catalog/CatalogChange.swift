@@ -7,7 +7,8 @@
 //        0    1  operation: 1 create, 2 drop, 3 set sequence, 4 alter: replaces the definition of an object
 //        1    1  kind of object: 1 table, 2 index, 3 view, 4 projection, 5 setting of the store, whose value is the
 //                definition (always an alter)
-//        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error)
+//        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error;
+//                of a sequence: it is this number, and not merely at least this)
 //        3    1  zero
 //        4    4  table id of a created or altered table, and of the one that a sequence belongs to (0 in early
 //                stores); for a drop the highest id given out so far, so that none is ever used again; else 0
@@ -21,7 +22,8 @@
 // A table gets another name by two changes in one statement: an alter under the old name, whose owner is the new one,
 // and an alter under the new name. So under each name shard 0 keeps what last became of it, as for a drop.
 // A projection is rebuilt by an alter to the definition that it has.
-// Limits: name 1,024 bytes, definition 1 MiB. A reader takes an unknown operation or kind for corruption.
+// Limits: those of a command (Batch.swift): key 16 KiB, so a name has 16,379 bytes at most; value 64 MiB, so a
+// definition has a little less. A reader takes an unknown operation or kind for corruption.
 //
 // Worked example, DROP TABLE IF EXISTS t when ids up to 3 are given out:
 //   02 01 01 00  03 00 00 00  00 00 00 00 00 00 00 00  01 74  00  00
@@ -64,7 +66,7 @@ struct CatalogChange: Equatable, Sendable {
   }
 
   /// Whether it takes something away, or says what the store may.
-  var makesRoom: Bool { operation == .drop || object == .setting }
+  var makesRoom: Bool { operation == .drop || operation == .setSequence || object == .setting }
 
   /// A change that creates what this one creates or makes of it.
   var asCreation: CatalogChange {

@@ -7,9 +7,11 @@ public struct Execution: Sendable {
   /// Its number: statements of a client and rows of its prepared inserts are counted together, from 1, in the order in
   /// which they were taken. An error names it in `StoreError.line`.
   public let number: Int
-  /// Rows that it inserted, updated or deleted, as far as that is known before it is applied.
+  /// Rows that it inserted, updated or deleted; in a transaction, or with `SET ack = queued`, as far as that is known
+  /// before it is applied.
   public let changes: Int64
-  /// The last INTEGER PRIMARY KEY, or rowid, that an INSERT of this client was given; 0 before the first.
+  /// The last INTEGER PRIMARY KEY of a row that an INSERT of this client was given or brought; 0 before the first. What
+  /// number a row of a table without one gets is known once it is applied: `SELECT last_insert_rowid()` waits for that.
   public let lastInsertedRowid: Int64
 }
 

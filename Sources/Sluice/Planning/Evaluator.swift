@@ -12,6 +12,8 @@ final class Evaluator: ValueEvaluator {
   private let tables: Connection
   /// For each affinity, a one-row table that SQLite converts values for.
   private var conversions: [Affinity: (update: SluiceSQLite.Statement, select: SluiceSQLite.Statement)] = [:]
+  /// A database with the SQL table whose RETURNING was checked last.
+  private var returning: (table: SQLTable, scratch: Connection)?
   private var checks: [UInt32: (table: SQLTable, insert: SluiceSQLite.Statement, delete: SluiceSQLite.Statement)] = [:]
   /// Tables, views and projections that were created to judge statements.
   private(set) var declaredCount = 0
@@ -23,8 +25,10 @@ final class Evaluator: ValueEvaluator {
     do {
       connection = try Connection(path: ":memory:", mode: .readWriteCreate)
       tables = try Connection(path: ":memory:", mode: .readWriteCreate)
-      try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) { _ in
-        .integer(lastRowid.value)
+      try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) {
+        (_) throws(SQLiteError) in
+        if lastRowid.isOpen { throw SQLiteError(message: "no such table: rows of this session") }
+        return .integer(lastRowid.value)
       }
       for name in ["changes", "total_changes"] {
         try connection.register(function: name, argumentCount: 0, deterministic: false) {
@@ -35,6 +39,9 @@ final class Evaluator: ValueEvaluator {
     } catch { throw StoreError(error) }
   }
 
+  /// Those that evaluate statements of the session.
+  var connections: [Connection] { [connection, tables] }
+
   /// Lets `interrupter` end a long evaluation.
   func interrupted(by interrupter: SessionInterrupter) throws(StoreError) {
     do { try interrupter.watch(connection) } catch { throw StoreError(error) }
@@ -42,14 +49,26 @@ final class Evaluator: ValueEvaluator {
 
   func evaluate(_ expression: UnsafeRawBufferPointer, affinity: Affinity) throws(SQLError) -> Value {
     let text = String(decoding: expression, as: UTF8.self)
-    let statement: SluiceSQLite.Statement
-    do { statement = try connection.prepare("SELECT " + text) } catch { throw explain(error) }
+    // VALUES has no rows to aggregate, and neither has WHERE, where SQLite says so.
+    if callsAggregate(expression) { _ = try prepare("SELECT 1 WHERE ", text) }
+    let statement = try prepare("SELECT ", text)
     // Values of parameters, and rows of tables, are for the connection over live tables.
     guard statement.parameterCount == 0 else { throw SQLError(.evaluated, "a parameter stands in VALUES") }
     do {
       guard let value = try statement.rows().first?.first else { return .null }
       return try convert(value, affinity)
-    } catch { throw explain(error) }
+    } catch {
+      let failure = explain(error)
+      throw failure.kind == .evaluated ? failure : SQLError(.failed, error.message, code: error.primaryCode)
+    }
+  }
+
+  private func prepare(_ head: String, _ text: String) throws(SQLError) -> SluiceSQLite.Statement {
+    do { return try connection.prepare(head + text) } catch {
+      let failure = explain(error)
+      guard error.offset >= head.utf8.count else { throw failure }
+      throw SQLError(failure.kind, failure.message, offset: error.offset - head.utf8.count)
+    }
   }
 
   private func explain(_ error: SQLiteError) -> SQLError {
@@ -106,6 +125,23 @@ final class Evaluator: ValueEvaluator {
       } catch { return .failure(error) }
     }
     return try result.get()
+  }
+
+  /// Throws what SQLite says where RETURNING of a change to `table` has an aggregate, a window function or `t.*`; its
+  /// offset counts from the start of `list`. Whatever else is wrong is found when the list is evaluated.
+  func checkReturning(_ list: String, isInsert: Bool, of table: SQLTable) throws(SQLiteError) {
+    if returning?.table !== table {
+      let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
+      try scratch.execute(SluiceSQL.print(table.definition, shardKey: false))
+      returning = (table, scratch)
+    }
+    let name = quoted(table.name)
+    let head = (isInsert ? "INSERT INTO \(name) DEFAULT VALUES" : "DELETE FROM \(name)") + " RETURNING "
+    do { _ = try returning?.scratch.prepare(head + list) } catch {
+      guard error.message.hasPrefix("misuse of") || error.message.hasPrefix("RETURNING") else { return }
+      throw SQLiteError(
+        code: error.code, message: error.message, offset: error.offset < 0 ? -1 : error.offset - head.utf8.count)
+    }
   }
 
   /// Checks a row against the table's CHECK constraints and computes its entries in indexes; SQLite's own error when
@@ -234,10 +270,4 @@ final class Evaluator: ValueEvaluator {
     let scratch = try Connection(path: ":memory:", mode: .readWriteCreate)
     for statement in statements { try scratch.execute(statement) }
   }
-
-}
-
-/// The INTEGER PRIMARY KEY of the session's last row. Belongs to the session's thread.
-final class LastRowid {
-  var value: Int64 = 0
 }

@@ -28,6 +28,8 @@ final class InsertPlan {
   let notNullCount: Int
   /// The INTEGER PRIMARY KEY column, or -1.
   let rowidColumn: Int
+  /// Whether rows bring its value themselves.
+  let bringsRowid: Bool
   /// Whether SQLite looks at each row: a CHECK constraint, or an index that computes its entries.
   let needsCheck: Bool
   /// Columns left out whose default is an expression: evaluated for each row.
@@ -57,6 +59,7 @@ final class InsertPlan {
     placesByKey = !isStream && placing == primaryKey
     rowidColumn = definition.isRowidAlias ? definition.primaryKey[0] : -1
     let alias = rowidColumn
+    bringsRowid = alias >= 0 && shape.targets.contains(alias)
     let required = definition.columns.indices.filter { $0 != alias && definition.rejectsNull($0) }
     let isReplaced = { (column: Int) in orAction == .replace && definition.columns[column].defaultValue != nil }
     notNull = required.filter { !isReplaced($0) } + required.filter(isReplaced)

@@ -132,6 +132,7 @@ final class Applier: Role, @unchecked Sendable {
         if case .commands(let batch, let transactionEnd) = record {
           let one = try apply(batch, transactionEnd: transactionEnd)
           effect.rejections += one.rejections
+          effect.rows.add(one.rows)
           effect.isProjected = effect.isProjected || one.isProjected
         }
       }
@@ -142,6 +143,7 @@ final class Applier: Role, @unchecked Sendable {
   /// What applying an item came to.
   private struct Effect {
     var rejections: [Rejection] = []
+    var rows = RowOutcome()
     /// Whether the projector has something to do for it.
     var isProjected = false
   }
@@ -154,7 +156,7 @@ final class Applier: Role, @unchecked Sendable {
       ProjectorItem(
         batch, isProjected: outcome.isProjected, noEffect: outcome.noEffect, transactionEnd: transactionEnd))
     try pipeline.countGeneration(batch)
-    return Effect(rejections: outcome.rejections, isProjected: outcome.isProjected)
+    return Effect(rejections: outcome.rejections, rows: outcome.rows, isProjected: outcome.isProjected)
   }
 
   private func finish(_ item: DurableItem, _ effect: Effect) {
@@ -169,6 +171,7 @@ final class Applier: Role, @unchecked Sendable {
       if var one = progress.sessions[item.session] {
         one.resolved += 1
         one.rejections += effect.rejections
+        one.note(effect.rows)
         one.mark?.resolved.store(one.resolved, ordering: .releasing)
         progress.sessions[item.session] = one
       }

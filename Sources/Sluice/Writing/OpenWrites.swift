@@ -352,7 +352,7 @@ final class OpenWrites {
     }
   }
 
-  private func checkRoom(_ keySize: Int, _ rowSize: Int) throws(StoreError) {
+  func checkRoom(_ keySize: Int, _ rowSize: Int) throws(StoreError) {
     // Below the reserved size the memory does not move.
     let isWithin = builder.size + keySize + rowSize + Self.marginBytes / 2 <= limitBytes + Self.marginBytes
     if isWithin, builder.fits(keySize: keySize, valueSize: rowSize) { return }
@@ -390,6 +390,24 @@ final class OpenWrites {
       sealed = builder.isEmpty ? nil : builder.seal(timeMicroseconds: timeMicroseconds, session: session)
     }
     return sealed
+  }
+
+  /// Where the row with a provisional key will stand in the batch, counted from 0; nil: it is gone.
+  func place(ofProvisional wanted: UInt64) -> Int? {
+    var place = 0
+    var seen: Set<UInt64> = []
+    var reader = CommandReader(body: builder.body)
+    while let command = reader.next() {
+      if hasRewritten, isProvisional(command.key) {
+        let position = provisional(command.key)
+        guard seen.insert(position).inserted, let newest = own(command.key), newest.kind != .delete else { continue }
+        if position == wanted { return place }
+      } else if isProvisional(command.key), provisional(command.key) == wanted {
+        return place
+      }
+      place += 1
+    }
+    return nil
   }
 
   /// The batch with each row of a provisional key once: its newest image in the place of its first.

@@ -10,6 +10,15 @@ struct Rejection: Sendable {
   let line: Int
 }
 
+extension SessionProgress {
+  /// Takes note of the outcome of an item that has just been counted as resolved.
+  mutating func note(_ outcome: RowOutcome) {
+    rows.add(outcome)
+    if case .none = outcome.lastRow { return }
+    lastRowItem = resolved
+  }
+}
+
 /// How many of a session's items are applied, for the session itself to ask without a lock. Raised after the visible
 /// position, so that what it counts is visible.
 final class SessionMark: Sendable {
@@ -25,6 +34,10 @@ struct SessionProgress: Sendable {
   /// Position of the last command of the last durable item.
   var lastPosition: UInt64 = 0
   var rejections: [Rejection] = []
+  /// What the rows of all items came to.
+  var rows = RowOutcome()
+  /// The item that `rows.lastRow` is about, counted as `resolved` is.
+  var lastRowItem = 0
   /// The same as `resolved`, where a session asks often.
   var mark: SessionMark?
 }

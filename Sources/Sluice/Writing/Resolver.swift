@@ -28,6 +28,13 @@ struct BatchOutcome: Sendable {
   var catalogChanged = false
   /// Whether projections.db has to do with any of the commands: raw keys are of no concern to it.
   var isProjected = false
+  /// What the session is told of its rows.
+  var rows = RowOutcome()
+  fileprivate var firstPosition: UInt64 = 0
+  /// Whether rows stand in front of a change of the catalog.
+  fileprivate var hasRowsBefore = false
+  /// The last row that has a number in front of those of the table that is written now.
+  fileprivate var numberedBefore: RowOutcome.LastRow = .none
   /// SQL tables that the batch drops or clears; their rows go when the whole batch stands.
   fileprivate var emptiedTables: [(id: UInt32, position: UInt64)] = []
 }
@@ -59,6 +66,7 @@ final class Resolver {
   /// `foldingFrom` any more (nil: for any). About 0.1 µs per command.
   func resolve(_ batch: Batch, foldingFrom: UInt64? = nil) throws(StoreError) -> BatchOutcome {
     var outcome = BatchOutcome()
+    outcome.firstPosition = batch.firstPosition
     var commands = batch.commands()
     var index: UInt32 = 0
     var isRejected = false
@@ -84,7 +92,26 @@ final class Resolver {
     }
     publish(batch, foldingFrom)
     emptyTables(outcome)
+    if outcome.noEffect.isEmpty {
+      outcome.rows.lastWithoutEffect = currentTable == nil && !outcome.hasRowsBefore ? nil : 0
+      outcome.rows.lastRow = lastRow(at: batch.lastPosition) ?? outcome.numberedBefore
+    } else {
+      outcome.rows = RowOutcome(batch, outcome.noEffect, catalog)
+    }
     return outcome
+  }
+
+  /// Rows of the current table end in front of `position`.
+  private func noteLeaving(_ position: UInt64, _ outcome: inout BatchOutcome) {
+    guard position > outcome.firstPosition, currentTable != nil else { return }
+    outcome.hasRowsBefore = true
+    if let before = lastRow(at: position &- 1) { outcome.numberedBefore = before }
+  }
+
+  /// The number of the row at `position`, the last one, when its table gives numbers.
+  private func lastRow(at position: UInt64) -> RowOutcome.LastRow? {
+    guard let currentTable, currentTable.hasRowid else { return nil }
+    return currentTable.isStream ? .known(Int64(bitPattern: position)) : .offered
   }
 
   /// In all engines, also those that hold the batch in tables: a deletion that is repeated changes nothing.
@@ -165,6 +192,7 @@ final class Resolver {
     let isRaw = KeySpace.contains(tableID)
     if !isRaw { outcome.isProjected = true }
     if !isRaw, tableID != currentTableID || currentTable == nil {
+      noteLeaving(position, &outcome)
       currentTableID = tableID
       currentTable = catalog.tablesByID[tableID]
       if currentTable == nil {
@@ -223,6 +251,7 @@ final class Resolver {
       return .catalogConflict
     case .changed: break
     }
+    noteLeaving(position, &outcome)
     currentTable = nil
     outcome.catalogChanged = true
     // A drop is kept too: it tells the highest table id given out so far.

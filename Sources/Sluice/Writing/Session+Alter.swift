@@ -20,23 +20,22 @@ extension Session {
   /// The same for several that make one statement: all of them take effect, or none.
   func change(_ changes: [CatalogChange], line: Int) throws(StoreError) {
     try store.pipeline.room.admit(makesRoom: changes.allSatisfy(\.makesRoom))
+    let records = try changes.map { change throws(StoreError) in try Self.record(of: change) }
     plan = nil
     var rejectionsBefore = 0
-    if transaction != nil {
-      try applyToOwnCatalog(changes)
-    } else {
+    if transaction == nil {
       try waitApplied()
       rejectionsBefore = rejectionCount
     }
+    try makeRoom(for: records)
+    if transaction != nil { try applyToOwnCatalog(changes) }
     if let writes {
       for change in changes { try writes.append(change, line: line) }
       return
     }
-    for (index, change) in changes.enumerated() {
-      let key = change.key
-      let value = change.encoded()
-      key.withUnsafeBytes { key in
-        value.withUnsafeBytes { value in
+    for (index, record) in records.enumerated() {
+      record.key.withUnsafeBytes { key in
+        record.value.withUnsafeBytes { value in
           builder.append(
             kind: .catalog, startsStatement: index == 0, slot: 0, line: line, key: key, value: value)
         }
@@ -47,6 +46,40 @@ extension Session {
       try sendBatch()
       try waitForOutcome()
       if let rejection = takeRejection(after: rejectionsBefore) { throw rejection }
+    }
+  }
+
+  /// A change as it stands in the log. Throws where its name or its definition is too long for that.
+  private static func record(of change: CatalogChange) throws(StoreError) -> (key: [UInt8], value: [UInt8]) {
+    let key = change.key
+    if key.count > BatchLimits.keySizeBytes {
+      let overhead = key.count - change.name.utf8.count
+      throw StoreError(
+        .invalid, "name too long: \(change.name.utf8.count) bytes, at most \(BatchLimits.keySizeBytes - overhead)",
+        isParse: true, sqliteCode: 18)
+    }
+    // Not encoded before it is known to be of a size that can be.
+    let size = change.definition.utf8.count + change.name.utf8.count + change.owner.utf8.count + 64
+    if size > BatchLimits.valueSizeBytes {
+      throw StoreError(
+        .invalid,
+        "definition too long: \(change.definition.utf8.count) bytes, at most \(BatchLimits.valueSizeBytes >> 20) MiB",
+        isParse: true, sqliteCode: 18)
+    }
+    return (key, change.encoded())
+  }
+
+  /// Has the batch be one that takes all of these records, which make one statement.
+  private func makeRoom(for records: [(key: [UInt8], value: [UInt8])]) throws(StoreError) {
+    let size = records.reduce(0) { $0 + $1.key.count + $1.value.count + 64 }
+    if let writes { return try writes.checkRoom(0, min(size, BatchLimits.valueSizeBytes)) }
+    if builder.size + size <= BatchLimits.bodySizeBytes { return }
+    // A batch of a transaction can be staged in the middle of it.
+    if transaction != nil, !builder.isEmpty, !stopAtFirstError { try stage() }
+    guard builder.size + size <= BatchLimits.bodySizeBytes else {
+      throw StoreError(
+        .invalid, "statement too big: what it changes encodes to more than \(BatchLimits.bodySizeBytes >> 20) MiB",
+        isParse: true, sqliteCode: 18)
     }
   }
 

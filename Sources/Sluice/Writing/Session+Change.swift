@@ -13,22 +13,34 @@ extension Session {
       try deleteAll(of: table)
       return .done
     }
-    return try changing(change.orAction, makesRoom: change.verb == .delete) { () throws(StoreError) -> Outcome in
-      let live = try live()
-      let returning = try prepareReturning(change, table, live, text)
-      defer { returned = nil }
-      let count =
+    let makesRoom = change.verb == .delete
+    var count: Int64 = 0
+    do throws(StoreError) {
+      let outcome = try changing(change.orAction, makesRoom: makesRoom) { () throws(StoreError) -> Outcome in
+        let live = try live()
+        let returning = try prepareReturning(change, table, live, text)
+        defer { returned = nil }
         switch change.verb {
-        case .insert: try insertRows(change, table, live, text)
-        case .update, .delete: try evaluate(change, live, text)
+        case .insert: try insertRows(change, table, live, text, &count)
+        case .update, .delete: try evaluate(change, live, text, &count)
         }
+        guard let returning else { return .done }
+        do {
+          return .rows(
+            Rows(columns: returning.columnNames, values: try returning.rows(), realText: evaluator.realText))
+        } catch { throw StoreError(converting: error) }
+      }
       changeCount = count
       totalChangeCount += count
-      guard let returning else { return .done }
-      do {
-        return .rows(
-          Rows(columns: returning.columnNames, values: try returning.rows(), realText: evaluator.realText))
-      } catch { throw StoreError(converting: error) }
+      return outcome
+    } catch {
+      if error.keepsRows(change.orAction) {
+        changeCount = count
+        totalChangeCount += count
+      } else {
+        noteFailure(error)
+      }
+      throw error
     }
   }
 
@@ -85,19 +97,20 @@ extension Session {
   // MARK: UPDATE and DELETE
 
   private func evaluate(
-    _ change: ChangeStatement, _ live: LiveConnection, _ text: UnsafeRawBufferPointer
-  ) throws(StoreError) -> Int64 {
+    _ change: ChangeStatement, _ live: LiveConnection, _ text: UnsafeRawBufferPointer, _ count: inout Int64
+  ) throws(StoreError) {
     let start = change.with.isEmpty ? change.verbOffset : change.with.lowerBound
     let statement = try prepare(string(text, start..<change.bodyEnd), on: live, offset: start)
+    defer { count = live.connection.changes }
     do { try statement.run() } catch { throw StoreError(error) }
-    return live.connection.changes
   }
 
   // MARK: INSERT
 
   private func insertRows(
-    _ change: ChangeStatement, _ table: SQLTable, _ live: LiveConnection, _ text: UnsafeRawBufferPointer
-  ) throws(StoreError) -> Int64 {
+    _ change: ChangeStatement, _ table: SQLTable, _ live: LiveConnection, _ text: UnsafeRawBufferPointer,
+    _ count: inout Int64
+  ) throws(StoreError) {
     let plan: InsertPlan
     do {
       plan = try InsertPlan(
@@ -107,11 +120,11 @@ extension Session {
       try Upsert(
         table, clause: string(text, conflict), alias: change.alias ?? change.table, live: live, session: self)
     }
-    changeCount = 0
+    insertedCount = 0
+    defer { count = insertedCount }
     if change.source.isEmpty {
       row.begin(plan.shape)
-      try insertRow(plan, upsert)
-      return changeCount
+      return try insertRow(plan, upsert)
     }
     let prefix = change.with.isEmpty ? "" : string(text, change.with) + " "
     let source = try prepare(
@@ -124,7 +137,6 @@ extension Session {
     defer { source.reset() }
     // The source must not see rows that the statement itself has inserted.
     try live.scope.holding { () throws(StoreError) in try insertRows(of: source, plan, upsert) }
-    return changeCount
   }
 
   private func insertRows(
@@ -143,7 +155,8 @@ extension Session {
   }
 
   private func insertRow(_ plan: InsertPlan, _ upsert: Upsert?) throws(StoreError) {
-    if let upsert { try upsert.run(plan, self) } else { _ = try add(plan, isFirst: true, line: currentLine) }
+    if let upsert { return try upsert.run(plan, self) }
+    if try add(plan, isFirst: true, line: currentLine) { insertedCount += 1 }
   }
 
   // MARK: DELETE without WHERE
@@ -161,17 +174,20 @@ extension Session {
     changeCount = try countRows(of: table)
     // An empty table needs no record.
     if changeCount == 0 { return }
+    if table.definition.autoIncrement { try keepNumber(of: table) }
     appendClear(of: table)
     let rejectionsBefore = rejectionCount
     ticket = try store.pipeline.write(seal())
-    try waitForOutcome()
+    try waitSent()
+    skipCounts()
+    refreshCatalog()
     liveConnection?.scope.renew()
     if let rejection = takeRejection(after: rejectionsBefore) {
       changeCount = 0
       throw rejection
     }
     totalChangeCount += changeCount
-    noteRemoval(from: table)
+    try noteRemoval(from: table)
     try lowerCounters()
   }
 
@@ -190,13 +206,20 @@ extension Session {
     _ change: ChangeStatement, _ table: SQLTable, _ live: LiveConnection, _ text: UnsafeRawBufferPointer
   ) throws(StoreError) -> SluiceSQLite.Statement? {
     guard let range = change.returning else { return nil }
+    let list = string(text, range)
+    do { try evaluator.checkReturning(list, isInsert: change.verb == .insert, of: table) } catch {
+      var failure = StoreError(error)
+      failure.isParse = true
+      failure.offset = failure.offset.map { $0 + range.lowerBound }
+      throw failure
+    }
     let rows = ReturnedRows(table)
     do {
       try live.connection.register(table: "sluice_returning", rows)
       returned = rows
       let head = "SELECT "
       return try prepare(
-        head + string(text, range) + " FROM sluice_returning AS " + quoted(change.alias ?? table.name), on: live,
+        head + list + " FROM sluice_returning AS " + quoted(table.name), on: live,
         offset: range.lowerBound - head.utf8.count)
     } catch { throw StoreError(converting: error) }
   }

@@ -24,6 +24,7 @@ extension Session {
       endRows()
       interrupter.begin()
       currentLine = line
+      if statement?.isReading != true { try checkWritable() }
       try checkTransaction(before: statement)
       isChange = statement?.isChange ?? true
       let outcome =
@@ -77,7 +78,9 @@ extension Session {
     switch statement {
     case .insert(let header):
       return try insert(text, defaults: header.form == .defaultValues ? header : nil, line: line)
-    case .change(let change): return try self.change(change, text)
+    case .change(let change):
+      if folded(change.table) == "sqlite_sequence" { return try changeSequences(text) }
+      return try self.change(change, text)
     case .select: return try query(text)
     case .begin: try begin()
     case .savepoint(let name): try savepoint(name)
@@ -101,8 +104,10 @@ extension Session {
     case .redrive(let name): return try redrive(name)
     case .waitFor(let wait): try self.wait(for: wait)
     case .setSequence(let table, let value): try setSequence(table, value, line: line)
-    // Sequences are counted by Sluice itself, and a dump sets each one it needs right behind this.
-    case .clearSequences: break
+    // In a transaction that does not read, as a dump is: it sets each number that it needs right behind this, and all
+    // its rows are there.
+    case .clearSequences:
+      if transaction == nil || writes != nil { return try changeSequences(text) }
     case .pragma(let pragma): return try execute(pragma, text)
     case .show(let target): return try show(target)
     case .set(let name, let value): try set(name, value)
@@ -167,9 +172,12 @@ extension Session {
     } catch { throw StoreError(error) }
     row.begin(plan.shape)
     let mark = statementMark()
-    changeCount = 0
-    do { _ = try add(plan, isFirst: true, line: line) } catch {
-      rollback(to: mark)
+    let highestKey = plan.highestKey.current
+    do {
+      changeCount = try add(plan, isFirst: true, line: line) ? 1 : 0
+    } catch {
+      undo(plan, mark, highestKey)
+      noteFailure(error)
       throw error
     }
     totalChangeCount += changeCount
@@ -182,6 +190,7 @@ extension Session {
       throw StoreError(.invalid, "cannot start a transaction within a transaction", sqliteCode: 1)
     }
     try sendBatch()
+    if !counts.raised.isEmpty { try waitApplied() }
     transaction = Transaction()
     transaction?.highestKeys = catalog.tables.values.filter(\.definition.isRowidAlias).map {
       ($0.highestKey, $0.highestKey.current)
@@ -215,8 +224,10 @@ extension Session {
       try stage()
       do { try staged.finish() } catch { throw StoreError(error) }
       ticket = try store.pipeline.submit(staged, session: id)
+      noteSubmission()
     } else if !builder.isEmpty {
       ticket = try store.pipeline.submit(seal())
+      noteSubmission()
     }
   }
 
@@ -248,6 +259,8 @@ extension Session {
   func abandonTransaction() throws(StoreError) {
     guard let open = transaction else { return }
     transaction = nil
+    // A row that has gone has no number to tell.
+    lastRowid.isOpen = false
     for (counter, key) in open.highestKeys { takeBack(counter, to: key) }
     builder.rollback(to: emptyMark)
     if writes != nil { dropWrites() }

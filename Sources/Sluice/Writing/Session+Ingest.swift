@@ -7,7 +7,9 @@ import SluiceSystem
 extension Session {
   /// Consumes whole plain INSERT statements from the start of `bytes`, as many as it can, and returns how many bytes
   /// that were; `line` moves on by the lines consumed. It stops in front of anything else: another kind of statement,
-  /// one that is not complete, one with an error. Give that to `execute`.
+  /// one that is not complete, one with an error. Give that to `execute`. Outside a transaction it also stops behind a
+  /// statement that another one follows on a line of common length: whoever drops that after an error, as a shell does,
+  /// settles first.
   public func ingest(_ bytes: UnsafeRawBufferPointer, line: inout Int) -> Int {
     guard let base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return 0 }
     // What cannot be written is for `execute` to say.
@@ -51,6 +53,8 @@ extension Session {
       // It waited until the statement was applied, and the catalog may be another.
       if stopAtFirstError { return rejectionCount == 0 }
       start = skipBlanks(cursor, end)
+      // After an error the rest of its line is not run, so on a line of several statements each is known first.
+      if transaction == nil, lines.goesOn(at: start) { return false }
     } while plan.matches(start, end)
     return true
   }
@@ -60,9 +64,7 @@ extension Session {
   private func addOpen(_ plan: InsertPlan, _ value: UnsafeRawBufferPointer, line: Int) throws(StoreError) -> Bool {
     guard let writes else { return false }
     let slot = buildKey(plan)
-    let isAdded = try addOpen(plan, writes, value, slot: slot, line: line)
-    if !isAdded { changeCount &-= 1 }
-    return isAdded
+    return try addOpen(plan, writes, value, slot: slot, line: line)
   }
 
   /// Puts the engine key of the row being built into `key`, and returns its slot; nil, and no key, where both follow
@@ -83,7 +85,8 @@ extension Session {
 
   /// Whether neither the store nor the open transaction has failed, and the disk has room.
   private var canWrite: Bool {
-    !store.pipeline.room.isLow && transaction.map { $0.failure == nil } ?? !store.pipeline.hasFailed
+    if settings.isQueryOnly { return false }
+    return !store.pipeline.room.isLow && transaction.map { $0.failure == nil } ?? !store.pipeline.hasFailed
   }
 
   @inline(__always)
@@ -114,19 +117,18 @@ extension Session {
   ) throws(StoreError) -> UnsafePointer<UInt8>? {
     let mark = statementMark()
     let highestKey = plan.highestKey.current
-    changeCount = 0
     var cursor = start + plan.prefixSize
-    var isFirst = true
+    var count: Int64 = 0
     do {
       while true {
         guard
           try InsertParser.parseRow(cursor: &cursor, end: end, shape: plan.shape, into: &row, evaluator: evaluator)
             == .row
         else { break }
-        if addPlain(plan, &row, isFirst: isFirst, line: line) {
-          isFirst = false
-        } else if try add(plan, isFirst: isFirst, line: line) {
-          isFirst = false
+        if addPlain(plan, &row, isFirst: count == 0, line: line) {
+          count &+= 1
+        } else if try add(plan, isFirst: count == 0, line: line) {
+          count &+= 1
         }
         switch try InsertParser.nextDelimiter(cursor: &cursor, end: end, atEnd: isWhole) {
         case .row: continue
@@ -134,31 +136,52 @@ extension Session {
           if isWhole, cursor < end {
             try checkNothingFollows(in: UnsafeRawBufferPointer(start: cursor, count: end - cursor))
           }
-          totalChangeCount &+= changeCount
+          changeCount = count
+          totalChangeCount &+= count
+          if count > 1 { noteRaised(plan, from: highestKey) }
           return cursor
         case .needMore: break
         }
         break
       }
-    } catch let error as SQLError {
-      undo(plan, mark, highestKey)
-      throw StoreError(error.moved(by: start.distance(to: cursor)))
     } catch {
       undo(plan, mark, highestKey)
-      throw StoreError(converting: error)
+      let failure: StoreError =
+        if let error = error as? SQLError { StoreError(error.moved(by: start.distance(to: cursor))) } else {
+          StoreError(converting: error)
+        }
+      if count > 0, failure.isParse { forgetLastRow(since: mark) }
+      noteFailure(failure)
+      throw failure
     }
     undo(plan, mark, highestKey)
+    if count > 0 { forgetLastRow(since: mark) }
     return nil
+  }
+
+  /// Rows that were taken for the session's last one since `mark` were never inserted.
+  private func forgetLastRow(since mark: StatementMark) {
+    if let before = mark.lastRowid {
+      (lastRowid.value, lastRowid.isOpen, lastRowid.provisional) = before
+    } else {
+      lastRowid.isOpen = true
+    }
+  }
+
+  /// A statement that failed while it ran has changed nothing; one that was refused before leaves what changes() says.
+  func noteFailure(_ failure: StoreError) {
+    if !failure.isParse { changeCount = 0 }
   }
 
   /// Adds a row that was built elsewhere, as a statement of its own. The caller keeps the plan, so no reference is
   /// counted, and has it be one for the catalog as it is.
   func add(_ other: inout RowBuilder, _ unretained: Unmanaged<InsertPlan>) throws(StoreError) {
+    if settings.isQueryOnly { try checkWritable() }
     if transaction != nil { try checkTransaction() }
     if builder.isEmpty { try store.pipeline.room.admit() }
-    changeCount = 0
     let isAdded = unretained._withUnsafeGuaranteedRef { addPlain($0, &other, isFirst: true, line: currentLine) }
     if isAdded {
+      changeCount = 1
       totalChangeCount &+= 1
       return try statementEnded()
     }
@@ -166,14 +189,19 @@ extension Session {
   }
 
   private func addSlowly(_ other: inout RowBuilder, _ plan: InsertPlan) throws(StoreError) {
+    if !counts.raised.isEmpty, transaction == nil { try waitApplied() }
     let mark = statementMark()
     let highestKey = plan.highestKey.current
     swap(&row, &other)
     defer { swap(&row, &other) }
     do throws(StoreError) {
-      _ = try interrupter.beside { () throws(StoreError) in try add(plan, isFirst: true, line: currentLine) }
+      let isAdded = try interrupter.beside { () throws(StoreError) in
+        try add(plan, isFirst: true, line: currentLine)
+      }
+      changeCount = isAdded ? 1 : 0
     } catch {
       undo(plan, mark, highestKey)
+      noteFailure(error)
       throw error
     }
     totalChangeCount &+= changeCount
@@ -184,10 +212,17 @@ extension Session {
   struct StatementMark {
     fileprivate let builder: BatchBuilder.Mark
     fileprivate let writes: OpenWrites.Mark?
+    /// What the session's last row was, where it is not found out from what was sent.
+    fileprivate let lastRowid: (value: Int64, isOpen: Bool, provisional: UInt64?)?
   }
 
   @inline(__always)
-  func statementMark() -> StatementMark { StatementMark(builder: builder.mark(), writes: writes?.mark()) }
+  func statementMark() -> StatementMark {
+    guard let writes else { return StatementMark(builder: builder.mark(), writes: nil, lastRowid: nil) }
+    return StatementMark(
+      builder: builder.mark(), writes: writes.mark(),
+      lastRowid: (lastRowid.value, lastRowid.isOpen, lastRowid.provisional))
+  }
 
   func rollback(to mark: StatementMark) {
     builder.rollback(to: mark.builder)
@@ -196,7 +231,7 @@ extension Session {
 
   /// Takes back the rows of a statement that is not complete or has an error.
   @inline(never)
-  private func undo(_ plan: InsertPlan, _ mark: StatementMark, _ highestKey: Int64) {
+  func undo(_ plan: InsertPlan, _ mark: StatementMark, _ highestKey: Int64) {
     rollback(to: mark)
     if plan.rowidColumn >= 0 { takeBack(plan.highestKey, to: highestKey) }
   }
@@ -267,9 +302,9 @@ extension Session {
     guard builder.fits(keySize: key.count, valueSize: value.count) else { return false }
     if plan.rowidColumn >= 0 {
       lastRowid.value = rowid
+      lastRowid.isOpen = false
       plan.highestKey.raise(to: rowid)
     }
-    changeCount &+= 1
     builder.append(
       kind: plan.kind, startsStatement: isFirst,
       slot: store.router.slot(shardKey: UnsafeRawBufferPointer(rebasing: key.bytes[4...])), line: line,
@@ -281,7 +316,6 @@ extension Session {
   @inline(__always)
   func add(_ plan: InsertPlan, isFirst: Bool, line: Int) throws(StoreError) -> Bool {
     guard let value = try complete(plan) else { return false }
-    changeCount &+= 1
     if writes != nil { return try addOpen(plan, value, line: line) }
     return try append(plan, value, isFirst: isFirst, line: line)
   }
@@ -299,7 +333,7 @@ extension Session {
     if needsRowid { try giveRowid(plan) }
     let value = row.finish(plan.shape)
     if plan.needsCheck, try !passesChecks(plan, value) { return nil }
-    if plan.rowidColumn >= 0 { noteRowid(plan) }
+    if plan.rowidColumn >= 0 { plan.highestKey.raise(to: rowid(plan)) }
     return value
   }
 
@@ -314,6 +348,7 @@ extension Session {
       builder.appendPositionKeyed(
         tableID: plan.tableID, kind: plan.kind, slot: plan.placing.isEmpty ? nil : placingSlot(plan),
         startsStatement: isFirst, line: line, value: value)
+      lastRowid.isOpen = true
       return true
     }
     key.append(bigEndian: plan.tableID)
@@ -326,6 +361,7 @@ extension Session {
     builder.append(
       kind: plan.kind, startsStatement: isFirst, slot: slot, line: line,
       key: UnsafeRawBufferPointer(start: key.base, count: keySize), value: value)
+    if plan.rowidColumn >= 0 { setLastRowid(rowid(plan)) }
     return true
   }
 
@@ -366,6 +402,13 @@ private struct LineCounter {
     if place > next { advance(to: place) }
     return line
   }
+
+  /// Whether `place`, behind the last one, is on its line, which ends soon: a line of many kilobytes is the work of a
+  /// program, and to wait for each of its statements would take a hundred times as long.
+  @inline(__always)
+  func goesOn(at place: UnsafePointer<UInt8>) -> Bool { place < next && next - place <= Self.lineBytes }
+
+  private static let lineBytes = 4096
 
   @inline(never)
   private mutating func advance(to place: UnsafePointer<UInt8>) {

@@ -47,7 +47,7 @@ extension Session: LiveSource {
         _ = try writes.row(of: key, shard: slot.map { router.shard(slot: $0) }) { returned.add($0, rowid: rowid) }
       }
       try writes.delete(key: key, slot: slot ?? 0, line: currentLine, over: state)
-      noteRemoval(from: table.table)
+      try noteRemoval(from: table.table)
     }
   }
 
@@ -103,6 +103,7 @@ extension Session: LiveSource {
   ) throws(StoreError) -> Bool {
     if plan.isStream {
       let position = try writes.appendStream(tableID: plan.tableID, row: value, slot: slot, line: line)
+      noteProvisional(position)
       returned?.add(value, rowid: Int64(position))
       return true
     }
@@ -117,6 +118,7 @@ extension Session: LiveSource {
       }
     }
     try writes.put(key: key.bytes, row: value, slot: slot, line: line, over: state)
+    if plan.rowidColumn >= 0 { setLastRowid(rowid(plan)) }
     returned?.add(value, rowid: plan.rowidColumn >= 0 ? lastRowid.value : 0)
     return true
   }
@@ -179,7 +181,7 @@ extension Session: LiveSource {
       try writes.delete(key: oldKey, slot: oldSlot ?? 0, line: currentLine, over: oldState)
       try writes.put(key: key.bytes, row: value, slot: newSlot, line: currentLine, over: state)
       if plan.rowidColumn >= 0 {
-        noteRemoval(from: table.table)
+        try noteRemoval(from: table.table)
         rowid = row.cell(column: plan.rowidColumn).integer
         plan.table.highestKey.raise(to: rowid)
       }

@@ -31,11 +31,17 @@ extension Session {
       let before = takeCounters()
       beginWrites()
       let result: R
-      do { result = try body() } catch {
-        // OR FAIL keeps the rows before the one that failed.
+      do {
+        result = try body()
+        try keepNumbers()
+      } catch {
         lowered = []
-        if action == .fail { _ = try sendWrites() } else { endWrites(before) }
-        throw error
+        guard error.keepsRows(action) else {
+          endWrites(before)
+          throw error
+        }
+        if try sendWrites() == nil { throw error }
+        continue
       }
       do { try store.pipeline.room.admit(writes?.sizeBytes ?? 0, makesRoom: makesRoom) } catch {
         lowered = []
@@ -61,14 +67,16 @@ extension Session {
     let before = takeCounters()
     do {
       let result = try body()
+      try keepNumbers()
       try lowerCounters()
       return result
     } catch {
       lowered = []
-      switch action {
-      case .fail: break
-      case .rollback: try abandonTransaction()
-      default:
+      if error.keepsRows(action) {
+        // They stay in the transaction.
+      } else if error.sqliteCode == 19, action == .rollback {
+        try abandonTransaction()
+      } else {
         writes.rollback(to: mark)
         restore(before)
       }
@@ -110,12 +118,16 @@ extension Session {
 
   /// Sends what was written as one statement and waits until it is applied. Returns why it had no effect, if so.
   func sendWrites() throws(StoreError) -> StoreError? {
+    let place = lastRowid.isOpen ? lastRowid.provisional.flatMap { writes?.place(ofProvisional: $0) } : nil
     let batch = writes?.seal(timeMicroseconds: store.options.clock.wallMicroseconds(), session: id)
     dropWrites()
     guard let batch else { return nil }
     let rejectionsBefore = rejectionCount
     ticket = try store.pipeline.write(batch)
-    try waitForOutcome()
+    try waitSent()
+    if let place { setLastRowid(Int64(bitPattern: batch.firstPosition) + Int64(place)) }
+    skipCounts()
+    refreshCatalog()
     return takeRejection(after: rejectionsBefore)
   }
 
@@ -127,10 +139,13 @@ extension Session {
   func openTransaction() throws(StoreError) -> OpenWrites {
     if let writes { return writes }
     try checkTransaction()
-    try waitAppliedBefore()
+    // What the session sent before BEGIN belongs to what the transaction reads.
+    try waitSent()
+    try foldCounts()
     beginWrites()
     guard let writes else { preconditionFailure("writes that were just begun") }
     do {
+      if transaction?.staged != nil || !builder.isEmpty { setLastRowid(counts.rowid) }
       if let staged = transaction?.staged {
         try stage()
         try adopt(staged)
@@ -144,15 +159,6 @@ extension Session {
     }
     plan = nil
     return writes
-  }
-
-  /// What the session sent before BEGIN belongs to what the transaction reads.
-  private func waitAppliedBefore() throws(StoreError) {
-    let id = id
-    let pipeline = store.pipeline
-    try pipeline.wait(unless: { pipeline.applyObstacle }) {
-      $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil
-    }
   }
 
   /// Takes a staged transaction back into memory.
@@ -176,49 +182,66 @@ extension Session {
     var commands = batch.commands()
     var mark = writes.mark()
     var isRejected = false
-    var scratch = ByteBuffer(capacity: 64)
+    // Rows of the statement, and those of them that have no effect.
+    var rows: Int64 = 0
+    var lost: Int64 = 0
+    var lostBefore: Int64 = 0
     while let command = commands.next() {
       if command.startsStatement {
         mark = writes.mark()
         isRejected = false
+        if command.kind != .catalog { (rows, lost, lostBefore) = (0, 0, lostBefore + lost) }
       }
-      if isRejected { continue }
+      if command.kind != .catalog { rows += 1 }
       do {
-        try take(command, into: writes, &scratch)
+        let isTaken = isRejected ? false : try take(command, into: writes)
+        if !isTaken { lost += 1 }
       } catch {
         // Not known to be rejected: the transaction fails as a whole.
         if error.isOfStore { throw error }
         isRejected = true
+        lost = rows
         writes.rollback(to: mark)
         reject(error, line: command.line)
       }
     }
+    totalChangeCount -= lostBefore + lost
+    changeCount = max(0, changeCount - lost)
   }
 
-  private func take(
-    _ command: Command, into writes: OpenWrites, _ scratch: inout ByteBuffer
-  ) throws(StoreError) {
+  /// False: the row is left out.
+  private func take(_ command: Command, into writes: OpenWrites) throws(StoreError) -> Bool {
     if command.kind == .catalog {
       guard let change = CatalogChange.decode(command.value) else {
         throw StoreError(.internal, "a catalog change that was just encoded cannot be read")
       }
-      return try writes.append(change, line: command.line)
+      try writes.append(change, line: command.line)
+      return true
     }
     let tableID = command.key.loadUnaligned(as: UInt32.self).bigEndian
     // A row of a table that the same transaction has dropped since.
-    guard let table = catalog.tablesByID[tableID] else { return }
+    guard let table = catalog.tablesByID[tableID] else { return true }
     if command.isPositionKeyed {
-      _ = try writes.appendStream(
-        tableID: tableID, row: command.value, slot: command.isPositionSlotted ? nil : command.slot,
-        line: command.line)
-      return
+      noteProvisional(
+        try writes.appendStream(
+          tableID: tableID, row: command.value, slot: command.isPositionSlotted ? nil : command.slot,
+          line: command.line))
+      return true
     }
     let state = try writes.state(of: command.key, shard: store.router.shard(slot: command.slot))
     if state.isAlive {
-      if command.kind == .ignore { return }
+      if command.kind == .ignore { return false }
       if command.kind == .insert { throw StoreError(.conflict, table.duplicateMessage, sqliteCode: 19) }
     }
     try writes.put(key: command.key, row: command.value, slot: command.slot, line: command.line, over: state)
+    if table.definition.isRowidAlias, let number = storedRowid(ofKey: command.key) { setLastRowid(number) }
+    return true
+  }
+
+  /// The session's last row is one of a table without primary key.
+  func noteProvisional(_ position: UInt64) {
+    lastRowid.isOpen = true
+    lastRowid.provisional = position
   }
 
   /// Keeps a rejection for `takeRejections`.
@@ -276,4 +299,10 @@ extension Session {
     }
     return place
   }
+}
+
+extension StoreError {
+  /// Whether a statement with `action` keeps the rows in front of the one that failed: OR FAIL does, when a constraint
+  /// refuses a row.
+  func keepsRows(_ action: OrAction) -> Bool { action == .fail && sqliteCode == 19 }
 }

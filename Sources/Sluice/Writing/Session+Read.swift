@@ -1,4 +1,4 @@
-// Statements that read: SELECT, PRAGMA, SHOW, EXPLAIN; and SET.
+// Statements that read: SELECT, SHOW, EXPLAIN; and SET.
 import SluiceLog
 import SluiceSQL
 import SluiceSQLite
@@ -10,6 +10,10 @@ extension Session {
     if let past = try queryPast(text) { return past }
     if let count = try countOfTable(text) {
       return .rows(Rows(columns: [count.name], values: [[.integer(count.rows)]]))
+    }
+    if asksForSequences(text) {
+      try fillSequences()
+      return .rows(Rows(try prepareReading(String(decoding: text, as: UTF8.self)).statement))
     }
     if mentionsSchema(text) { return try queryProjections(text) }
     return .rows(Rows(try prepareQuery(String(decoding: text, as: UTF8.self))))
@@ -152,7 +156,7 @@ extension Session {
   }
 
   /// A query on projections.db itself, once it holds what this session wrote.
-  private func queryProjections(_ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+  func queryProjections(_ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
     if transaction != nil, transaction?.staged != nil || !builder.isEmpty || writes?.isEmpty == false {
       throw StoreError(
         .unsupported,
@@ -165,62 +169,6 @@ extension Session {
   }
 
   private func run(_ sql: String) throws(StoreError) -> Outcome { .rows(Rows(try prepareOnFile(sql).statement)) }
-
-  // MARK: PRAGMA
-
-  /// Settings of a SQLite file that change nothing about what a statement means; Sluice has its own in their place.
-  private static let withoutEffect: Set<String> = [
-    "analysis_limit", "auto_vacuum", "automatic_index", "busy_timeout", "cache_size", "cache_spill", "cell_size_check",
-    "checkpoint_fullfsync", "fullfsync", "incremental_vacuum", "journal_size_limit", "locking_mode", "mmap_size",
-    "optimize", "page_size", "recursive_triggers", "reverse_unordered_selects", "secure_delete", "shrink_memory",
-    "soft_heap_limit", "hard_heap_limit", "synchronous", "temp_store", "threads", "wal_autocheckpoint",
-    "wal_checkpoint", "legacy_alter_table", "legacy_file_format", "trusted_schema", "defer_foreign_keys",
-    "max_page_count",
-  ]
-
-  /// Pragmas that only report.
-  private static let reporting: Set<String> = [
-    "collation_list", "compile_options", "database_list", "foreign_key_check", "foreign_key_list", "freelist_count",
-    "function_list", "index_info", "index_list", "index_xinfo", "integrity_check", "module_list", "page_count",
-    "pragma_list", "quick_check", "table_info", "table_list", "table_xinfo", "data_version",
-  ]
-
-  func execute(_ pragma: Pragma, _ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
-    let name = folded(pragma.name)
-    if Self.reporting.contains(name) { return try queryProjections(text) }
-    switch name {
-    case "journal_mode": return .rows(Rows(columns: ["journal_mode"], values: [[.text(Array("wal".utf8))]]))
-    case "foreign_keys":
-      guard let argument = pragma.argument.map(folded) else {
-        return .rows(Rows(columns: ["foreign_keys"], values: [[.integer(0)]]))
-      }
-      guard ["0", "off", "no", "false"].contains(argument) else {
-        throw refusedPragma("foreign keys are kept in the definition of a table but not enforced")
-      }
-      return .done
-    case "ignore_check_constraints", "writable_schema":
-      guard let argument = pragma.argument.map(folded), !["0", "off", "no", "false"].contains(argument) else {
-        return .done
-      }
-      throw refusedPragma("PRAGMA \(name) cannot be turned on")
-    case "user_version", "application_id", "schema_version":
-      guard pragma.argument == nil else { throw refusedPragma("PRAGMA \(name) cannot be set: a store keeps none") }
-      return .rows(Rows(columns: [name], values: [[.integer(0)]]))
-    case "encoding":
-      if let argument = pragma.argument.map(folded), argument != "utf-8", argument != "utf8" {
-        throw refusedPragma("a store's encoding is UTF-8")
-      }
-      return pragma.argument == nil ? try queryProjections(text) : .done
-    default:
-      // A setting without effect reports its value as SQLite does; an unknown pragma is nothing, as in SQLite.
-      if Self.withoutEffect.contains(name), pragma.argument == nil { return try queryProjections(text) }
-      return .done
-    }
-  }
-
-  private func refusedPragma(_ sentence: String) -> StoreError {
-    StoreError(.unsupported, sentence, isParse: true, sqliteCode: 1)
-  }
 
   // MARK: SHOW and SET
 

@@ -21,24 +21,32 @@ extension Session {
     return true
   }
 
-  /// Takes note of the INTEGER PRIMARY KEY of a row that will be written.
+  /// The INTEGER PRIMARY KEY of the row being built, for a plan whose table has one.
   @inline(__always)
-  func noteRowid(_ plan: InsertPlan) {
-    lastRowid.value = row.cell(column: plan.rowidColumn).integer
-    plan.table.highestKey.raise(to: lastRowid.value)
-  }
+  func rowid(_ plan: InsertPlan) -> Int64 { row.cell(column: plan.rowidColumn).integer }
 
   /// Gives the next number to a NULL in an INTEGER PRIMARY KEY column.
   @inline(never)
   func giveRowid(_ plan: InsertPlan) throws(StoreError) {
+    if !counts.raised.isEmpty, counts.raised.contains(where: { $0.table === plan.table }) {
+      throw StoreError(SQLError(.evaluated, "the next number depends on rows that are on their way"))
+    }
     // AUTOINCREMENT counts from 1; without it the number behind the highest is next, whatever its sign.
     let least: Int64 = plan.table.definition.autoIncrement ? 1 : .min
     let next = try plan.table.highestKey.next(least: least) { () throws(StoreError) in
       // What this session wrote is counted already; what others stored is found in the shards.
       try store.highestStoredKey(plan.table)
     }
-    guard let next else { throw StoreError(.unavailable, "database or disk is full", sqliteCode: 13) }
-    row.set(column: plan.rowidColumn, .integer(next))
+    let number = if let next { next } else { try numberBelowHighest(plan) }
+    row.set(column: plan.rowidColumn, .integer(number))
+  }
+
+  /// The highest number there is is taken: as in SQLite any other one will do, unless numbers must rise.
+  private func numberBelowHighest(_ plan: InsertPlan) throws(StoreError) -> Int64 {
+    if plan.table.definition.autoIncrement {
+      throw StoreError(.invalid, "database or disk is full", sqliteCode: 13)
+    }
+    return Int64(store.options.clock.random() & UInt64(Int64.max >> 1)) + 1
   }
 
   /// Forgets keys given out for what was not written, as SQLite does, unless another session may have been given higher

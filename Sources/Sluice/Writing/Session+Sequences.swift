@@ -1,22 +1,49 @@
 // Numbers of INTEGER PRIMARY KEY columns once rows are gone: as in SQLite the next number is the one behind the highest
-// that is left, unless the column is AUTOINCREMENT. Unsafe by nature: named in the tidy test.
+// that is left, unless the column is AUTOINCREMENT; and sqlite_sequence, which tells the numbers of those.
+// Unsafe by nature: named in the tidy test.
 import SluiceLSM
 import SluiceSQL
+import SluiceSQLite
 import SluiceSystem
 
 extension Session {
   /// Takes note of a row that is taken away from under its number.
-  func noteRemoval(from table: SQLTable) {
-    guard table.definition.isRowidAlias, !table.definition.autoIncrement, !lowered.contains(where: { $0 === table })
-    else { return }
+  func noteRemoval(from table: SQLTable) throws(StoreError) {
+    guard table.definition.isRowidAlias, !lowered.contains(where: { $0 === table }) else { return }
+    // With the row goes what its number can be found by.
+    if table.definition.autoIncrement { try loadNumber(of: table) }
     lowered.append(table)
   }
 
   /// Takes note of the row being built, which was put in place of one under another key.
-  func noteNewKey(of plan: InsertPlan) {
+  func noteNewKey(of plan: InsertPlan) throws(StoreError) {
     guard plan.rowidColumn >= 0 else { return }
-    noteRemoval(from: plan.table)
+    try noteRemoval(from: plan.table)
     plan.table.highestKey.raise(to: row.cell(column: plan.rowidColumn).integer)
+  }
+
+  /// Called before a statement that has removed rows is sent: numbers of AUTOINCREMENT columns are never given again,
+  /// also not by another process, so where the row with the highest is gone the catalog keeps it.
+  func keepNumbers() throws(StoreError) {
+    guard let writes, !lowered.isEmpty else { return }
+    for table in lowered where table.definition.autoIncrement && !table.highestKey.isKept {
+      let number = table.highestKey.current
+      if try highestKey(of: table, in: makeView()) ?? .min >= number { continue }
+      try writes.append(
+        CatalogChange(
+          operation: .setSequence, object: .table, tableID: table.id, sequence: number, name: table.name),
+        line: currentLine)
+    }
+  }
+
+  /// Has the catalog keep the highest number of an AUTOINCREMENT column whose rows will all go.
+  func keepNumber(of table: SQLTable) throws(StoreError) {
+    try loadNumber(of: table)
+    guard !table.highestKey.isKept else { return }
+    try change(
+      CatalogChange(
+        operation: .setSequence, object: .table, tableID: table.id, sequence: table.highestKey.current,
+        name: table.name), line: currentLine)
   }
 
   /// Called when a statement has removed rows: finds the highest numbers that are left. One point read a table. With
@@ -27,19 +54,124 @@ extension Session {
     lowered = []
     guard store.pipeline.progress.withLock({ $0.sessions.count }) == 1 else { return }
     let view = try makeView()
-    for table in tables {
+    for table in tables where !table.definition.autoIncrement {
       let reached = table.highestKey.current
       table.highestKey.lower(to: try highestKey(of: table, in: view), from: reached)
     }
   }
 
-  private func highestKey(of table: SQLTable, in view: LiveView) throws(StoreError) -> Int64? {
+  private func loadNumber(of table: SQLTable) throws(StoreError) {
+    try table.highestKey.load { () throws(StoreError) in try store.highestStoredKey(table) }
+  }
+
+  func highestKey(of table: SQLTable, in view: LiveView) throws(StoreError) -> Int64? {
     let prefix = keyPrefix(ofTable: table.id)
     let rows = MergeIterator(
       view.snapshots, lower: prefix, upper: successor(ofPrefix: prefix), isForward: false, overlay: view.overlay)
     do { guard try rows.next() else { return nil } } catch { throw StoreError(error) }
-    var decoder = KeyDecoder(rows.current.key, offset: 4)
-    guard case .integer(let number)? = decoder.next() else { return nil }
-    return number
+    return storedRowid(ofKey: rows.current.key)
+  }
+
+  // MARK: sqlite_sequence
+
+  /// Tables with AUTOINCREMENT, in the order of their creation.
+  private var numberedTables: [SQLTable] {
+    catalog.tables.values.filter(\.definition.autoIncrement).sorted { $0.id < $1.id }
+  }
+
+  /// Whether a query asks for sqlite_sequence, and there is one.
+  func asksForSequences(_ text: UnsafeRawBufferPointer) -> Bool {
+    mentions(text, "sqlite_sequence") && !numberedTables.isEmpty
+  }
+
+  /// Has sqlite_sequence of the live connection, which SQLite keeps there as in any database, say what the counters do.
+  @discardableResult
+  func fillSequences() throws(StoreError) -> LiveConnection {
+    try beginReading()
+    let live = try live()
+    let connection = live.connection
+    do {
+      // The first table with AUTOINCREMENT makes it, and it stays.
+      try connection.execute(
+        "CREATE TABLE main.sluice_numbered(id INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE main.sluice_numbered; "
+          + "DELETE FROM main.sqlite_sequence")
+      let insert = try connection.prepare("INSERT INTO main.sqlite_sequence VALUES(?, ?)")
+      for table in numberedTables {
+        try loadNumber(of: table)
+        guard let number = table.highestKey.known else { continue }
+        try insert.bind([.text(Array(table.name.utf8)), .integer(number)])
+        try insert.run()
+      }
+    } catch { throw StoreError(converting: error) }
+    return live
+  }
+
+  /// Runs a change of sqlite_sequence: SQLite makes it in the table of the live connection, and what that says of
+  /// tables afterwards goes into the log.
+  func changeSequences(_ text: UnsafeRawBufferPointer) throws(StoreError) -> Outcome {
+    try checkTransaction()
+    guard !numberedTables.isEmpty else {
+      throw StoreError(.invalid, "no such table: sqlite_sequence", isParse: true, sqliteCode: 1)
+    }
+    let live = try fillSequences()
+    let before = try sequences(live)
+    let statement = try prepareReadingOrWriting(String(decoding: text, as: UTF8.self), live)
+    let rows: [[Value]]
+    do { rows = try statement.rows() } catch { throw StoreError(error) }
+    let count = live.connection.changes
+    let after = try sequences(live)
+    try setSequences(from: before, to: after)
+    changeCount = count
+    totalChangeCount += count
+    if statement.columnCount == 0 { return .done }
+    return .rows(Rows(columns: statement.columnNames, values: rows, realText: evaluator.realText))
+  }
+
+  private func prepareReadingOrWriting(
+    _ sql: String, _ live: LiveConnection
+  ) throws(StoreError) -> SluiceSQLite.Statement {
+    do {
+      let statement = try live.prepare(sql).statement
+      try bindParameters(of: statement)
+      return statement
+    } catch {
+      var failure = StoreError(error)
+      failure.isParse = true
+      throw failure
+    }
+  }
+
+  private func sequences(_ live: LiveConnection) throws(StoreError) -> [String: Int64] {
+    do {
+      let query = try live.connection.prepare(
+        "SELECT name, CAST(seq AS INTEGER) FROM main.sqlite_sequence ORDER BY rowid DESC")
+      var result: [String: Int64] = [:]
+      // Of several rows SQLite takes the first.
+      for row in try query.rows() {
+        if case .text(let name) = row[0], case .integer(let number) = row[1] {
+          result[String(decoding: name, as: UTF8.self)] = number
+        }
+      }
+      return result
+    } catch { throw StoreError(error) }
+  }
+
+  private func setSequences(from before: [String: Int64], to after: [String: Int64]) throws(StoreError) {
+    let changed = numberedTables.filter { before[$0.name] != after[$0.name] }
+    if changed.isEmpty { return }
+    let view = try makeView()
+    var numbers: [(table: SQLTable, number: Int64?)] = []
+    for table in changed {
+      // No number of a row that is there is given again.
+      let stored = try highestKey(of: table, in: view)
+      numbers.append((table, [after[table.name], stored].compactMap(\.self).max()))
+    }
+    try change(
+      numbers.map { table, number in
+        CatalogChange(
+          operation: .setSequence, object: .table, lenient: true, tableID: table.id, sequence: number ?? .min,
+          name: table.name)
+      }, line: currentLine)
+    for (table, number) in numbers { table.highestKey.lower(to: number, from: table.highestKey.current) }
   }
 }

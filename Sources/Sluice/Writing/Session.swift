@@ -21,6 +21,7 @@ public final class Session {
   var slotScratch = ByteBuffer()
   let evaluator: Evaluator
   let lastRowid = LastRowid()
+  var counts = RowCounts()
   /// The catalog as this session sees it: the shared one, and its own changes inside a transaction.
   var catalog: Catalog
   var plan: InsertPlan?
@@ -30,6 +31,8 @@ public final class Session {
   /// The one up to which somebody was told how it stands.
   private var toldTicket: UInt64 = 0
   private(set) var reader: Connection?
+  /// What PRAGMA has set.
+  var settings = PragmaSettings()
   /// Ends what this session is running, from any thread.
   public let interrupter = SessionInterrupter()
   /// What the statement being prepared on `reader` reads, by folded name.
@@ -50,8 +53,11 @@ public final class Session {
   var currentLine = 1
   /// Rows of the last result, while their statement may still run.
   weak var openRows: Rows?
-  /// Rows that the last INSERT, UPDATE or DELETE changed, as far as it is known when it is taken; see `changes()`.
+  /// Rows that the last INSERT, UPDATE or DELETE changed; see `changes()`. Of rows on their way it is known which have
+  /// an effect once they are applied (`settle`).
   public internal(set) var changeCount: Int64 = 0
+  /// Rows that the statement which SQLite evaluates has inserted so far.
+  var insertedCount: Int64 = 0
   /// The sum of `changeCount` over all statements of the session; see `total_changes()`.
   public internal(set) var totalChangeCount: Int64 = 0
   /// Values for the parameters of statements, by name with its first character (`:n`, `@n`, `$n`, `?1`). Others are
@@ -124,12 +130,14 @@ public final class Session {
     try store.pipeline.checkFailure()
     guard transaction == nil, !builder.isEmpty else { return }
     ticket = try store.pipeline.submit(seal())
+    noteSubmission()
   }
 
   /// Sends what is pending and waits until it is durable.
   private func waitDurable() throws(StoreError) {
     if transaction == nil, !builder.isEmpty {
       ticket = try store.pipeline.write(seal())
+      noteSubmission()
     } else {
       try store.pipeline.waitDurable(ticket)
     }
@@ -211,6 +219,13 @@ public final class Session {
   /// doubt: it may be in the log, where the next opening finds it.
   func waitForOutcome() throws(StoreError) {
     if transaction == nil, !builder.isEmpty { try sendBatch() }
+    try waitSent()
+    try foldCounts()
+    refreshCatalog()
+  }
+
+  /// The same for what was sent, without a look at what it changed.
+  func waitSent() throws(StoreError) {
     let id = id
     let pipeline = store.pipeline
     do throws(StoreError) {
@@ -218,7 +233,6 @@ public final class Session {
         $0.sessions[id].map { $0.resolved == $0.submitted } == true ? () : nil
       }
     } catch { throw isOnItsWay ? error.leaving(.unknown) : error }
-    refreshCatalog()
   }
 
   /// As `wait`, but ends when what the interrupter obeys says so: nothing is undone by that.
@@ -259,11 +273,6 @@ public final class Session {
     let rejections = store.pipeline.progress.withLock { progress -> [Rejection] in
       defer { progress.sessions[id]?.rejections = [] }
       return progress.sessions[id]?.rejections ?? []
-    }
-    // The last statement has changed nothing, if it was rejected.
-    if rejections.contains(where: { $0.line == currentLine }) {
-      totalChangeCount -= changeCount
-      changeCount = 0
     }
     return rejections.map { StoreError($0) }
   }
@@ -328,11 +337,17 @@ public final class Session {
     } catch { throw StoreError(error) }
   }
 
+  /// Those on which SQLite evaluates for this session, as far as there are any yet.
+  var connections: [Connection] {
+    evaluator.connections + [reader, liveConnection?.connection].compactMap(\.self)
+  }
+
   /// What SQLite's own functions would say about a connection that knows nothing of this session's rows.
   func registerFunctions(_ connection: Connection) throws(SQLiteError) {
+    try apply(to: connection)
     let lastRowid = lastRowid
-    try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) { _ in
-      .integer(lastRowid.value)
+    try connection.register(function: "last_insert_rowid", argumentCount: 0, deterministic: false) {
+      (_) throws(SQLiteError) in .integer(try lastRowid.known())
     }
     try connection.register(function: "changes", argumentCount: 0, deterministic: false) { [unowned self] _ in
       .integer(changeCount)

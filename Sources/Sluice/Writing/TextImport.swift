@@ -75,6 +75,7 @@ public final class TextImport {
     session.currentLine = 0
     let plan = try makePlan(table)
     self.plan = plan
+    try session.checkWritable()
     do throws(StoreError) { try session.store.pipeline.room.admit() } catch { throw session.losing(error) }
     isOwnTransaction = !session.inTransaction
     if isOwnTransaction {
@@ -181,7 +182,6 @@ public final class TextImport {
     if isLeaving { try session.acknowledge() } else { try session.settle() }
     let rejections = session.takeRejections()
     guard !rejections.isEmpty else { return }
-    session.totalChangeCount &-= Int64(rejections.count)
     rowCount -= rejections.count
     var merged: [Message] = []
     var rest = heldMessages[...]

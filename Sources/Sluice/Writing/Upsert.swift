@@ -125,7 +125,7 @@ extension Session {
     guard let writes else { throw StoreError(.internal, "a row outside a transaction") }
     let slot = buildKey(plan)
     _ = try addOpen(plan, writes, value, slot: slot, line: currentLine)
-    changeCount += 1
+    insertedCount += 1
   }
 
   /// Puts the row being built in place of the one under `oldKey`, if that is alive, perhaps under another key.
@@ -142,10 +142,11 @@ extension Session {
       state = try writes.state(of: key.bytes, shard: router.shard(slot: slot))
       if state.isAlive { throw StoreError(.conflict, plan.table.duplicateMessage, sqliteCode: 19) }
       if oldState.isAlive { try writes.delete(key: oldKey, slot: oldSlot, line: currentLine, over: oldState) }
-      noteNewKey(of: plan)
+      try noteNewKey(of: plan)
     }
     try writes.put(key: key.bytes, row: value, slot: slot, line: currentLine, over: state)
-    returned?.add(value, rowid: plan.rowidColumn >= 0 ? row.cell(column: plan.rowidColumn).integer : 0)
-    changeCount += 1
+    if plan.rowidColumn >= 0, !oldState.isAlive { setLastRowid(rowid(plan)) }
+    returned?.add(value, rowid: plan.rowidColumn >= 0 ? rowid(plan) : 0)
+    insertedCount += 1
   }
 }

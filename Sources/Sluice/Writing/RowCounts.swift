@@ -1,0 +1,137 @@
+// What changes(), total_changes() and last_insert_rowid() say. Rows count when they are encoded, for their outcome is
+// known only when they are applied; before anybody asks, everything is applied, and what had no effect is taken off.
+import SluiceLSM
+import SluiceLog
+import SluiceSQL
+import SluiceSQLite
+import SluiceSystem
+
+/// The number of the session's last row. Belongs to the session's thread.
+final class LastRowid {
+  /// The INTEGER PRIMARY KEY of the last row, unless `isOpen`.
+  var value: Int64 = 0
+  /// Whether it is known only when the rows on their way are applied: they may have no effect, or get their position
+  /// as their number.
+  var isOpen = false
+  /// In a transaction that reads: the place that stands for the position of that last row.
+  var provisional: UInt64?
+
+  /// The number, or an error of the statement that asks too early: in a transaction, whose rows get their positions
+  /// at COMMIT.
+  func known() throws(SQLiteError) -> Int64 {
+    if !isOpen { return value }
+    throw SQLiteError(
+      message: "last_insert_rowid() is not known yet: the last row is in a table without a primary key, whose rows get "
+        + "their numbers at COMMIT")
+  }
+}
+
+/// What a session remembers of items on their way.
+struct RowCounts {
+  /// Items whose outcome is counted.
+  var foldedItems = 0
+  /// What last_insert_rowid() says behind those.
+  var rowid: Int64 = 0
+  /// What the session took for it when it sent each of the items since.
+  var offered: [Int64] = []
+  /// Rows without effect that are taken off already.
+  var withoutEffect: Int64 = 0
+  /// Tables with INTEGER PRIMARY KEY whose counter was raised by statements that may yet be rejected as a whole, and
+  /// where it stood before.
+  var raised: [(table: SQLTable, before: Int64)] = []
+  /// Whether a row has had no effect since the first of those.
+  var hasLost = false
+
+  /// More than are on their way at once: outcomes are looked at by then.
+  static let offeredLimit = 1024
+}
+
+extension Session {
+  /// Called with each item handed over.
+  func noteSubmission() {
+    counts.offered.append(lastRowid.value)
+    if counts.offered.count > RowCounts.offeredLimit { fold() }
+  }
+
+  /// Takes off what had no effect of the items that are applied by now.
+  func foldCounts() throws(StoreError) {
+    if fold(), !counts.raised.isEmpty { try settleNumbers() }
+  }
+
+  /// Whether nothing of the session is on its way any more.
+  @discardableResult
+  private func fold() -> Bool {
+    let id = id
+    let known = store.pipeline.progress.withLock { progress in
+      progress.sessions[id].map { (resolved: $0.resolved, rows: $0.rows, item: $0.lastRowItem) }
+    }
+    guard let known else { return false }
+    let count = min(known.resolved - counts.foldedItems, counts.offered.count)
+    switch known.rows.lastRow {
+    case .none: break
+    case .known(let number): counts.rowid = number
+    case .offered:
+      let place = known.item - counts.foldedItems - 1
+      if counts.offered.indices.contains(place) { counts.rowid = counts.offered[place] }
+    }
+    counts.offered.removeFirst(count)
+    counts.foldedItems = known.resolved
+    let lost = known.rows.withoutEffect - counts.withoutEffect
+    if lost > 0 {
+      counts.withoutEffect = known.rows.withoutEffect
+      counts.hasLost = true
+      totalChangeCount -= lost
+      changeCount = max(0, changeCount - (known.rows.lastWithoutEffect ?? 0))
+    }
+    guard counts.offered.isEmpty, transaction == nil, builder.isEmpty else { return false }
+    if lost > 0 || lastRowid.isOpen { setLastRowid(counts.rowid) }
+    return true
+  }
+
+  /// Whether rows of the last INSERT, which are on their way, may be left out where their key is taken.
+  var leavesRowsOut: Bool { plan?.orAction == .ignore && !builder.isEmpty }
+
+  func setLastRowid(_ number: Int64) {
+    lastRowid.value = number
+    lastRowid.isOpen = false
+  }
+
+  /// Starts counting from here: what one statement has sent and waited for was counted by itself.
+  func skipCounts() {
+    let id = id
+    store.pipeline.progress.withLock { progress in
+      guard let session = progress.sessions[id] else { return }
+      counts.withoutEffect = session.rows.withoutEffect
+      counts.foldedItems = session.resolved
+    }
+    counts.offered = []
+    if !lastRowid.isOpen { counts.rowid = lastRowid.value }
+  }
+
+  // MARK: Numbers
+
+  /// A statement of several rows that brought their numbers: should one of them be a duplicate, the counter is to be
+  /// where it was.
+  @inline(never)
+  func noteRaised(_ plan: InsertPlan, from before: Int64) {
+    guard plan.bringsRowid, transaction == nil, plan.highestKey.current > before,
+      !counts.raised.contains(where: { $0.table === plan.table })
+    else { return }
+    counts.raised.append((plan.table, before))
+  }
+
+  /// Takes counters back to the highest number that is stored or was given before, where statements were rejected.
+  private func settleNumbers() throws(StoreError) {
+    let raised = counts.raised
+    let hasLost = counts.hasLost
+    counts.raised = []
+    counts.hasLost = false
+    guard hasLost, store.pipeline.progress.withLock({ $0.sessions.count }) == 1 else { return }
+    let view = try makeView()
+    for (table, before) in raised {
+      let reached = table.highestKey.current
+      let stored = try highestKey(of: table, in: view)
+      table.highestKey.lower(to: max(before, stored ?? .min), from: reached)
+    }
+  }
+}
