@@ -41,7 +41,7 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     self.cause = cause
   }
 
-  init(_ cause: SystemError, doing action: String, shard: Int) {
+  public init(_ cause: SystemError, doing action: String, shard: Int) {
     let full = cause.reason == .diskFull ? "the disk is full: " : ""
     self.init(.io, full + action, shard: shard, file: cause.path, cause: cause)
   }

@@ -19,6 +19,9 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
     self.detail = detail
   }
 
+  /// There is too little room on the disk of `path` to begin.
+  public static func full(_ path: String) -> SystemError { SystemError(call: "statvfs", path: path, code: ENOSPC) }
+
   /// Something stands at `path` that is no file: a FIFO would make its reader wait for ever.
   init(path: String, isNoFile status: stat) {
     let kind: String? =

@@ -1,4 +1,5 @@
 // Opening: who may, what is refused and in which words, and what replay must find.
+import Foundation
 import SluiceLog
 import SluiceSQLite
 import SluiceSystem
@@ -63,6 +64,32 @@ import Testing
     var options = StoreOptions()
     options.createIfMissing = false
     #expect(storeError { _ = try Store.open(path: scratch.file("none"), options: options) }?.kind == .invalid)
+  }
+
+  /// Who opened a FIFO would wait for ever.
+  @Test(arguments: ["store", "LOCK", "log/00000000000000000001.log", "shards/000/MANIFEST-000001", "groups/g"])
+  func aPipeInThePlaceOfAFileIsNamed(_ name: String) throws {
+    let scratch = Scratch()
+    let path = scratch.file("shop")
+    let store = try Store.open(path: path)
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    try session.settle()
+    let lock = try store.core.groups.take("g")
+    try store.core.groups.write("g", position: 1, timeMicroseconds: 1)
+    lock.release()
+    try store.close()
+    try FileManager.default.removeItem(atPath: path + "/" + name)
+    #expect(mkfifo(path + "/" + name, 0o644) == 0)
+    let isNamed = { (text: String) in text.contains("open \(path)/\(name): it is a named pipe, not a file") }
+    if name.hasPrefix("groups") {
+      #expect(isNamed(storeError { _ = try store.core.groups.read("g") }?.message ?? "read"))
+    } else {
+      #expect(isNamed(storeError { try Store.open(path: path).close() }?.message ?? "opened"))
+    }
+    var lines: [String] = []
+    let outcome = try StoreInspection.run(.store(check: true), path: path) { lines.append($0) }
+    #expect(outcome != .sound && lines.contains(where: isNamed), "\(lines)")
   }
 
   /// Replay computes each outcome again and compares: a resolution that says otherwise is corruption.

@@ -41,7 +41,11 @@ struct DatabasePath: Sendable {
   /// Hands the name of this moment to `body`.
   private func reach<R>(_ body: (String) throws(SQLiteError) -> R) throws(SQLiteError) -> R {
     let name: String
-    do { name = try files.nameForLibraries(path) } catch {
+    do {
+      name = try files.nameForLibraries(path)
+      // SQLite opens them too, and would say no more than that reading failed.
+      for beside in ["-wal", "-shm"] { _ = try files.nameForLibraries(path + beside) }
+    } catch {
       throw SQLiteError(code: Self.cannotOpen, message: "unable to open database file: \(error)")
     }
     return try body(name)

@@ -142,7 +142,10 @@ final class Compactor: Role, @unchecked Sendable {
     let runs = levelZeroRuns()
     for shard in runs.indices.sorted(by: { runs[$0] > runs[$1] }) {
       // A merge of seconds must not keep memory waiting.
-      let flushes = { () throws(EngineError) in _ = try self.flush() }
+      let flushes = { () throws(EngineError) in
+        _ = try self.flush()
+        try self.checkRoomToMerge(shard)
+      }
       merging = shard
       defer { merging = nil }
       if try !pipeline.engines[shard].compact(isIdle: isIdle, meanwhile: flushes) { continue }
@@ -150,6 +153,12 @@ final class Compactor: Role, @unchecked Sendable {
       return true
     }
     return false
+  }
+
+  /// A merge takes no room that flushes need: it ends, and what it has written goes, before the disk is full.
+  private func checkRoomToMerge(_ shard: Int) throws(EngineError) {
+    if pipeline.room.look() >= pipeline.room.watermarkBytes / 2 { return }
+    throw EngineError(pipeline.room.full, doing: "merging tables", shard: shard)
   }
 
   private func levelZeroRuns() -> [Int] { pipeline.engines.map(\.levelZeroRunCount) }

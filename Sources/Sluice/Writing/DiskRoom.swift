@@ -132,6 +132,9 @@ final class DiskRoom: Sendable {
         + "make room, then write again", sqliteCode: 13)
   }
 
+  /// The error of who stops before the disk is full.
+  var full: SystemError { .full(path) }
+
   /// Free bytes, looked at now.
   func look() -> UInt64 {
     let now = clock.monotonicNanoseconds()
