@@ -59,4 +59,8 @@ public final class Store: Sendable {
   /// projected first; without it, what is durable is left for the next opening. Throws the first failure of the
   /// pipeline, if any. Calling it again does nothing.
   public func close(drain: Bool = true) throws(StoreError) { try core.close(drain: drain) }
+
+  /// Has a `close` that is waiting leave within a second, as without `drain`; it throws `overloaded` then. Nothing
+  /// happens when none is. From any thread.
+  public func hastenClose() { core.hastenClose() }
 }

@@ -17,6 +17,7 @@ final class StoreCore: Sendable {
   private let lock: any FileLock
   private let nextTableID: Monitor<UInt32>
   private let isClosed = Monitor(false)
+  private let draining = Monitor((isRunning: false, isHastened: false))
   let clients = Monitor(OpenClients())
 
   init(
@@ -107,7 +108,9 @@ final class StoreCore: Sendable {
     /// What is told although all else went well.
     var delay: StoreError?
     if drain {
+      draining.withLock { $0.isRunning = true }
       do { delay = try self.drain() } catch { failure = error }
+      draining.withLock { $0.isRunning = false }
     }
     // What a full disk, or a reader, keeps from tables and projections is in the log, for the next opening.
     let isAbandoning = !drain || failure?.kind == .overloaded
@@ -123,15 +126,30 @@ final class StoreCore: Sendable {
     if let failure { throw failure }
   }
 
+  /// Ends the waiting of `close`.
+  func hastenClose() {
+    draining.withLock { $0.isHastened = $0.isRunning }
+    pipeline.progress.update { _ in }
+  }
+
+  /// Whoever leaves was told not to wait.
+  private var haste: StoreError? {
+    guard draining.withLock({ $0.isHastened }) else { return nil }
+    return StoreError(
+      .overloaded, "interrupted: what is written is safe, and what projections lack follows at the next opening",
+      sqliteCode: 9)
+  }
+
   /// Waits until all that was handed over is projected, and flushed. Projections that are filled are waited for, since
   /// their rows can be counted; what is made anew as a whole is waited for as long as anybody is patient, since nobody
   /// knows how long a query takes. Returns what is told about those that take longer: the next opening makes them.
   private func drain() throws(StoreError) -> StoreError? {
-    let target = try pipeline.wait(unless: { pipeline.applyObstacle }) {
+    let target = try pipeline.wait(unless: { haste ?? pipeline.applyObstacle }) {
       $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil
     }
     try pipeline.requestFreeze()
-    let obstacle = pipeline.projectorObstacle()
+    let ofProjector = pipeline.projectorObstacle()
+    let obstacle = { [self] in haste ?? ofProjector() }
     try pipeline.wait(unless: { pipeline.room.flushObstacle ?? obstacle() }) {
       $0.projected >= target && $0.flushed >= target ? () : nil
     }

@@ -80,6 +80,9 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
     SQLiteError(code: code, message: String(cString: sx_errstr(code)), sql: sql)
   }
 
+  /// What is ended between two statements throws the same as a statement that `interrupt` ends.
+  public static let interrupted = SQLiteError(code: SQLITE_INTERRUPT, message: "interrupted")
+
   static func misuse(_ message: String, sql: String? = nil, offset: Int = -1) -> SQLiteError {
     SQLiteError(code: SQLITE_MISUSE, message: message, sql: sql, offset: offset)
   }

@@ -3,15 +3,28 @@
 import CReadline
 import Sluice
 
-/// From here on Ctrl-C interrupts the session's statements instead of ending the process; the third one that nobody
-/// notices ends it. Once per process. Where no thread can be had for it, a statement is only left between two rows.
-func watchInterrupts(of session: Session) {
+/// Whom a Ctrl-C concerns: the statement that runs, and the store once it is being left.
+private final class InterruptTarget: Sendable {
+  let interrupter: SessionInterrupter
+  let store: Store
+  init(_ interrupter: SessionInterrupter, _ store: Store) {
+    self.interrupter = interrupter
+    self.store = store
+  }
+}
+
+/// From here on Ctrl-C interrupts the session's statements instead of ending the process, and makes an end of what the
+/// store waits for when it is left; the third one that nobody notices ends the process. Once per process. Where no
+/// thread can be had for it, a statement is only left between two rows.
+func watchInterrupts(of session: Session, on store: Store) {
   creadline_watch_interrupts()
-  let context = Unmanaged.passRetained(session.interrupter)
+  let context = Unmanaged.passRetained(InterruptTarget(session.interrupter, store))
   let code = creadline_tell_interrupts(
     { context in
       guard let context else { return }
-      Unmanaged<SessionInterrupter>.fromOpaque(context).takeUnretainedValue().interrupt()
+      let target = Unmanaged<InterruptTarget>.fromOpaque(context).takeUnretainedValue()
+      target.interrupter.interrupt()
+      target.store.hastenClose()
     }, context.toOpaque())
   if code != 0 { context.release() }
 }

@@ -51,7 +51,7 @@ struct Launch {
   private func runShell(on store: Store, console: Console) throws(StoreError) -> Shell.Summary {
     let shell = Shell(
       session: try store.makeSession(), console: console, settings: command.settings, storePath: command.store ?? "")
-    watchInterrupts(of: shell.session)
+    watchInterrupts(of: shell.session, on: store)
     runInput(shell)
     if let sentence = console.endRedirection() { shell.complain(sentence) }
     return shell.summary

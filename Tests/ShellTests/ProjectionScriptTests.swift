@@ -1,4 +1,5 @@
 // Projections and scripts: one that fails, or takes too long, is the matter of who asks for it and of nobody else.
+import SluiceSystem
 import SluiceTesting
 import Testing
 
@@ -47,5 +48,23 @@ import Testing
     #expect(mirrors.text == "1\n" && mirrors.status == 0 && mirrors.errorText == "")
     let dropped = try shell.run(sql: ["DROP PROJECTION slow"])
     #expect(dropped.status == 0 && dropped.errorText == "")
+  }
+
+  /// Leaving waits for a projection that is filled; Ctrl-C makes an end of that.
+  @Test func controlCWhileTheStoreIsLeft() throws {
+    let shell = ShellUnderTest()
+    let fill =
+      "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 20000) INSERT INTO t SELECT x FROM c"
+    let slow = "CREATE PROJECTION slow AS SELECT id, length(hex(zeroblob(20000000 + id))) AS n FROM t"
+    let terminal = try Terminal(
+      builtProduct("sluice"),
+      [shell.store, "CREATE TABLE t(id INTEGER PRIMARY KEY)", fill, slow, "SELECT 'all is ' || 'done'"], columns: 250)
+    try terminal.expect("all is done\n")
+    Thread.sleep(nanoseconds: 300_000_000)
+    terminal.send(Terminal.controlC)
+    try terminal.expect("Error: interrupted: what is written is safe", timeoutSeconds: 20)
+    #expect(try terminal.finish() == 1)
+    let after = try shell.run(sql: ["DROP PROJECTION slow", "SELECT count(*) FROM t"])
+    #expect(after.text == "20000\n" && after.status == 0)
   }
 }

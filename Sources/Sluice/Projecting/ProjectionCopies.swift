@@ -15,8 +15,8 @@ import SluiceSystem
 
 /// Belongs to the projector's thread.
 final class ProjectionCopies {
-  private let connection: Connection
-  private let clock: any Clock
+  let connection: Connection
+  let clock: any Clock
   private(set) var all: [ProjectionCopy] = []
   /// How far the mirrors are in the open transaction.
   var position: UInt64 = 0
@@ -28,7 +28,7 @@ final class ProjectionCopies {
   /// The copy that the last error came from.
   private var culprit: ProjectionCopy?
   /// Why copies could not be made anew that may read one that is not there yet, by serial.
-  private var postponed: [Int64: String] = [:]
+  var postponed: [Int64: String] = [:]
 
   init(_ connection: Connection, _ quarantine: Quarantine, clock: any Clock) throws(SQLiteError) {
     self.connection = connection
@@ -58,6 +58,7 @@ final class ProjectionCopies {
 
   /// Reads what the file holds.
   func load(_ catalog: Catalog) throws(SQLiteError) {
+    let earlier = Dictionary(all.map { ($0.serial, $0) }) { $1 }
     all = []
     postponed = [:]
     let rows = try connection.prepare(
@@ -79,6 +80,10 @@ final class ProjectionCopies {
       copy.hasRejected = row[7] == .integer(1)
       copy.isCareful = careful.contains(serial)
       copy.isWide = wide.contains(serial)
+      // A transaction was rolled back: what is known beside the file stays so.
+      if let before = earlier[serial], print(before.definition) == print(copy.definition) {
+        copy.takeOver(from: before)
+      }
       try copy.complete()
       all.append(copy)
     }
@@ -101,7 +106,7 @@ final class ProjectionCopies {
       connection: connection)
   }
 
-  private func save(_ copy: ProjectionCopy) throws(SQLiteError) {
+  func save(_ copy: ProjectionCopy) throws(SQLiteError) {
     let statement = try connection.prepare(
       "INSERT OR REPLACE INTO sluice_copies VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
     try statement.bind([
@@ -179,6 +184,7 @@ final class ProjectionCopies {
     )
     all.removeAll { $0 === copy }
     wide.remove(copy.serial)
+    postponed[copy.serial] = nil
   }
 
   /// An index over a projection is one over the table of each of its copies. Rows may contradict it: then there is
@@ -190,7 +196,7 @@ final class ProjectionCopies {
     }
   }
 
-  private func createIndex(_ sql: String, on copy: ProjectionCopy) throws(SQLiteError) {
+  func createIndex(_ sql: String, on copy: ProjectionCopy) throws(SQLiteError) {
     let index: CreateIndex
     do {
       guard case .createIndex(let parsed) = try parseStatement(sql) else {
@@ -301,7 +307,7 @@ final class ProjectionCopies {
     }
   }
 
-  private func fail(_ copy: ProjectionCopy, _ message: String) throws(SQLiteError) {
+  func fail(_ copy: ProjectionCopy, _ message: String) throws(SQLiteError) {
     copy.state = .failed
     copy.error = message
     // One that is made anew holds what it held.
@@ -342,7 +348,7 @@ final class ProjectionCopies {
 
   /// REDRIVE: tries the rejected rows of a projection again, with the images that the mirror has now. Inside a
   /// transaction. Returns how many of how many went in.
-  func redrive(_ name: String?) throws(SQLiteError) -> (taken: Int, tried: Int) {
+  func redrive(_ name: String?, goesOn: () -> Bool) throws(SQLiteError) -> (taken: Int, tried: Int) {
     var taken = 0
     var tried = 0
     for copy in all where copy.hasRejected && copy.isFollowing && (name.map { folded($0) == folded(copy.name) } ?? true)
@@ -355,6 +361,7 @@ final class ProjectionCopies {
           continue
         }
         tried += 1
+        guard goesOn() else { throw .interrupted }
         let values = try keyValues(key, of: table)
         if let error = try connection.inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: values) }) {
           try reject(key, UInt64(bitPattern: position), copy.explained(error), copy)
@@ -380,13 +387,15 @@ final class ProjectionCopies {
   var refreshed: [ProjectionCopy] { all.filter { $0.isRefreshed && $0.state != .paused } }
 
   /// Adds up to `rowCount` rows of the mirror to a copy; the last ones let it serve. Inside a transaction, at a border
-  /// of one of the log's. Cost: about 1 µs a row.
-  func build(_ copy: ProjectionCopy, rowCount: Int) throws(SQLiteError) {
+  /// of one of the log's. `goesOn` is asked between rows that are taken one by one; false ends it with `interrupted`.
+  /// Cost: about 1 µs a row.
+  func build(_ copy: ProjectionCopy, rowCount: Int, goesOn: () -> Bool) throws(SQLiteError) {
     let upper = try copy.key(after: rowCount)
     try connection.setCache(bytes: ProjectionsFile.fillingCacheBytes)
     if copy.isCareful {
       if try connection.inSavepoint({ () throws(SQLiteError) in try copy.add(upTo: upper) }) != nil {
         for key in try copy.keys(upTo: upper) {
+          guard goesOn() else { throw .interrupted }
           guard let error = try connection.inSavepoint({ () throws(SQLiteError) in try copy.add(rowOf: key) }),
             let table = copy.plan?.table
           else { continue }
@@ -405,135 +414,14 @@ final class ProjectionCopies {
   }
 
   /// Changes the view over to a copy, and drops the one that it read.
-  private func serve(_ copy: ProjectionCopy) throws(SQLiteError) {
+  func serve(_ copy: ProjectionCopy) throws(SQLiteError) {
     try connection.execute("DROP VIEW IF EXISTS main.\(quoted(copy.name)); \(copy.view)")
     for earlier in copies(copy.name) where earlier !== copy { try remove(earlier) }
     copy.serves = true
     copy.state = copy.definition.isPaused ? .paused : .current
     copy.builtKey = nil
     try save(copy)
-  }
-
-  // MARK: Made anew as a whole
-
-  /// The copy whose query is to run next: one that somebody waits for, else the one that is due for the longest time.
-  /// `wants` tells the position at which somebody waits for it. nil: none.
-  func nextToRefresh(
-    at now: UInt64, _ wants: (ProjectionCopy) -> UInt64?, isAllowed: (ProjectionCopy) -> Bool
-  ) -> ProjectionCopy? {
-    // One may read another that is not there yet.
-    guard building.allSatisfy({ serving($0.name) != nil }) else { return nil }
-    let hasUntried = refreshed.contains { !$0.serves && $0.failedPosition == nil }
-    let ready = refreshed.filter { isAllowed($0) && (postponed[$0.serial] == nil || !hasUntried) }
-      .sorted { $0.refreshAt < $1.refreshAt }
-    for copy in ready {
-      guard let target = wants(copy) else { continue }
-      let first = firstSource(of: copy, behind: target) ?? copy
-      if isAllowed(first) { return first }
-    }
-    return ready.first { $0.refreshAt <= now && isOld($0) }
-  }
-
-  /// Whether a copy would be another if it were made anew.
-  private func isOld(_ copy: ProjectionCopy) -> Bool {
-    copy.position < position || copy.isVolatile || !copy.serves || copy.state == .failed
-  }
-
-  /// When the next copy is due, in monotonic nanoseconds; nil: none is.
-  var nextRefresh: UInt64? { refreshed.filter(isOld).map(\.refreshAt).min() }
-
-  /// A projection that a copy reads and that has not come to `target` either: it comes first.
-  private func firstSource(
-    of copy: ProjectionCopy, behind target: UInt64, past: Set<Int64> = []
-  ) -> ProjectionCopy? {
-    for name in copy.reads {
-      guard let source = serving(name), source !== copy, source.isRefreshed, source.state != .paused,
-        max(source.position, source.failedPosition ?? 0) < target, !past.contains(source.serial)
-      else { continue }
-      return firstSource(of: source, behind: target, past: past.union([copy.serial])) ?? source
-    }
-    return nil
-  }
-
-  /// What came of a copy's query. Inside a transaction; what goes wrong stays the copy's own. `goesOn` is asked now and
-  /// then; false ends it with `interrupted`.
-  func take(_ result: Refresher.Result, _ catalog: Catalog, goesOn: () -> Bool) throws(SQLiteError) {
-    guard
-      let copy = refreshed.first(where: {
-        $0.serial == result.job.serial && print($0.definition) == result.job.definition
-      })
-    else { return }
-    // A query that takes longer than its interval leaves the machine to others for as long as it took.
-    let pause = max(UInt64(clamping: copy.definition.refreshMicroseconds ?? 0) &* 1_000, result.nanoseconds)
-    copy.refreshAt = clock.monotonicNanoseconds() &+ pause
-    if !result.reads.isEmpty { copy.reads = result.reads }
-    copy.isHeldBack = false
-    let failure: String?
-    switch result.outcome {
-    case .ended(let isHeldBack):
-      copy.refreshAt = 0
-      copy.isHeldBack = isHeldBack
-      return
-    case .failed(let error): failure = copy.explained(error)
-    case .rows(let rows):
-      if let reason = failedSource(of: copy) {
-        failure = reason
-      } else {
-        let error = try connection.inSavepoint { () throws(SQLiteError) in try take(rows, copy, catalog, goesOn) }
-        failure = error.map(copy.explained)
-      }
-    }
-    guard let failure else {
-      copy.failedPosition = nil
-      copy.error = nil
-      // It holds no more than what it reads.
-      copy.position = copy.reads.compactMap { name in
-        serving(name).flatMap { $0.isRefreshed && $0 !== copy && $0.state == .current ? $0.position : nil }
-      }.reduce(result.position, min)
-      return try save(copy)
-    }
-    copy.failedPosition = result.position
-    if !copy.serves, refreshed.contains(where: { !$0.serves && $0.failedPosition == nil }) {
-      // It may read one of those.
-      postponed[copy.serial] = failure
-      return
-    }
-    try fail(copy, failure)
-    try failPostponed()
-  }
-
-  private func take(
-    _ rows: RefreshedRows, _ copy: ProjectionCopy, _ catalog: Catalog, _ goesOn: () -> Bool
-  ) throws(SQLiteError) {
-    let isOther = try copy.replace(by: rows, goesOn: goesOn)
-    if isOther {
-      for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(copy.name) {
-        try createIndex(index.sql, on: copy)
-      }
-    }
-    if copy.serves {
-      copy.state = .current
-    } else {
-      try serve(copy)
-      // What failed because it was not there is tried again.
-      for other in refreshed where postponed.removeValue(forKey: other.serial) != nil { other.failedPosition = nil }
-    }
-  }
-
-  /// None is left that they could wait for.
-  private func failPostponed() throws(SQLiteError) {
-    for copy in refreshed {
-      if let failure = postponed.removeValue(forKey: copy.serial) { try fail(copy, failure) }
-    }
-  }
-
-  /// Why a copy cannot be true: a projection that it reads has failed, and shows what it was.
-  private func failedSource(of copy: ProjectionCopy) -> String? {
-    for name in copy.reads.sorted() {
-      guard let source = serving(name), source !== copy, source.state == .failed else { continue }
-      return "it reads projection \(source.name), which has failed: \(source.error ?? "")"
-    }
-    return nil
+    retryPostponed()
   }
 }
 

@@ -83,6 +83,14 @@ final class ProjectionCopy {
   /// SQLite's sentence about an error, with the projection's name in place of its table's.
   func explained(_ error: SQLiteError) -> String { error.message.replacing(tableName + ".", with: name + ".") }
 
+  /// Takes what another object knew of the same copy beside the file.
+  func takeOver(from other: ProjectionCopy) {
+    refreshAt = other.refreshAt
+    reads = other.reads
+    isHeldBack = other.isHeldBack
+    if state == .failed { failedPosition = other.failedPosition }
+  }
+
   // MARK: Its tables
 
   /// Names of all its tables.
@@ -287,7 +295,7 @@ final class ProjectionCopy {
       for column in 0..<width { try target.bind(column + 1, source.cell(column), borrowed: true) }
       try target.run()
       count += 1
-      if count & 0xff == 0, !goesOn() { throw SQLiteError(code: 9, message: "interrupted") }
+      if count & 0xff == 0, !goesOn() { throw .interrupted }
     }
     return isOther
   }

@@ -54,6 +54,9 @@ final class Projector: Role, @unchecked Sendable {
   let refresher: Refresher
   private let suspended = Atomic<Bool>(false)
   let isLeaving = Atomic<Bool>(false)
+  private let isStepping = Atomic<Bool>(false)
+  /// What is being filled at this moment.
+  var filling: Filling?
   private var mirrors: [UInt32: Mirror] = [:]
   private var reader: LogReader?
   /// The next position to project.
@@ -89,9 +92,7 @@ final class Projector: Role, @unchecked Sendable {
 
   /// Called once, after replay: decides whether the file is rebuilt or followed up.
   func begin() throws(StoreError) {
-    do { try file.connection.watchProgress { [unowned self] in !isLeaving.load(ordering: .relaxed) } } catch {
-      throw StoreError(error)
-    }
+    do { try file.connection.watchProgress { [unowned self] in goesOn() } } catch { throw StoreError(error) }
     if let checkpoint = file.checkpoint {
       next = checkpoint + 1
       boundary = checkpoint
@@ -113,10 +114,15 @@ final class Projector: Role, @unchecked Sendable {
     pipeline.wakeRoles()
   }
 
-  /// Ends what it is doing, however long that would take: it is done again at the next opening. Any thread.
+  /// Ends what it is doing, however long that would take: it is done again at the next opening. Returns when it has
+  /// ended. Not on its own thread.
   func leave() {
     isLeaving.store(true, ordering: .relaxed)
-    file.connection.interrupt()
+    // SQLite asks seldom inside a large step, and forgets an interrupt that comes before the first one.
+    while isStepping.load(ordering: .acquiring) {
+      file.connection.interrupt()
+      Thread.sleep(nanoseconds: 5_000_000)
+    }
   }
 
   /// Whether it writes a transaction that is not committed. On its own thread.
@@ -142,6 +148,8 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   func step() throws(StoreError) -> Bool {
+    isStepping.store(true, ordering: .sequentiallyConsistent)
+    defer { isStepping.store(false, ordering: .releasing) }
     let progress = pipeline.progress.withLock { $0 }
     guard progress.isProjecting, !progress.isAbandoning else { return false }
     if isSuspended { return false }
@@ -279,7 +287,7 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   /// Back to the last commit: the disk filled up inside a transaction, or a projection needs more care.
-  private func retreat() throws(StoreError) {
+  func retreat() throws(StoreError) {
     rollBack()
     if ahead != nil {
       pipeline.foreseen.release()

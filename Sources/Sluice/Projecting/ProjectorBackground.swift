@@ -43,11 +43,20 @@ struct ProjectorBackground {
     let limit = isBusy ? Self.busyNanoseconds : Self.idleNanoseconds
     var count = isBusy ? busyCount : idleCount
     if nanoseconds > limit || frames > free - free / 4 {
-      count = max(count / 2, Self.fewestRows)
+      count = max(count / 2, min(count, Self.fewestRows))
     } else if nanoseconds < limit / 2, frames < free / 2 {
       count = min(count * (nanoseconds < limit / 4 && frames < free / 4 ? 4 : 2), Self.mostRows)
     }
     if isBusy { busyCount = count } else { idleCount = count }
+  }
+
+  /// How long a part may take before it is ended and undone, in nanoseconds; nil: it cannot be smaller.
+  func limitNanoseconds(isBusy: Bool) -> UInt64? { (isBusy ? busyCount : idleCount) > 1 ? 2_000_000_000 : nil }
+
+  /// The last part was ended: its rows take far longer than usual.
+  mutating func wasEnded() {
+    busyCount = max(busyCount / 8, 1)
+    idleCount = max(idleCount / 8, 1)
   }
 }
 
@@ -72,10 +81,16 @@ extension Projector {
     do {
       try open()
       var outcomes: [(taken: Int, tried: Int)] = []
-      for request in requests.redriven { outcomes.append(try copies.redrive(request.name)) }
+      for request in requests.redriven {
+        outcomes.append(try copies.redrive(request.name) { !isLeaving.load(ordering: .relaxed) })
+      }
       if let refreshed { try copies.take(refreshed, file.catalog) { !isLeaving.load(ordering: .relaxed) } }
       if let building {
-        try copies.build(building, rowCount: background.rowCount(of: building.serial, isBusy: isBusy))
+        let count = background.rowCount(of: building.serial, isBusy: isBusy)
+        let end = background.limitNanoseconds(isBusy: isBusy).map { now + $0 }
+        filling = Filling(copy: building, end: end, version: pipeline.catalog.withLock { $0.version })
+        defer { filling = nil }
+        try copies.build(building, rowCount: count, goesOn: goesOn)
       }
       let frames = try commit()
       if building != nil {
@@ -84,12 +99,37 @@ extension Projector {
       }
       for (request, outcome) in zip(requests.redriven, outcomes) { request.finish(outcome) }
       if !outcomes.isEmpty { pipeline.progress.update { _ in } }
+    } catch  where error.kind == .interrupted && building != nil && !isLeaving.load(ordering: .relaxed) {
+      pipeline.projectorRequests.giveBack(requests)
+      background.wasEnded()
+      try retreat()
     } catch {
       pipeline.projectorRequests.giveBack(requests)
       if let refreshed { refresher.giveBack(refreshed) }
       throw error
     }
     return true
+  }
+
+  /// A part of a copy that is being filled.
+  struct Filling {
+    let copy: ProjectionCopy
+    /// When it is ended, in monotonic nanoseconds.
+    let end: UInt64?
+    /// Of the applied catalog that has the copy's projection still.
+    var version: UInt64
+  }
+
+  /// Asked while SQLite works: whether nobody leaves, and a part of a copy that is filled is wanted and takes no longer
+  /// than others may wait for it.
+  func goesOn() -> Bool {
+    if isLeaving.load(ordering: .relaxed) { return false }
+    guard let filling else { return true }
+    if let end = filling.end, pipeline.options.clock.monotonicNanoseconds() > end { return false }
+    let version = pipeline.catalog.withLock { $0.version }
+    if version == filling.version { return true }
+    self.filling?.version = version
+    return isWanted(filling.copy, isBusy: true)
   }
 
   /// Has the refresher evaluate the query of a copy that is due, or that somebody waits for; false when there is none,

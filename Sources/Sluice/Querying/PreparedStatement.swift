@@ -49,7 +49,7 @@ public final class PreparedStatement {
       if try isPast.get() {
         throw StoreError(.unsupported, "a query AS OF cannot be prepared", isParse: true, sqliteCode: 1)
       }
-      _ = try preparedQuery()
+      _ = try prepared()
     }
   }
 
@@ -69,8 +69,7 @@ public final class PreparedStatement {
     session.currentLine = line
     do throws(StoreError) {
       try session.beginReading()
-      let statement = try session.settledQuery { () throws(StoreError) in try preparedQuery() }.statement
-      isSettled = session.readsOwn
+      let statement = try settledStatement()
       do {
         statement.reset()
         try session.bindParameters(of: statement)
@@ -85,13 +84,21 @@ public final class PreparedStatement {
     }
   }
 
-  /// The query as it is kept, or made anew where its names may mean something else now.
-  private func preparedQuery() throws(StoreError) -> PreparedQuery {
+  /// The query, once all that it reads in projections.db holds what the session wrote.
+  private func settledStatement() throws(StoreError) -> SluiceSQLite.Statement {
     let live = try session.live()
-    if let query, isSettled || !session.readsOwn, versions == (session.catalog.version, live.viewVersion) {
-      return query
+    if let query, isSettled, versions == (session.catalog.version, live.viewVersion) {
+      if session.readsOwn, !query.reads.isEmpty { try session.waitRead(query.reads) }
+      return query.statement
     }
     isSettled = false
+    let made = try session.settledQuery { () throws(StoreError) in try prepared() }
+    isSettled = session.readsOwn
+    return made.statement
+  }
+
+  private func prepared() throws(StoreError) -> PreparedQuery {
+    let live = try session.live()
     let made = try session.prepareReading(text, persistent: true)
     query = made
     versions = (session.catalog.version, live.viewVersion)

@@ -29,7 +29,7 @@ struct PastTables {
   func open(for query: String) throws(StoreError) -> Connection {
     if pipeline.log.firstPosition > 1 {
       throw StoreError(
-        .unavailable,
+        .unsupported,
         "AS OF replays the log from its beginning, and it begins at position \(pipeline.log.firstPosition) now",
         isParse: true, sqliteCode: 1)
     }

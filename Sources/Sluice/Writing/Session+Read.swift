@@ -92,6 +92,8 @@ extension Session {
     return try readOnly { () throws(SQLiteError) in
       try connection.refreshSchema()
       fileReads = []
+      connection.watchesReads = true
+      defer { connection.watchesReads = false }
       let statement = try connection.prepare(sql, persistent: persistent)
       return PreparedQuery(statement: statement, reads: fileReads, isIndexable: false)
     }

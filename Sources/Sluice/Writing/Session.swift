@@ -313,6 +313,7 @@ public final class Session {
         if let view { fileReads.insert(folded(view)) }
         return true
       }
+      connection.watchesReads = false
     } catch { throw StoreError(error) }
     reader = connection
     return connection

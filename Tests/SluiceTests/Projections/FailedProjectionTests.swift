@@ -168,4 +168,33 @@ import Testing
     #expect(storeError { _ = try select.run() }?.message == "no such table: w")
     try store.close()
   }
+
+  /// The same from Swift's own client.
+  @Test func theClientIsTold() async throws {
+    let scratch = Scratch()
+    let store = try await Store.open(path: scratch.file("shop"))
+    let client = try await store.makeClient()
+    for text in [
+      "CREATE TABLE t(id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES(1, '{}')",
+      "CREATE PROJECTION p AS SELECT count(json(v)) AS n FROM t REFRESH EVERY '1h'",
+    ] { try await client.execute(text) }
+    let select = try await client.prepare("SELECT n FROM p")
+    for id in 2...9 {
+      try await client.execute("INSERT INTO t VALUES(\(id), '{}')")
+      var found: [Value] = []
+      for try await row in select.query() { found.append(row[0]) }
+      #expect(found == [.integer(Int64(id))])
+    }
+    try await client.execute("INSERT INTO t VALUES(10, 'no json')")
+    for isPrepared in [false, true] {
+      var error: StoreError?
+      do {
+        for try await _ in isPrepared ? select.query() : client.query("SELECT n FROM p") {}
+      } catch let failure as StoreError { error = failure }
+      #expect(error?.message.contains("projection p has failed") == true && error?.kind == .invalid)
+    }
+    try await client.execute("INSERT INTO t VALUES(11, '{}')")
+    try await client.close()
+    try await store.close()
+  }
 }

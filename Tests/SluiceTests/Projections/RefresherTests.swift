@@ -203,4 +203,68 @@ import Testing
     #expect(store.core.projector.refresher.runningJob != nil)
     try store.close(drain: false)
   }
+
+  // MARK: Copies that are filled
+
+  /// A query of which each row takes a while; a part of some thousand rows takes minutes.
+  private static let tough = "SELECT id, length(hex(zeroblob(20000000 + id))) AS n FROM many"
+
+  private func beginTough(_ store: Store, _ session: Session) throws {
+    try session.run("CREATE TABLE many(id INTEGER PRIMARY KEY)")
+    try session.run(
+      "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 20000) INSERT INTO many SELECT x FROM c"
+    )
+    try session.wait(for: .projected)
+    try session.run("CREATE PROJECTION slow AS \(Self.tough)")
+    try session.wait(for: .projected)
+    try eventually("it is not filled") { store.progress.projections["slow"]?.isFilling == true }
+  }
+
+  /// Others do not wait for the part that is being filled, and what is dropped is not filled any further.
+  @Test func aPartThatTakesTooLongIsEnded() throws {
+    let scratch = Scratch()
+    let (store, session) = try open(scratch)
+    try beginTough(store, session)
+    try session.run("INSERT INTO other VALUES(1)")
+    #expect(try session.run("SELECT count(*) FROM projections.other") == [[.integer(1)]])
+    #expect(store.progress.projections["slow"]?.isFilling == true)
+    try session.run("DROP PROJECTION slow")
+    try session.wait(for: .projected)
+    #expect(store.progress.projections["slow"] == nil)
+    try store.close()
+  }
+
+  /// A projection that is filled for long keeps no other one from being made anew.
+  @Test func oneThatIsFilledHoldsUpNoOther() throws {
+    let scratch = Scratch()
+    let (store, session) = try open(scratch)
+    try beginTough(store, session)
+    try session.run("CREATE PROJECTION quick AS SELECT count(*) AS n FROM t REFRESH EVERY '1h'")
+    #expect(try session.run("SELECT n FROM quick") == [[.integer(1)]])
+    try session.run("DROP PROJECTION slow")
+    try store.close()
+  }
+
+  /// Who leaves without draining ends it, and so does who is told to make haste.
+  @Test(arguments: [false, true]) func leavingEndsAPart(isHastened: Bool) throws {
+    let scratch = Scratch()
+    let (store, session) = try open(scratch)
+    try beginTough(store, session)
+    if isHastened {
+      let isDone = Monitor(false)
+      let thread = try Thread(name: "haste") {
+        while !isDone.withLock({ $0 }) { store.hastenClose() }
+      }
+      let error = storeError { try store.close() }
+      #expect(error?.kind == .overloaded && error?.sqliteCode == 9)
+      isDone.withLock { $0 = true }
+      thread.join()
+    } else {
+      try store.close(drain: false)
+    }
+    let (again, other) = try open(scratch)
+    #expect(again.progress.projections["slow"]?.isFilling == true)
+    try other.run("DROP PROJECTION slow")
+    try again.close()
+  }
 }
