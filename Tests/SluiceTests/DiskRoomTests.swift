@@ -321,6 +321,37 @@ import Testing
     try again.close()
   }
 
+  /// Bytes of projections.db and the files beside it.
+  private static func size(of database: String) -> UInt64 {
+    var size: UInt64 = 0
+    for suffix in ["", "-wal", "-shm", ".new", ".new-wal", ".new-shm"] {
+      do { size += try RealFileSystem().fileSize(database + suffix) ?? 0 } catch { Issue.record("\(error)") }
+    }
+    return size
+  }
+
+  private static let rows =
+    "WITH c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 12000) "
+    + "INSERT INTO t SELECT i, zeroblob(2000) FROM c"
+
+  /// Where SQLite wipes what it deletes, all pages of a table would go through the write-ahead log.
+  @Test func emptyingATableTakesNoRoom() throws {
+    let bench = Bench()
+    let store = try bench.open()
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
+    try session.run(Self.rows)
+    try session.wait(for: .projected)
+    _ = try store.core.projector.file.connection.checkpoint(.truncate)
+    let before = Self.size(of: bench.projections)
+    #expect(before > 20 << 20)
+    try session.run("DELETE FROM t")
+    try session.wait(for: .projected)
+    #expect(Self.size(of: bench.projections) < before + (1 << 20))
+    try session.run("SELECT 1")
+    try store.close()
+  }
+
   @Test func theMachineTells() throws {
     let files = RealFileSystem()
     let scratch = Scratch()
