@@ -43,6 +43,15 @@ final class SQLTable: Sendable {
     definition.isRowidAlias && ["rowid", "oid", "_rowid_"].contains(folded(name))
   }
 
+  /// Why an INSERT cannot name a column so; nil: it can.
+  func objection(toColumn name: String) -> String? {
+    if definition.columnIndex(name) != nil || acceptsRowid(name) { return nil }
+    if isStream, ["rowid", "oid", "_rowid_"].contains(folded(name)) {
+      return "the rowid of \(self.name) cannot be set: a row of a table without a primary key has its position"
+    }
+    return "table \(self.name) has no column named \(name)"
+  }
+
   /// SQLite's name for the rowid that no column has taken; nil: all are taken.
   var rowidName: String? { ["_rowid_", "rowid", "oid"].first { definition.columnIndex($0) == nil } }
 

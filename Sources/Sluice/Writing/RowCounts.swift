@@ -39,6 +39,8 @@ struct RowCounts {
   /// Tables with INTEGER PRIMARY KEY whose counter was raised by statements that may yet be rejected as a whole, and
   /// where it stood before.
   var raised: [(table: SQLTable, before: Int64)] = []
+  /// The last number that a row was given.
+  var given = Int64.min
   /// Whether a row has had no effect since the first of those.
   var hasLost = false
 
@@ -89,7 +91,7 @@ extension Session {
   }
 
   /// Whether rows of the last INSERT, which are on their way, may be left out where their key is taken.
-  var leavesRowsOut: Bool { plan?.orAction == .ignore && !builder.isEmpty }
+  var leavesRowsOut: Bool { plan?.orAction == .ignore && isPending }
 
   func setLastRowid(_ number: Int64) {
     lastRowid.value = number
@@ -114,7 +116,8 @@ extension Session {
   /// where it was.
   @inline(never)
   func noteRaised(_ plan: InsertPlan, from before: Int64) {
-    guard plan.bringsRowid, transaction == nil, plan.highestKey.current > before,
+    let highest = plan.highestKey.current
+    guard plan.bringsRowid, transaction == nil, highest > before, highest != counts.given,
       !counts.raised.contains(where: { $0.table === plan.table })
     else { return }
     counts.raised.append((plan.table, before))

@@ -47,10 +47,9 @@ extension Session {
   /// The SQL table that a statement changes.
   private func changedTable(_ change: ChangeStatement) throws(StoreError) -> SQLTable {
     if !isTemporaryView(change.table), let table = catalog.table(change.table) {
-      for (name, offset) in zip(change.columns ?? [], change.columnOffsets)
-      where table.definition.columnIndex(name) == nil && !table.acceptsRowid(name) {
-        throw StoreError(
-          .invalid, "table \(table.name) has no column named \(name)", offset: offset, isParse: true, sqliteCode: 1)
+      for (name, offset) in zip(change.columns ?? [], change.columnOffsets) {
+        guard let objection = table.objection(toColumn: name) else { continue }
+        throw StoreError(.invalid, objection, offset: offset, isParse: true, sqliteCode: 1)
       }
       return table
     }

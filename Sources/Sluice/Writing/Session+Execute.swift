@@ -236,6 +236,7 @@ extension Session {
 
   /// Sends what a transaction that reads has written. Others may have been faster: then nothing of it is written.
   private func commitWrites(_ open: Transaction) throws(StoreError) {
+    try keepNumbers()
     if let writes, !writes.isEmpty { try store.pipeline.room.admit(writes.sizeBytes, makesRoom: writes.makesRoom) }
     transaction = nil
     plan = nil

@@ -275,9 +275,8 @@ extension Session {
       }
       throw SQLError(.invalid, "no such table: \(header.table)", offset: header.tableOffset)
     }
-    for (name, offset) in zip(header.columns ?? [], header.columnOffsets)
-    where table.definition.columnIndex(name) == nil && !table.acceptsRowid(name) {
-      throw SQLError(.invalid, "table \(table.name) has no column named \(name)", offset: offset)
+    for (name, offset) in zip(header.columns ?? [], header.columnOffsets) {
+      if let objection = table.objection(toColumn: name) { throw SQLError(.invalid, objection, offset: offset) }
     }
     return table
   }

@@ -38,6 +38,7 @@ extension Session {
       try store.highestStoredKey(plan.table)
     }
     let number = if let next { next } else { try numberBelowHighest(plan) }
+    counts.given = number
     row.set(column: plan.rowidColumn, .integer(number))
   }
 
