@@ -50,6 +50,7 @@ int sx_read_wal_index(sqlite3 *db, sx_wal_index *index) {
   if (memory == NULL) return SQLITE_NOTFOUND;
   const uint32_t volatile *words = memory;
   if (words[0] != version) return SQLITE_NOTFOUND;
+  index->changes = words[2];
   index->frames = words[4];
   index->moved = words[2 * header / 4];
   for (int i = 0; i < 5; i++) index->marks[i] = words[2 * header / 4 + 1 + i];

@@ -88,13 +88,11 @@ final class StoreCore: Sendable {
   }
 
   /// A connection to projections.db that cannot write, with the system tables.
-  func openReader() throws(StoreError) -> Connection {
-    do {
-      let connection = try projections.connect(.readWrite, busyTimeoutMilliseconds: 5_000)
-      try connection.execute("PRAGMA query_only = 1")
-      try SystemTables.register(on: connection, store: self)
-      return connection
-    } catch { throw StoreError(error) }
+  func openReader() throws(SQLiteError) -> Connection {
+    let connection = try projections.connect(.readWrite, busyTimeoutMilliseconds: 5_000)
+    try connection.execute("PRAGMA query_only = 1")
+    try SystemTables.register(on: connection, store: self)
+    return connection
   }
 
   /// Ends the store. With `drain`, everything accepted is applied and projected first.
@@ -118,7 +116,7 @@ final class StoreCore: Sendable {
     if isAbandoning { projector.leave() }
     pipeline.stop()
     failure = failure ?? pipeline.progress.withLock { $0.failure } ?? delay
-    do { try projector.close() } catch { failure = failure ?? error }
+    projector.close()
     for engine in pipeline.engines { engine.close() }
     pipeline.log.close()
     lock.release()

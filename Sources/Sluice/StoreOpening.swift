@@ -114,19 +114,18 @@ enum StoreOpening {
     let pipeline = Pipeline(
       options: options, log: log, engines: engines, catalog: catalog, projectorQueue: queue, room: room)
     let resolver = Resolver(engines: engines, router: router, catalog: catalog)
-    let projections = try ProjectionsFile.open(
-      place, storeID: identity.storeID, first: log.firstPosition, last: log.lastPosition,
-      clock: options.clock)
     let applier = Applier(pipeline: pipeline, resolver: resolver)
     let projector = Projector(
-      pipeline: pipeline, router: router, file: projections,
+      pipeline: pipeline, router: router,
+      place: ProjectionsPlace(database: place, storeID: identity.storeID, clock: options.clock),
       refresher: Refresher(pipeline: pipeline, place: place))
+    projector.openFirst()
     let groups = GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem)
     try pipeline.start(applier, Compactor(pipeline: pipeline, groups: groups), projector)
     do throws(StoreError) {
-      let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projections.checkpoint)
+      let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projector.openFile?.checkpoint)
       try replay.run()
-      try projector.begin()
+      projector.begin()
     } catch {
       pipeline.fail(error)
       pipeline.stop()
@@ -193,10 +192,15 @@ enum StoreOpening {
 
   /// The catalog as of the flushed position: shard 0 keeps it under table id 0.
   static func loadCatalog(_ engine: Engine) throws -> Catalog {
+    try loadCatalog(engine.snapshot(at: EngineLimits.position))
+  }
+
+  /// The same as of a snapshot of shard 0.
+  static func loadCatalog(_ snapshot: Snapshot) throws -> Catalog {
     var catalog = Catalog()
     var tables: [(change: CatalogChange, position: UInt64)] = []
     var others: [(change: CatalogChange, position: UInt64)] = []
-    let iterator = engine.snapshot(at: EngineLimits.position).iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
+    let iterator = snapshot.iterator(lower: [0, 0, 0, 0], upper: [0, 0, 0, 1])
     while try iterator.next() {
       guard let change = CatalogChange.decode(iterator.current.value) else {
         throw StoreError(.corrupt, "shard 0: a catalog entry cannot be read")

@@ -35,9 +35,10 @@ public final class Connection {
 
   /// Opens the database at `path` (`:memory:` for one in memory, "" for a temporary one); a URI is not interpreted.
   /// A call that meets another connection's lock waits up to `busyTimeoutMilliseconds`. An error names the database by
-  /// `title`, where that is not its path.
+  /// `title`, where that is not its path. With `checksPages` the connection, and what is attached to it, puts checksums
+  /// into the pages that have room for them, and looks at those that it reads.
   public init(
-    path: String, mode: Mode, busyTimeoutMilliseconds: Int32 = 0, title: String? = nil
+    path: String, mode: Mode, busyTimeoutMilliseconds: Int32 = 0, title: String? = nil, checksPages: Bool = false
   ) throws(SQLiteError) {
     guard sx_ready() == SQLITE_OK else { throw Connection.noLibrary }
     if path.utf8.contains(0) {
@@ -57,7 +58,7 @@ public final class Connection {
     case .readWriteCreate: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
     }
     var opened: OpaquePointer?
-    let code = sx_open(name, &opened, flags)
+    let code = sx_open(name, &opened, flags, checksPages ? try Connection.checkingVFS() : nil)
     if code != SQLITE_OK {
       let message = opened.map { String(cString: sx_errmsg($0)) } ?? String(cString: sx_errstr(code))
       sx_close(opened)
@@ -71,6 +72,31 @@ public final class Connection {
     interrupter = Interrupter(opened)
     // The index of the write-ahead log is then in memory, not in a file.
     if mode == .unlocked { try execute("PRAGMA locking_mode = EXCLUSIVE") }
+  }
+
+  private static func checkingVFS() throws(SQLiteError) -> UnsafePointer<CChar> {
+    let name = sx_page_sums_vfs { seed, bytes, size in
+      checksum(UnsafeRawBufferPointer(start: bytes, count: size), seed: seed)
+    }
+    guard let name else { throw .misuse("SQLite refuses a VFS that checks pages") }
+    return name
+  }
+
+  /// Has the pages of a database that is made now leave room for checksums. Before anything is written.
+  public func reservePageSums() throws(SQLiteError) {
+    let db = try opened()
+    if sx_reserve_page_sums(db) != SQLITE_OK { throw .last(db, sql: nil) }
+  }
+
+  /// Whether the pages of the database have room for checksums. It must have been read, or be new.
+  public var hasPageSums: Bool { handle.map { sx_has_page_sums($0) != 0 } ?? false }
+
+  /// The folder that SQLite puts temporary files into; nil when it has none.
+  public var temporaryFolder: String? {
+    guard let handle, let name = sx_temporary_name(handle) else { return nil }
+    defer { sx_free(name) }
+    let path = String(cString: name)
+    return path.lastIndex(of: "/").map { String(path[..<$0]) }
   }
 
   /// The URI of a file (https://sqlite.org/uri.html).
@@ -215,6 +241,19 @@ public final class Connection {
   public var isReadOnly: Bool { handle.map { sx_db_readonly($0, "main") == 1 } ?? true }
   /// Byte offset, in the statement last prepared, of the last error; -1 when there is none.
   public var lastErrorOffset: Int { handle.map { Int(sx_error_offset($0)) } ?? -1 }
+
+  /// From now on no trigger fires for what this connection writes, but those of its temporary tables.
+  public func disableTriggers() throws(SQLiteError) {
+    let db = try opened()
+    if sx_disable_triggers(db) != SQLITE_OK { throw .last(db, sql: nil) }
+  }
+
+  /// Whether the file of a schema was removed, renamed or replaced since it was opened. Cost: one `stat`.
+  public func hasMoved(_ schema: String = "main") -> Bool {
+    var moved: Int32 = 0
+    guard let handle, sx_has_moved(handle, schema, &moved) == SQLITE_OK else { return false }
+    return moved != 0
+  }
 
   /// Takes in what others changed of the schema. SQLite notices that when a statement runs, not when it is prepared:
   /// one that was prepared for an older schema tells the columns of that one. Cost: a look at the file's header.

@@ -43,12 +43,23 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
     self.offset = offset
   }
 
+  /// What the system refused about a file of SQLite's.
+  public init(refused message: String) { self.init(code: SQLITE_IOERR, message: message) }
+
+  /// A file that is not what it must be.
+  public init(damage message: String) { self.init(code: SQLITE_CORRUPT, message: message) }
+
+  /// The file of a connection was removed or replaced.
+  public static let moved = SQLiteError(
+    code: SQLITE_READONLY | 4 << 8, message: "the file was removed or replaced by another program")
+
   /// The result code without its extension.
   public var primaryCode: Int32 { code & 0xff }
 
   /// What the caller can do about it.
   public var kind: Kind {
-    switch primaryCode {
+    if code == Self.pageDamage { return .corrupt }
+    return switch primaryCode {
     case SQLITE_ERROR, SQLITE_MISMATCH, SQLITE_RANGE, SQLITE_AUTH: .invalid
     case SQLITE_CONSTRAINT: .constraint
     case SQLITE_BUSY, SQLITE_LOCKED: .busy
@@ -62,6 +73,14 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
     }
   }
 
+  /// Whether the file is damaged, gone, or not to be read or written: not a matter of one statement or row.
+  public var isAboutFile: Bool {
+    switch kind {
+    case .unwritable, .io, .corrupt: true
+    default: false
+    }
+  }
+
   public var description: String {
     let place = offset >= 0 ? " at byte \(offset)" : ""
     return "\(message) (\(code))\(place)" + (sql.map { " in: \($0)" } ?? "")
@@ -72,8 +91,14 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
   /// What connection `db` says about its last call.
   static func last(_ db: OpaquePointer?, sql: String?, offset: Int = -1) -> SQLiteError {
     let code = sx_errcode(db)
-    return SQLiteError(code: code, message: String(cString: sx_errmsg(db)), sql: sql, offset: offset)
+    let message =
+      code == pageDamage
+      ? "a page of the file is damaged, or was written by another program" : String(cString: sx_errmsg(db))
+    return SQLiteError(code: code, message: message, sql: sql, offset: offset)
   }
+
+  /// SQLITE_IOERR_DATA: a page does not fit its checksum.
+  private static let pageDamage: Int32 = SQLITE_IOERR | 32 << 8
 
   /// SQLite's general sentence for a result code.
   static func general(_ code: Int32, sql: String? = nil) -> SQLiteError {

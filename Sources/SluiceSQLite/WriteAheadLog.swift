@@ -79,8 +79,11 @@ extension Connection {
     /// The frame up to which the readers of each of the five read marks see the log; mark 0 is of those who read the
     /// file alone. Nil: the mark is not in use.
     public let marks: [Int?]
+    /// Counts the commits of all connections, as long as somebody has the database open.
+    public let changes: UInt32
 
-    public init(frames: Int, movedFrames: Int, marks: [Int?]) {
+    public init(frames: Int, movedFrames: Int, marks: [Int?], changes: UInt32 = 0) {
+      self.changes = changes
       self.frames = frames
       self.movedFrames = movedFrames
       self.marks = marks
@@ -94,6 +97,6 @@ extension Connection {
     let marks = [index.marks.0, index.marks.1, index.marks.2, index.marks.3, index.marks.4]
     return WalIndex(
       frames: Int(index.frames), movedFrames: Int(index.moved),
-      marks: marks.map { $0 == UInt32.max ? nil : Int($0) })
+      marks: marks.map { $0 == UInt32.max ? nil : Int($0) }, changes: index.changes)
   }
 }

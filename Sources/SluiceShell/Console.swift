@@ -88,6 +88,11 @@ final class Console {
     return standardError
   }
 
+  /// Prints what is no error.
+  func tell(_ notices: [String]) {
+    for notice in notices { complaining().write("Notice: \(notice)\n") }
+  }
+
   func flush() {
     standardOutput.flush()
     standardError.flush()

@@ -38,6 +38,7 @@ struct Launch {
       }
     }
     if let sentence = store.relocation { console.complaining().write("Notice: \(sentence)\n") }
+    console.tell(store.takeNotices())
     if let reason = console.outputFailure {
       summary.errorCount += 1
       console.complaining().write(ErrorReport.line("cannot write the output: \(reason)"))
@@ -50,7 +51,8 @@ struct Launch {
   /// The session ends with this function, and an open transaction with it: before the store is closed.
   private func runShell(on store: Store, console: Console) throws(StoreError) -> Shell.Summary {
     let shell = Shell(
-      session: try store.makeSession(), console: console, settings: command.settings, storePath: command.store ?? "")
+      session: try store.makeSession(), console: console, settings: command.settings, storePath: command.store ?? "",
+      takeNotices: store.takeNotices)
     watchInterrupts(of: shell.session, on: store)
     runInput(shell)
     if let sentence = console.endRedirection() { shell.complain(sentence) }

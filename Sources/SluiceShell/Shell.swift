@@ -26,6 +26,9 @@ final class Shell {
   /// Whether a script was left at a Ctrl-C; at a terminal only the statement is.
   private(set) var isInterrupted = false
 
+  /// What became of projections.db, told beside the outcome of a statement.
+  private let takeNotices: () -> [String]
+
   /// What is left to know when the shell is done.
   struct Summary {
     var errorCount: Int
@@ -34,7 +37,10 @@ final class Shell {
     var lastFailure: String
   }
 
-  init(session: Session, console: Console, settings: Settings, storePath: String) {
+  init(
+    session: Session, console: Console, settings: Settings, storePath: String, takeNotices: @escaping () -> [String]
+  ) {
+    self.takeNotices = takeNotices
     self.session = session
     self.console = console
     self.settings = settings
@@ -85,6 +91,7 @@ final class Shell {
     }
     if let stopwatch { console.printing().write(stopwatch.text) }
     if let sentence = console.endOnce() { complain(sentence) }
+    console.tell(takeNotices())
     input.consume(size, line: line + feeds)
     if errorCount > countBefore { input.dropLine() }
   }

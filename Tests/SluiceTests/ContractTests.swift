@@ -84,9 +84,11 @@ import Testing
       try session.run("EXPLAIN INSERT INTO t VALUES\(rows.joined(separator: ","))").map { literal($0[4]) })
     #expect(shards.count > 1)
     for mode in [CrashMode.keepAll, .keepNothing] {
-      let after = try Bench(disk: bench.disk.crashImage(mode)).open()
+      let image = Bench(disk: bench.disk.crashImage(mode))
+      let after = try image.open()
       #expect(Set(try after.liveContents()["t"]!.keys) == keys)
       try after.close()
+      withExtendedLifetime(image) {}
     }
     try store.close()
   }
@@ -214,25 +216,21 @@ import Testing
   }
 
   /// The checkpoint's own update is made to fail, after the rows of its transaction were written: then those are not
-  /// there either, and come exactly once later.
+  /// there either. They come exactly once, in the file that is made anew.
   @Test func rowsAndCheckpointCommitTogether() throws {
     let bench = Bench()
-    var store = try bench.open()
-    var session = try store.makeSession()
+    let store = try bench.open()
+    let session = try store.makeSession()
     try session.run("CREATE TABLE t(v TEXT)")
     try session.run("INSERT INTO t VALUES('a')")
     try session.wait(for: .projected)
     let other = try Connection(path: bench.projections, mode: .readWrite)
-    try other.execute(
-      "CREATE TRIGGER halt BEFORE UPDATE ON sluice_checkpoint BEGIN SELECT RAISE(ABORT, 'halted'); END")
+    try other.execute("CREATE INDEX halt ON sluice_checkpoint(abs(iif(position > 2, -9223372036854775807 - 1, 0)))")
     try session.run("INSERT INTO t VALUES('b'), ('c')")
-    #expect(storeError { try session.wait(for: .projected) } != nil)
-    _ = storeError { try store.close() }
+    try session.wait(for: .projected)
+    #expect(store.takeNotices() == ["projections.db is made anew: integer overflow"])
     #expect(try other.prepare("SELECT v FROM t").rows() == [[text("a")]])
     #expect(try other.prepare("SELECT position FROM sluice_checkpoint").rows() == [[.integer(2)]])
-    try other.execute("DROP TRIGGER halt")
-    store = try bench.open()
-    session = try store.makeSession()
     #expect(
       try session.run("SELECT rowid, v FROM t").map { $0.map(literal) } == [
         ["2", "'a'"], ["3", "'b'"], ["4", "'c'"],
@@ -287,7 +285,9 @@ import Testing
     for row in try connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1").rows() {
       guard case .text(let name) = row[0], name != Array("sluice_catalog".utf8) else { continue }
       let table = String(decoding: name, as: UTF8.self)
-      lines += try connection.prepare("SELECT * FROM \(table) ORDER BY 1, 2").rows().map {
+      // How often the schema has changed is not its content.
+      let columns = table == "sluice_checkpoint" ? "store_id, position, others" : "*"
+      lines += try connection.prepare("SELECT \(columns) FROM \(table) ORDER BY 1, 2").rows().map {
         table + ": " + $0.map(literal).joined(separator: "|")
       }
     }

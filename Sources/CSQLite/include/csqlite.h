@@ -43,6 +43,18 @@ extern const char sx_empty[1];
 
 typedef void (*sx_destructor)(void *);
 
+/* Checksum of `size` bytes, going on from `seed`. */
+typedef uint32_t (*sx_page_sum)(uint32_t seed, const void *bytes, size_t size);
+
+/* Registers the VFS that keeps a checksum in each page of a database (pages.c), with the function that computes it;
+   returns its name, or NULL when SQLite refuses. From any thread. */
+const char *sx_page_sums_vfs(sx_page_sum function);
+
+/* Has the pages of a database that is made now leave room for their checksums. Before anything is written. */
+int sx_reserve_page_sums(sqlite3 *db);
+/* Whether the pages of a database have that room. */
+int sx_has_page_sums(sqlite3 *db);
+
 #define SX static inline __attribute__((always_inline))
 
 /* Library */
@@ -56,7 +68,9 @@ SX void sx_give_message(char **message, const char *text) {
 SX void sx_free(void *memory) { sx_api->free(memory); }
 
 /* Connection */
-SX int sx_open(const char *path, sqlite3 **db, int flags) { return sx_api->open_v2(path, db, flags, NULL); }
+SX int sx_open(const char *path, sqlite3 **db, int flags, const char *vfs) {
+  return sx_api->open_v2(path, db, flags, vfs);
+}
 SX int sx_close(sqlite3 *db) { return sx_api->close_v2(db); }
 SX int sx_errcode(sqlite3 *db) { return sx_api->extended_errcode(db); }
 SX const char *sx_errmsg(sqlite3 *db) { return sx_api->errmsg(db); }
@@ -77,9 +91,10 @@ SX int sx_wal_checkpoint(sqlite3 *db, const char *schema, int mode, int *frames,
 SX void sx_wal_hook(sqlite3 *db, int (*hook)(void *, sqlite3 *, const char *, int), void *argument) {
   sx_api->wal_hook(db, hook, argument);
 }
-/* How the write-ahead log stands (https://sqlite.org/walformat.html, 2.3.1): its frames, how many of them are in the
+/* How the write-ahead log stands (https://sqlite.org/walformat.html, 2.3.1): a count of commits, its frames, how many of them are in the
    file, and the frame up to which the readers on each of the five read marks see it. */
 typedef struct sx_wal_index {
+  uint32_t changes;
   uint32_t frames;
   uint32_t moved;
   uint32_t marks[5];
@@ -99,6 +114,16 @@ SX void sx_progress_handler(sqlite3 *db, int steps, int (*judge)(void *), void *
 }
 SX int sx_no_checkpoint_on_close(sqlite3 *db) {
   return sx_api->db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
+}
+/* The name that a temporary file would get; to be given back to sx_free. */
+SX char *sx_temporary_name(sqlite3 *db) {
+  char *name = NULL;
+  return sx_api->file_control(db, "main", SQLITE_FCNTL_TEMPFILENAME, &name) == SQLITE_OK ? name : NULL;
+}
+SX int sx_disable_triggers(sqlite3 *db) { return sx_api->db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, (int *)0); }
+/* Whether the file of a schema was removed, renamed or replaced since it was opened. */
+SX int sx_has_moved(sqlite3 *db, const char *schema, int *moved) {
+  return sx_api->file_control(db, schema, SQLITE_FCNTL_HAS_MOVED, moved);
 }
 
 /* Statement */

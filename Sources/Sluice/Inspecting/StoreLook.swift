@@ -43,6 +43,12 @@ struct StoreLook {
     tellGroups()
     tellStrays()
     compare(log, witnesses)
+    projections.compare(last: log.lastPosition, report: report) {
+      var options = StoreOptions()
+      options.fileSystem = fileSystem
+      let resources = EngineResources(cacheBytes: options.cacheBytes, compression: options.compression)
+      return try StoreReader.openSteadily(path, options, resources).view
+    }
     return isCheck ? "checked=everything \(tables.fields) \(log.read.fields)" : "checked=structure"
   }
 

@@ -34,7 +34,7 @@ final class LiveConnection {
   /// The one of `hidden` that a statement was refused for.
   private var missing: String?
   /// What the statement being prepared reads in projections.db, by folded name.
-  private var reads: Set<String> = []
+  private(set) var reads: Set<String> = []
   /// Rises when a view of this connection's own comes or goes: a name may mean something else then.
   private(set) var viewVersion = 0
 
@@ -44,10 +44,12 @@ final class LiveConnection {
     var live: [UInt32: LiveTable] = [:]
   }
 
-  init(source: any LiveSource, projections: DatabasePath?) throws(SQLiteError) {
+  init(source: any LiveSource) throws(SQLiteError) {
     let scope = LiveScope(source)
     self.scope = scope
-    connection = try Connection(path: ":memory:", mode: .readWriteCreate, busyTimeoutMilliseconds: 5_000)
+    // Nothing is created by attaching it.
+    connection = try Connection(
+      path: ":memory:", mode: .readWrite, busyTimeoutMilliseconds: 5_000, checksPages: true)
     let known = known
     try connection.register(module: "sluice_live") { (arguments) throws(SQLiteError) in
       guard let id = UInt32(arguments.unquoted(0)), let table = known.tables[id] else {
@@ -57,7 +59,6 @@ final class LiveConnection {
       known.live[id] = live
       return live
     }
-    try projections?.attach(to: connection)
     try connection.watchReads { [unowned self] table, schema, view in
       // A table named without a schema and without columns is that of the main database if there is one.
       guard schema.map({ $0 == "projections" }) ?? !isLive(table) else { return true }
@@ -103,8 +104,22 @@ final class LiveConnection {
     viewVersion += 1
   }
 
+  /// Number of the projections.db that is attached; 0: none is.
+  private(set) var fileNumber = 0
+
+  /// Has projections.db be the file that has this number; 0: none. No statement may be running.
+  func attach(_ place: DatabasePath, number: Int) throws(SQLiteError) {
+    if fileNumber == number { return }
+    if fileNumber != 0 { try connection.execute("DETACH projections") }
+    fileNumber = 0
+    if number == 0 { return }
+    try place.attach(to: connection)
+    fileNumber = number
+  }
+
   /// Takes in what has changed in the schema of projections.db.
   func refreshProjections() throws(SQLiteError) {
+    if fileNumber == 0 { return }
     try connection.execute("SELECT 1 FROM projections.sqlite_schema LIMIT 0")
   }
 

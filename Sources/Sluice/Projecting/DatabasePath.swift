@@ -17,10 +17,14 @@ struct DatabasePath: Sendable {
     files = given == nil ? fileSystem as? RealFileSystem ?? RealFileSystem() : RealFileSystem()
   }
 
-  /// A connection to the file. What SQLite says about it has its path.
-  func connect(_ mode: Connection.Mode, busyTimeoutMilliseconds: Int32 = 0) throws(SQLiteError) -> Connection {
+  /// A connection to the file, which looks at the checksums of pages unless told otherwise. What SQLite says about it has
+  /// its path.
+  func connect(
+    _ mode: Connection.Mode, busyTimeoutMilliseconds: Int32 = 0, checksPages: Bool = true
+  ) throws(SQLiteError) -> Connection {
     try reach { (name) throws(SQLiteError) in
-      try Connection(path: name, mode: mode, busyTimeoutMilliseconds: busyTimeoutMilliseconds, title: path)
+      try Connection(
+        path: name, mode: mode, busyTimeoutMilliseconds: busyTimeoutMilliseconds, title: path, checksPages: checksPages)
     }
   }
 

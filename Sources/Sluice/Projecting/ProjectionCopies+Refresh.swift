@@ -69,7 +69,9 @@ extension ProjectionCopies {
       copy.refreshAt = 0
       copy.isHeldBack = isHeldBack
       return
-    case .failed(let error): failure = copy.explained(error)
+    case .failed(let error):
+      if error.isAboutFile { throw error }
+      failure = copy.explained(error)
     case .rows(let rows):
       if let reason = failedSource(of: copy) {
         failure = reason
@@ -102,6 +104,7 @@ extension ProjectionCopies {
   ) throws(SQLiteError) {
     let isOther = try copy.replace(by: rows, goesOn: goesOn)
     if isOther {
+      for table in copy.tables { try connection.execute(RowGuard.creation(table, key: table)) }
       for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(copy.name) {
         try createIndex(index.sql, on: copy)
       }

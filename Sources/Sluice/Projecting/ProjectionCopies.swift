@@ -42,19 +42,23 @@ final class ProjectionCopies {
 
   private func table(_ id: UInt32) -> SQLTable? { all.first { $0.tableID == id }?.plan?.table }
 
-  /// Creates the tables in a file that has none. Inside a transaction.
+  /// Creates the tables. Inside a transaction.
   func prepare() throws(SQLiteError) {
     try connection.execute(
       """
-      CREATE TABLE IF NOT EXISTS sluice_copies(
+      CREATE TABLE sluice_copies(
         serial INTEGER PRIMARY KEY, projection TEXT NOT NULL, definition TEXT NOT NULL, state TEXT NOT NULL,
         serves INTEGER NOT NULL, built BLOB, position INTEGER NOT NULL, error TEXT);
-      CREATE TABLE IF NOT EXISTS sluice_rejected(
+      CREATE TABLE sluice_rejected(
         projection TEXT NOT NULL, "table" TEXT NOT NULL, key TEXT NOT NULL, position INTEGER NOT NULL,
         reason TEXT NOT NULL, attempts INTEGER NOT NULL, time TEXT NOT NULL, copy INTEGER NOT NULL,
         key_bytes BLOB NOT NULL, PRIMARY KEY (copy, key_bytes)) WITHOUT ROWID;
       """)
+    for table in Self.ownTables { try connection.execute(RowGuard.creation(table, key: table)) }
   }
+
+  /// Names of the tables that speak of copies.
+  static let ownTables = ["sluice_copies", "sluice_rejected"]
 
   /// Reads what the file holds.
   func load(_ catalog: Catalog) throws(SQLiteError) {
@@ -139,6 +143,7 @@ final class ProjectionCopies {
     // Of one that is made anew as a whole the columns are not known yet.
     if copy.isRefreshed { return }
     try copy.create()
+    for table in copy.tables { try connection.execute(RowGuard.creation(table, key: table)) }
     for index in catalog.objects.values where index.kind == .index && folded(index.owner) == folded(copy.name) {
       try createIndex(index.sql, on: copy)
     }

@@ -33,11 +33,14 @@ final class Projector: Role, @unchecked Sendable {
   static let unwrittenPositions: UInt64 = 1 << 18
 
   /// Time after which a disk that was full is tried again.
-  private static let retryMicroseconds: Int64 = 200_000
+  static let retryMicroseconds: Int64 = 200_000
   /// Time after which a reader that was in the way is looked for again.
-  private static let blockedMicroseconds: Int64 = 100_000
+  static let blockedMicroseconds: Int64 = 100_000
   /// Time between two signs of life of a projector that has nothing to do.
   private static let idleMicroseconds: Int64 = 1_000_000
+
+  /// Time between two looks at what others do to the file, when nobody asks for one.
+  static let examinationNanoseconds: UInt64 = 500_000_000
 
   /// A staged transaction that is written before COMMIT; `next` runs ahead of what is applied meanwhile.
   private struct Ahead {
@@ -50,24 +53,33 @@ final class Projector: Role, @unchecked Sendable {
 
   let pipeline: Pipeline
   private let router: Router
-  let file: ProjectionsFile
+  let place: ProjectionsPlace
   let refresher: Refresher
+  /// Nil while there is none to work with (Projector+File.swift).
+  var openFile: ProjectionsFile? { didSet { watch(openFile) } }
+  var trouble = FileTrouble()
   private let suspended = Atomic<Bool>(false)
   let isLeaving = Atomic<Bool>(false)
-  private let isStepping = Atomic<Bool>(false)
+  let isStepping = Atomic<Bool>(false)
   /// What is being filled at this moment.
   var filling: Filling?
-  private var mirrors: [UInt32: Mirror] = [:]
+  /// Ends what runs on the file's connection.
+  let interrupter = Monitor<Interrupter?>(nil)
+  var mirrors: [UInt32: Mirror] = [:]
   private var reader: LogReader?
   /// The next position to project.
-  private var next: UInt64 = 1
+  var next: UInt64 = 1
   /// The last position at which the open transaction may end.
-  private(set) var boundary: UInt64 = 0
-  private var isOpen = false
-  private var rebuild: Rebuild?
+  var boundary: UInt64 = 0
+  var isOpen = false
+  var rebuild: Rebuild?
+  /// Counts the files that sessions were told of.
+  var fileNumber = 0
+  /// When it was last looked at what others do to the file, in monotonic nanoseconds.
+  var examinedAt: UInt64 = 0
   private var ahead: Ahead?
   /// Batches whose rows are noted in the mirrors and not written yet.
-  private var gathered: [ProjectorItem] = []
+  private(set) var gathered: [ProjectorItem] = []
   private var gatheredBytes = 0
   private var gatheredRows = WalLimit.Rows()
   /// Those that are written in the open transaction.
@@ -80,49 +92,20 @@ final class Projector: Role, @unchecked Sendable {
   /// Outcomes taken since the last commit: rows that come again must be left out again.
   private var taken: [(position: UInt64, noEffect: [(index: UInt32, reason: UInt8)])] = []
   /// Not before then is a disk tried again that was full, or a reader that was in the way.
-  private var retryAt: UInt64 = 0
-  private var isBlocked = false
+  var retryAt: UInt64 = 0
+  var isBlocked = false
 
-  init(pipeline: Pipeline, router: Router, file: ProjectionsFile, refresher: Refresher) {
+  init(pipeline: Pipeline, router: Router, place: ProjectionsPlace, refresher: Refresher) {
     self.pipeline = pipeline
     self.router = router
-    self.file = file
+    self.place = place
     self.refresher = refresher
   }
 
-  /// Called once, after replay: decides whether the file is rebuilt or followed up.
-  func begin() throws(StoreError) {
-    do { try file.connection.watchProgress { [unowned self] in goesOn() } } catch { throw StoreError(error) }
-    if let checkpoint = file.checkpoint {
-      next = checkpoint + 1
-      boundary = checkpoint
-      let projections = file.copies.progress
-      let quarantined = file.quarantine.entries
-      pipeline.progress.update {
-        $0.projected = checkpoint
-        $0.projections = projections
-        $0.quarantined = quarantined
-        $0.isProjecting = true
-      }
-    } else {
-      let position = pipeline.progress.withLock { $0.applied }
-      rebuild = Rebuild(pipeline: pipeline, position: position)
-      next = position + 1
-      boundary = position
-      pipeline.progress.update { $0.isProjecting = true }
-    }
-    pipeline.wakeRoles()
-  }
-
-  /// Ends what it is doing, however long that would take: it is done again at the next opening. Returns when it has
-  /// ended. Not on its own thread.
-  func leave() {
-    isLeaving.store(true, ordering: .relaxed)
-    // SQLite asks seldom inside a large step, and forgets an interrupt that comes before the first one.
-    while isStepping.load(ordering: .acquiring) {
-      file.connection.interrupt()
-      Thread.sleep(nanoseconds: 5_000_000)
-    }
+  /// The file, which is there whenever rows are written.
+  var file: ProjectionsFile {
+    guard let openFile else { preconditionFailure("a step of the projector without its file") }
+    return openFile
   }
 
   /// Whether it writes a transaction that is not committed. On its own thread.
@@ -141,6 +124,7 @@ final class Projector: Role, @unchecked Sendable {
     guard pipeline.progress.withLock({ $0.isProjecting }) else { return Self.idleMicroseconds }
     if isBlocked { return Self.blockedMicroseconds }
     if pipeline.room.isProjectorHeld { return Self.retryMicroseconds }
+    guard openFile != nil else { return trouble.isHopeless ? nil : Self.blockedMicroseconds }
     // While a query runs, its end rings.
     guard refresher.isIdle, let due = file.copies.nextRefresh else { return Self.idleMicroseconds }
     let now = pipeline.options.clock.monotonicNanoseconds()
@@ -154,64 +138,84 @@ final class Projector: Role, @unchecked Sendable {
     guard progress.isProjecting, !progress.isAbandoning else { return false }
     if isSuspended { return false }
     do {
-      let hasWork =
-        rebuild != nil || next <= progress.applied || !gathered.isEmpty || !file.copies.building.isEmpty
-        || pipeline.foreseen.isWaiting
-      if try isHeld(hasWork: hasWork) { return false }
-      if let rebuild {
-        try open()
-        try rebuild.run(file)
-        self.rebuild = nil
-        try commit()
-        return true
-      }
-      if let ahead { return try goOn(ahead, applied: progress.applied) }
-      if isAtBorder, gathered.isEmpty, !isOpen, try doBackgroundWork(isBusy: progress.applied >= next) { return true }
-      let items = try nextItems(applied: progress.applied)
-      if items.isEmpty {
-        guard isAtBorder, isOpen || !gathered.isEmpty else { return try beginAhead() }
-        try write()
-        try commit()
-        return true
-      }
-      if !isOpen, gathered.isEmpty, pass(items) {
-        goOn()
-        return true
-      }
-      noteOldest(items.lazy.compactMap { $0.batch?.timeMicroseconds }.first)
-      try gather(items)
-      if isAtBorder, isFull {
-        try write()
-        try commit()
-      } else {
-        try writeIfMuch()
-      }
+      guard openFile != nil else { return try !isPausing && reopen(applied: progress.applied) }
+      try examine()
+      return try work(progress)
+    } catch { return recover(from: error) }
+  }
+
+  /// Does one piece of work on the file.
+  private func work(_ progress: Progress) throws -> Bool {
+    let hasWork =
+      file.checkpoint == nil || next <= progress.applied || !gathered.isEmpty || !file.copies.building.isEmpty
+      || pipeline.foreseen.isWaiting
+    if try isHeld(hasWork: hasWork) { return false }
+    if file.checkpoint == nil, rebuild == nil { try beginFilling() }
+    if rebuild != nil {
+      try fill()
       return true
-    } catch let error as SQLiteError where error.kind == .interrupted && isLeaving.load(ordering: .relaxed) {
-      rollBack()
-      return false
-    } catch let error as SQLiteError where error.kind == .busy && !isOpen {
-      // Another process writes to the file. What was taken comes again from the log.
-      try retreat()
-      wait(for: file.wal.writers(), toWrite: true)
-      return false
-    } catch let error as SQLiteError where error.kind == .full {
-      pipeline.projectorStatus.withLock { $0.lastError = error.message }
-      try retreat()
-      retryAt = pipeline.options.clock.monotonicNanoseconds() + UInt64(Self.retryMicroseconds) * 1_000
-      pipeline.setProjectorHeld(true)
-      pipeline.projectorStatus.withLock { $0.hold(pipeline.options.clock) }
-      return false
-    } catch let error as SQLiteError where file.copies.takesCare(of: error) || file.indexes.takesCare(of: error) {
-      try retreat()
-      return true
-    } catch  where ahead != nil {
-      // If it is not the foreseeing, it comes again with the rows.
-      try retreat()
-      return true
-    } catch {
-      throw StoreError(converting: error)
     }
+    if let ahead { return try goOn(ahead, applied: progress.applied) }
+    if isAtBorder, gathered.isEmpty, !isOpen, try doBackgroundWork(isBusy: progress.applied >= next) { return true }
+    let items = try nextItems(applied: progress.applied)
+    if items.isEmpty {
+      guard isAtBorder, isOpen || !gathered.isEmpty else { return try beginAhead() }
+      try write()
+      try commit()
+      return true
+    }
+    if !isOpen, gathered.isEmpty, pass(items) {
+      goOn()
+      return true
+    }
+    noteOldest(items.lazy.compactMap { $0.batch?.timeMicroseconds }.first)
+    try gather(items)
+    if isAtBorder, isFull {
+      try write()
+      try commit()
+    } else {
+      try writeIfMuch()
+    }
+    return true
+  }
+
+  /// What is done about an error of a step. None of them is anybody else's: what is true is in the log and the shards.
+  private func recover(from error: any Error) -> Bool {
+    var error = error
+    do {
+      switch error {
+      case let error as SQLiteError where error.kind == .interrupted && isLeaving.load(ordering: .relaxed):
+        forgetTransaction()
+        return false
+      case let error as SQLiteError where error.kind == .busy:
+        // Another process writes to the file. What was taken comes again from the log.
+        guard openFile != nil else { break }
+        try retreat()
+        wait(for: file.wal.writers(), toWrite: true)
+        return false
+      case let error as SQLiteError where error.kind == .full:
+        pipeline.projectorStatus.withLock { $0.lastError = error.message }
+        try retreat()
+        if openFile?.checkpoint == nil {
+          // Nothing of an empty file is worth its room.
+          openFile?.connection.close()
+          openFile = nil
+          rebuild = nil
+        }
+        holdForRoom()
+        return false
+      case let error as SQLiteError
+      where openFile.map({ $0.copies.takesCare(of: error) || $0.indexes.takesCare(of: error) }) == true:
+        try retreat()
+        return true
+      case _ where ahead != nil && (error as? SQLiteError)?.isAboutFile != true:
+        // If it is not the foreseeing, it comes again with the rows.
+        try retreat()
+        return true
+      default: break
+      }
+    } catch let other { error = other }
+    return giveUpFile(error)
   }
 
   /// Whether the transaction is to end at the next border.
@@ -223,93 +227,37 @@ final class Projector: Role, @unchecked Sendable {
   /// Whether the transaction may end here: all of a statement, and of a staged transaction, is in it.
   private var isAtBorder: Bool { boundary == next - 1 }
 
-  // MARK: A full disk
-
-  /// Batch bytes after which a transaction is committed: what it writes must fit above half of the watermark, twice.
-  private var transactionBytes: Int { max(1 << 20, Int(clamping: pipeline.room.watermarkBytes / 4)) }
-
-  /// Whether it waits: for room on the disk, or for a reader that keeps the write-ahead log from beginning anew.
-  private func isHeld(hasWork: Bool) throws -> Bool {
-    let clock = pipeline.options.clock
-    if retryAt > 0, clock.monotonicNanoseconds() < retryAt { return true }
-    retryAt = 0
-    let isFull = !isOpen && pipeline.room.holdsProjector
-    pipeline.setProjectorHeld(isFull)
-    if isFull {
-      // What it reads takes room, in the write-ahead log and beside.
-      refresher.holdBack()
-      pipeline.projectorStatus.withLock { $0.hold(clock) }
-      return true
-    }
-    if !isOpen, hasWork, try !makeRoom() {
-      noteOldest(nil)
-      wait(for: file.wal.readers(), toWrite: false)
-      return true
-    }
-    if !isOpen, !hasWork {
-      try file.wal.cutBack()
-      goOn()
-    }
-    pipeline.projectorStatus.withLock { $0.beat(clock) }
-    return false
-  }
-
-  /// Whether the write-ahead log has room. While a query of the refresher reads the file it may become longer; a query
-  /// that holds up the mirrors for all that is ended, and begins again when less is written.
-  private func makeRoom() throws(SQLiteError) -> Bool {
-    file.wal.isReadBeside = refresher.isReading
-    if try file.wal.makeRoom() { return true }
-    if file.wal.isReadBeside { refresher.holdBack() }
-    return false
-  }
-
-  /// Nothing is in the way.
-  private func goOn() {
-    isBlocked = false
-    pipeline.projectorStatus.withLock { $0.goOn(isRebuilding: rebuild != nil) }
-  }
-
-  /// Others are in the way: looks again in a moment, and who waits for projections looks how long that has lasted.
-  private func wait(for processes: [Int32], toWrite: Bool) {
-    isBlocked = true
-    let clock = pipeline.options.clock
-    retryAt = clock.monotonicNanoseconds() + UInt64(Self.blockedMicroseconds) * 1_000
-    pipeline.projectorStatus.withLock { $0.block(clock, by: processes, whoWrite: toWrite) }
-    pipeline.progress.update { _ in }
-  }
-
-  /// Notes when the first command was written that is projected next: `time`, or what the log says.
-  private func noteOldest(_ time: Int64?) {
-    let status = pipeline.projectorStatus
-    guard !isOpen, status.withLock({ $0.oldestTaken == nil }) else { return }
-    let known = time ?? pipeline.time(ofPosition: next)
-    status.withLock { $0.took(known) }
-  }
+  // MARK: Going back
 
   /// Back to the last commit: the disk filled up inside a transaction, or a projection needs more care.
-  func retreat() throws(StoreError) {
-    rollBack()
+  func retreat() throws(SQLiteError) {
+    forgetTransaction()
+    guard let openFile else { return }
+    try openFile.reload()
+    if let checkpoint = openFile.checkpoint, rebuild == nil { follow(checkpoint) }
+  }
+
+  /// Forgets all that is not committed: it comes again, from the log.
+  func forgetTransaction() {
+    // SQLite may have rolled back by itself.
+    do { try openFile?.connection.execute("ROLLBACK") } catch {}
+    isOpen = false
     if ahead != nil {
       pipeline.foreseen.release()
       ahead = nil
     }
     forgetGathered()
     mirrors = [:]
-    do { try file.reload() } catch { throw StoreError(error) }
-    if let checkpoint = file.checkpoint, rebuild == nil {
-      next = checkpoint + 1
-      boundary = checkpoint
-    }
     giveBack()
   }
 
-  private func rollBack() {
-    // SQLite may have rolled back by itself.
-    do { try file.connection.execute("ROLLBACK") } catch {}
-    isOpen = false
+  /// Goes on behind a position.
+  func follow(_ position: UInt64) {
+    next = position + 1
+    boundary = position
   }
 
-  private func forgetGathered() {
+  func forgetGathered() {
     gathered = []
     gatheredBytes = 0
     gatheredRows = WalLimit.Rows()
@@ -350,7 +298,7 @@ final class Projector: Role, @unchecked Sendable {
 
   func open() throws(SQLiteError) {
     guard !isOpen else { return }
-    try file.connection.execute("BEGIN IMMEDIATE")
+    try file.begin()
     isOpen = true
     goOn()
   }
@@ -360,18 +308,20 @@ final class Projector: Role, @unchecked Sendable {
   func commit() throws(SQLiteError) -> Int {
     try file.indexes.restore(file.catalog)
     try file.setCheckpoint(boundary)
-    try file.connection.execute("COMMIT")
+    try file.commit()
     file.indexes.committed()
     isOpen = false
     taken = []
     let position = boundary
     let projections = file.copies.progress
     let quarantined = file.quarantine.entries
+    let changes = file.trustedChanges
     pipeline.projectorStatus.withLock { $0.committed(openRows, pipeline.options.clock) }
     pipeline.progress.update {
       $0.projected = max($0.projected, position)
       $0.projections = projections
       $0.quarantined = quarantined
+      $0.fileChanges = changes
     }
     // Once into the write-ahead log, once into the file.
     pipeline.room.note(openBytes * 2)
@@ -405,7 +355,9 @@ final class Projector: Role, @unchecked Sendable {
 
   private func gather(_ items: [ProjectorItem]) throws {
     for item in items {
-      invariant(item.firstPosition == next, "projector at \(next) was given \(item.firstPosition)")
+      if item.firstPosition != next {
+        throw SQLiteError(damage: "its checkpoint is not where a batch of the log ends: \(item.firstPosition)…")
+      }
       gathered.append(item)
       gatheredBytes += item.sizeBytes
       if let batch = item.batch { try gather(batch, item.noEffect) }
@@ -566,28 +518,8 @@ final class Projector: Role, @unchecked Sendable {
   }
 
   /// Undoes what was written ahead.
-  private func giveUpAhead() throws(StoreError) -> Bool {
+  private func giveUpAhead() throws(SQLiteError) -> Bool {
     try retreat()
     return true
-  }
-
-  /// Closes the file; all that was projected is then in the file itself, unless a reader sits on older pages.
-  func close() throws(StoreError) {
-    // Rolled back rows, and those that only gathered, are projected again from the checkpoint that stands.
-    let isBehind = file.checkpoint.map { $0 < boundary } == true && !isOpen && gathered.isEmpty
-    if isOpen {
-      do { try file.connection.execute("ROLLBACK") } catch { throw StoreError(error) }
-    }
-    forgetGathered()
-    mirrors = [:]
-    do {
-      if pipeline.progress.withLock({ $0.isAbandoning }) {
-        try file.connection.keepLogOnClose()
-      } else {
-        if isBehind { try file.setCheckpoint(boundary) }
-        try file.settle()
-      }
-    } catch { throw StoreError(error) }
-    file.connection.close()
   }
 }

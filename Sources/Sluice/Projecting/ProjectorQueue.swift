@@ -115,9 +115,13 @@ final class ProjectorQueue: Sendable {
   /// Forgets what is in front of `position`: it is projected.
   func drop(before position: UInt64) {
     state.withLock { state in
-      let count = state.items.prefix { $0.lastPosition < position }.count
+      // A batch is there as a whole, or comes from the log.
+      let count = state.items.prefix {
+        $0.lastPosition < position || ($0.batch != nil && $0.firstPosition < position)
+      }.count
       state.sizeBytes -= state.items[..<count].reduce(0) { $0 + $1.sizeBytes }
       state.items.removeFirst(count)
+      state.outcomes = state.outcomes.filter { $0.key >= position }
       if let first = state.items.first, first.firstPosition < position { state.items[0].cut(before: position) }
     }
   }

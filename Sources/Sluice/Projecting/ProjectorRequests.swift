@@ -1,4 +1,5 @@
 // What sessions ask of the projector, and how they hear what came of it.
+import SluiceSQLite
 import SluiceSystem
 
 /// What sessions ask of the projector. Any thread.
@@ -34,6 +35,9 @@ final class ProjectorRequests: Sendable {
   private struct Waiting {
     var taken = Taken()
     var lastWish: UInt64 = 0
+    var examination: UInt64 = 0
+    var examined: UInt64 = 0
+    var damage: (error: SQLiteError, fileNumber: Int)?
   }
 
   private let waiting = Monitor(Waiting())
@@ -51,6 +55,35 @@ final class ProjectorRequests: Sendable {
   /// Nobody waits any more.
   func forget(_ wish: UInt64) { waiting.withLock { $0.taken.wanted[wish] = nil } }
 
+  /// Somebody has found the file to be other than it was left: it is to be looked at. Returns the number that
+  /// `Progress.examined` has then.
+  func examine() -> UInt64 {
+    waiting.withLock { waiting in
+      waiting.examination += 1
+      return waiting.examination
+    }
+  }
+
+  /// The same, by somebody who has found that file damaged.
+  func examine(_ error: SQLiteError, fileNumber: Int) -> UInt64 {
+    waiting.withLock { $0.damage = (error, fileNumber) }
+    return examine()
+  }
+
+  /// What was found of that file since this was asked last.
+  func takeDamage(fileNumber: Int) -> SQLiteError? {
+    waiting.withLock { waiting in
+      defer { waiting.damage = nil }
+      return waiting.damage.flatMap { $0.fileNumber == fileNumber ? $0.error : nil }
+    }
+  }
+
+  /// The number of the last look that was asked for; nil: there has been one since.
+  var examination: UInt64? { waiting.withLock { $0.examination > $0.examined ? $0.examination : nil } }
+
+  /// That look was taken, or there is nothing to look at.
+  func examined(_ number: UInt64) { waiting.withLock { $0.examined = max($0.examined, number) } }
+
   /// What is committed is to be made durable when there is time.
   func sync() { waiting.withLock { $0.taken.syncs = true } }
 
@@ -62,7 +95,9 @@ final class ProjectorRequests: Sendable {
 
   /// Whether somebody asks for something.
   var isEmpty: Bool {
-    waiting.withLock { $0.taken.wanted.isEmpty && $0.taken.redriven.isEmpty && !$0.taken.syncs }
+    waiting.withLock {
+      $0.taken.wanted.isEmpty && $0.taken.redriven.isEmpty && !$0.taken.syncs && $0.examination == $0.examined
+    }
   }
 
   /// What was taken and not done.

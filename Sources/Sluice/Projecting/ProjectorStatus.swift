@@ -15,8 +15,17 @@ struct ProjectorStatus: Sendable {
     case blocked
     /// Waits for room on the disk.
     case held
-    /// Gave up; the next opening goes on.
+    /// Gave up; the next opening tries again.
     case stopped
+  }
+
+  /// How other processes are in the way.
+  enum Blockade: Sendable {
+    /// They read what the write-ahead log has no room beside.
+    case reads
+    case writes
+    /// They keep the file from being opened.
+    case locks
   }
 
   /// How far rows per second look back.
@@ -30,8 +39,9 @@ struct ProjectorStatus: Sendable {
   /// Processes that block it; empty with `blocked` when the system does not tell.
   private(set) var blockers: [Int32] = []
   private(set) var blockedSince: UInt64?
-  /// Whether they write to the file; else they read what its write-ahead log has no room beside.
-  private var isBlockedByWriters = false
+  private var blockade = Blockade.reads
+  /// What there is no room for, where that is not the store's disk.
+  private var shortage: String?
   /// Wall time of the last sign of life, in microseconds; 0 before the first one.
   private(set) var heartbeat: Int64 = 0
   /// The last thing that went wrong, also when it has been overcome.
@@ -50,25 +60,37 @@ struct ProjectorStatus: Sendable {
   /// What it waited for is gone, or it waits for nothing.
   mutating func goOn(isRebuilding: Bool) {
     obstacle = nil
+    shortage = nil
     blockers = []
     blockedSince = nil
     self.isRebuilding = isRebuilding
   }
 
-  /// It waits for room on the disk.
-  mutating func hold(_ clock: any Clock) {
+  /// It has no file for `reason`; it tries again unless that `isFinal`.
+  mutating func fail(_ clock: any Clock, _ reason: String, isFinal: Bool) {
     beat(clock)
+    lastError = reason
+    obstacle = isFinal ? .stopped : .rebuilding
+    blockers = []
+    blockedSince = nil
+  }
+
+  /// It waits for room: on the disk, or as `shortage` says.
+  mutating func hold(_ clock: any Clock, _ shortage: String? = nil) {
+    beat(clock)
+    self.shortage = shortage
+    if let shortage { lastError = shortage }
     obstacle = .held
     blockers = []
     blockedSince = nil
   }
 
   /// It waits for others.
-  mutating func block(_ clock: any Clock, by processes: [Int32], whoWrite: Bool) {
+  mutating func block(_ clock: any Clock, by processes: [Int32], _ blockade: Blockade) {
     beat(clock)
     obstacle = .blocked
     blockers = processes
-    isBlockedByWriters = whoWrite
+    self.blockade = blockade
     blockedSince = blockedSince ?? clock.monotonicNanoseconds()
   }
 
@@ -118,6 +140,7 @@ struct ProjectorStatus: Sendable {
   /// What is told to who has waited for projections since `start`, when others have blocked them for longer than
   /// anybody is patient; else nil. Who has just begun to wait gives the projector time to look again.
   func refusal(_ clock: any Clock, waitingSince start: UInt64) -> StoreError? {
+    if obstacle == .stopped || shortage != nil { return refusal }
     guard let since = blockedSince else { return nil }
     let now = clock.monotonicNanoseconds()
     guard now >= since + Self.patienceNanoseconds, now >= start + Self.patienceNanoseconds / 5 else { return nil }
@@ -126,11 +149,21 @@ struct ProjectorStatus: Sendable {
 
   /// What is told to who waits for projections while others block them; else nil.
   var refusal: StoreError? {
+    if let shortage { return StoreError(.overloaded, shortage, sqliteCode: 13) }
+    if obstacle == .stopped || obstacle == .rebuilding {
+      return StoreError(
+        .overloaded,
+        "projections.db cannot be kept up to date: \(lastError ?? "it is made anew"); mend that, or remove the file, and "
+          + "open the store again: rows are written, and read from the tables, all the same", sqliteCode: 5)
+    }
     guard let blockedBy else { return nil }
     let reason =
-      isBlockedByWriters
-      ? "\(blockedBy) writes to it"
-      : "\(blockedBy) reads old pages of it, and its write-ahead log is full (\(WalLimit.capBytes >> 20) MiB)"
+      switch blockade {
+      case .locks: "\(blockedBy) has locked it"
+      case .writes: "\(blockedBy) writes to it"
+      case .reads:
+        "\(blockedBy) reads old pages of it, and its write-ahead log is full (\(WalLimit.capBytes >> 20) MiB)"
+      }
     return StoreError(
       .overloaded,
       "projections.db is behind: \(reason); what is missing follows when that has ended, or at the next opening",

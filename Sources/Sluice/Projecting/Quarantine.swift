@@ -15,11 +15,11 @@ final class Quarantine {
 
   init(_ connection: Connection) { self.connection = connection }
 
-  /// Creates the table in a file that has none.
+  /// Creates the table.
   func prepare() throws(SQLiteError) {
     try connection.execute(
       """
-      CREATE TABLE IF NOT EXISTS sluice_quarantine(
+      CREATE TABLE sluice_quarantine(
         name TEXT PRIMARY KEY COLLATE NOCASE, kind INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID
       """)
   }

@@ -11,25 +11,28 @@ final class Rebuild {
   /// Row bytes collected before they are written.
   static let chunkBytes = 4 << 20
 
-  private let position: UInt64
+  let position: UInt64
   private let catalog: Catalog
   private let snapshots: [Snapshot]
 
-  init(pipeline: Pipeline, position: UInt64) {
-    self.position = position
-    catalog = pipeline.catalog.withLock { $0 }
-    snapshots = pipeline.engines.map { $0.snapshot(at: position) }
+  /// At the last visible position.
+  init(_ pipeline: Pipeline) throws {
+    let view = pipeline.viewWithPosition()
+    position = view.position
+    snapshots = view.snapshots
+    // That of the position: the shared one may be ahead of it.
+    catalog = try StoreOpening.loadCatalog(snapshots[0])
   }
 
-  /// Fills the file, inside its open transaction.
-  func run(_ file: ProjectionsFile) throws {
+  /// Fills the file, inside its open transaction. Throws `interrupted` when `isStopped` tells so.
+  func run(_ file: ProjectionsFile, isStopped: () -> Bool) throws {
     try file.prepare()
     for table in catalog.tables.values.sorted(by: { $0.id < $1.id }) {
       try file.apply(
         CatalogChange(
           operation: .create, object: .table, tableID: table.id, name: table.name,
           definition: SluiceSQL.print(table.definition, shardKey: true)))
-      try fill(table, file)
+      try fill(table, file, isStopped)
     }
     // Projections before what may be an index of theirs.
     func rank(_ object: ReadObject) -> (Int, String) { (object.kind == .projection ? 0 : 1, object.name) }
@@ -41,14 +44,17 @@ final class Rebuild {
     try file.setCheckpoint(position)
   }
 
-  private func fill(_ table: SQLTable, _ file: ProjectionsFile) throws {
+  private func fill(_ table: SQLTable, _ file: ProjectionsFile, _ isStopped: () -> Bool) throws {
     let rows = MergeIterator(
       snapshots, lower: keyPrefix(ofTable: table.id), upper: keyPrefix(ofTable: table.id + 1))
     let mirror = try Mirror(table: table, connection: file.connection)
     var chunk = Chunk()
     while try rows.next() {
       chunk.add(rows.current)
-      if chunk.sizeBytes >= Self.chunkBytes { try chunk.write(to: mirror) }
+      if chunk.sizeBytes >= Self.chunkBytes {
+        if isStopped() { throw SQLiteError.interrupted }
+        try chunk.write(to: mirror)
+      }
     }
     try chunk.write(to: mirror)
   }

@@ -29,8 +29,9 @@ public final class PreparedStatement {
   private let kind: SluiceSQL.Statement
   private let parameterList: ParameterList
   private var query: PreparedQuery?
-  /// What the names in it mean: the catalog and the views of the connection for which it was prepared.
-  private var versions: (catalog: UInt64, views: Int) = (0, 0)
+  /// What the names in it mean: the catalog, the views of the connection and the projections.db for which it was
+  /// prepared.
+  private var versions: (catalog: UInt64, views: Int, file: Int) = (0, 0, 0)
   /// Whether what it reads was told by a projections.db that has all of that catalog.
   private var isSettled = false
 
@@ -87,9 +88,12 @@ public final class PreparedStatement {
   /// The query, once all that it reads in projections.db holds what the session wrote.
   private func settledStatement() throws(StoreError) -> SluiceSQLite.Statement {
     let live = try session.live()
-    if let query, isSettled, versions == (session.catalog.version, live.viewVersion) {
-      if session.readsOwn, !query.reads.isEmpty { try session.waitRead(query.reads) }
-      return query.statement
+    if let query, isSettled, versions == (session.catalog.version, live.viewVersion, live.fileNumber) {
+      if query.reads.isEmpty { return query.statement }
+      if try !session.changesFile() {
+        if session.readsOwn { try session.waitRead(query.reads) }
+        return query.statement
+      }
     }
     isSettled = false
     let made = try session.settledQuery { () throws(StoreError) in try prepared() }
@@ -101,7 +105,7 @@ public final class PreparedStatement {
     let live = try session.live()
     let made = try session.prepareReading(text, persistent: true)
     query = made
-    versions = (session.catalog.version, live.viewVersion)
+    versions = (session.catalog.version, live.viewVersion, live.fileNumber)
     return made
   }
 }

@@ -17,8 +17,10 @@ public final class Rows {
     case values([[Value]])
   }
 
-  private let source: Source
+  private var source: Source
   private var index = -1
+  /// What the rows come from instead when the first of them cannot be read.
+  private var recovery: ((SQLiteError) throws(StoreError) -> SluiceSQLite.Statement?)?
   private var isEnded = false
   private var scratch = ByteBuffer()
   /// Kept until the rows end: they are read through it.
@@ -28,7 +30,11 @@ public final class Rows {
   /// Names of the result columns.
   public let columnNames: [String]
 
-  init(_ statement: SluiceSQLite.Statement) {
+  init(
+    _ statement: SluiceSQLite.Statement,
+    recovery: ((SQLiteError) throws(StoreError) -> SluiceSQLite.Statement?)? = nil
+  ) {
+    self.recovery = recovery
     source = .statement(statement)
     columnNames = statement.columnNames
     realText = { Array(String($0).utf8) }
@@ -50,6 +56,7 @@ public final class Rows {
   /// Ends the statement: no further row comes.
   func end() {
     noteEnd()
+    recovery = nil
     if case .statement(let statement) = source { statement.reset() }
   }
 
@@ -68,11 +75,12 @@ public final class Rows {
     if isEnded { return false }
     switch source {
     case .statement(let statement):
-      do {
+      let isFirst = index < 0
+      index = 0
+      do throws(SQLiteError) {
         if try statement.step() { return true }
       } catch {
-        noteEnd()
-        throw StoreError(error)
+        return try recover(from: error, isFirst: isFirst)
       }
     case .values(let rows):
       index += 1
@@ -80,6 +88,21 @@ public final class Rows {
     }
     noteEnd()
     return false
+  }
+
+  private func recover(from error: SQLiteError, isFirst: Bool) throws(StoreError) -> Bool {
+    guard let other = try recovery?(error) else {
+      noteEnd()
+      throw StoreError(error)
+    }
+    guard isFirst else {
+      noteEnd()
+      throw StoreError(
+        .overloaded, "projections.db was found damaged while it was read, and is made anew: ask again", sqliteCode: 11)
+    }
+    recovery = nil
+    source = .statement(other)
+    return try next()
   }
 
   /// A column's storage class, `index` from 0.

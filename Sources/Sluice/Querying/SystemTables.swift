@@ -105,7 +105,8 @@ enum SystemTables {
   /// projection, or the error that keeps it from going on.
   static let projectionsQuery = """
     SELECT name, kind, state, position, lag, lag_ms, rows_per_second AS "rows/s", substr(heartbeat, 12, 8) AS alive,
-      coalesce(blocked_by, iif(state IN ('held', 'stopped', 'failed', 'quarantined'), last_error, NULL)) AS reason
+      coalesce(blocked_by,
+        iif(state IN ('held', 'stopped', 'failed', 'rebuilding', 'quarantined'), last_error, NULL)) AS reason
     FROM sluice_projections
     """
 

@@ -20,6 +20,8 @@ final class Pipeline: Sendable {
   let foreseen = ForeseenTransaction()
   let projectorStatus = Monitor(ProjectorStatus())
   let positions = ReadPositions()
+  /// What people are told beside the outcome of their statements.
+  private let notices = Monitor([String]())
   /// Set once by `start`, before any session exists.
   private let roles = Monitor(Roles())
 
@@ -133,6 +135,20 @@ final class Pipeline: Sendable {
   private func endWaiting() { progress.withLock { $0.waiterCount -= 1 } }
 
   func wakeCompactor() { roles.withLock { $0.compactor }?.bell.ring() }
+
+  /// Notes what people should know of projections.db, for whoever asks next.
+  func tell(_ notice: String) {
+    projectorStatus.withLock { $0.lastError = notice }
+    notices.withLock { if $0.count < 100, $0.last != notice { $0.append(notice) } }
+  }
+
+  /// What was told since this was asked last.
+  func takeNotices() -> [String] {
+    notices.withLock { notices in
+      defer { notices = [] }
+      return notices
+    }
+  }
 
   // MARK: Waiting
 

@@ -49,6 +49,12 @@ struct Progress: Sendable {
   var projected: UInt64 = 0
   /// Up to where projections.db is on the disk, as far as this process knows.
   var synced: UInt64 = 0
+  /// Number of the projections.db that sessions may read; 0: there is none, or none that can be trusted.
+  var fileNumber = 0
+  /// SQLite's count of commits when all of them are the projector's; nil: not known.
+  var fileChanges: UInt32?
+  /// Number of the last look at it that somebody asked for and got.
+  var examined: UInt64 = 0
   /// The projections that projections.db knows, by folded name.
   var projections: [String: ProjectionProgress] = [:]
   /// Indexes and views that projections.db does without, by folded name.

@@ -16,7 +16,25 @@ extension Session {
       return .rows(Rows(try prepareReading(String(decoding: text, as: UTF8.self)).statement))
     }
     if mentionsSchema(text) { return try queryProjections(text) }
-    return .rows(Rows(try prepareQuery(String(decoding: text, as: UTF8.self))))
+    let sql = String(decoding: text, as: UTF8.self)
+    let statement = try prepareQuery(sql)
+    return .rows(
+      Rows(statement) { [unowned self] error throws(StoreError) in
+        guard try reportDamage(error, by: statement) else { return nil }
+        return try prepareQuery(sql)
+      })
+  }
+
+  /// Has the projector look at a file that a statement cannot read, and waits until it has; false: the statement reads
+  /// none, or the error is no matter of it.
+  private func reportDamage(_ error: SQLiteError, by statement: SluiceSQLite.Statement) throws(StoreError) -> Bool {
+    guard error.isAboutFile, transaction == nil, readsFile(statement) else { return false }
+    let pipeline = store.pipeline
+    let number = pipeline.progress.withLock { $0.fileNumber }
+    let look = pipeline.projectorRequests.examine(error, fileNumber: number)
+    pipeline.wakeProjector()
+    try pipeline.wait(unless: pipeline.projectorObstacle()) { $0.examined >= look ? () : nil }
+    return true
   }
 
   /// Prepares a query on the connection that answers it, once that holds what the session wrote.
@@ -36,13 +54,15 @@ extension Session {
   /// reason of a projection that cannot be brought there.
   func settledQuery(_ prepare: () throws(StoreError) -> PreparedQuery) throws(StoreError) -> PreparedQuery {
     var query = try prepare()
+    // Not from a file that others have replaced or changed.
+    if !query.reads.isEmpty, try changesFile() { query = try prepare() }
     var settled: Set<String> = []
     // With the newest schema, tables that are gone are not found any more, and a view may read something else.
     while readsOwn, !query.reads.isSubset(of: settled) {
       try waitRead(query.reads)
       settled.formUnion(query.reads)
       do {
-        if query.statement.connection === reader {
+        if query.statement.connection === reader?.connection {
           try query.statement.connection.refreshSchema()
         } else {
           try liveConnection?.refreshProjections()
@@ -131,16 +151,17 @@ extension Session {
     }
     do {
       let connection = try queryConnection()
+      // It may have been looked at, and found not to be trusted.
+      guard isMirrored else { return nil }
       try connection.refreshSchema()
       let statement = try connection.prepare(sql)
       guard statement.isReadOnly else { return nil }
       try bindParameters(of: statement)
       return statement
-    } catch let error as SQLiteError {
-      // What only the live tables have, such as the name `projections`.
-      if error.kind == .invalid { return nil }
-      throw StoreError(error)
-    } catch { throw StoreError(converting: error) }
+    } catch {
+      // What only the live tables have, such as the name `projections`; or the file is out of reach just now.
+      return nil
+    }
   }
 
   /// Whether projections.db holds all that this session wrote, and all that was durable when it began.
@@ -172,13 +193,19 @@ extension Session {
 
   private func run(_ sql: String) throws(StoreError) -> Outcome { .rows(Rows(try prepareOnFile(sql).statement)) }
 
+  /// A query on the system tables, which says what is wrong with projections.db and must not need it.
+  private func system(_ sql: String) throws(StoreError) -> Outcome {
+    let live = try live()
+    return .rows(Rows(try readOnly { () throws(SQLiteError) in try live.prepare(sql) }.statement))
+  }
+
   // MARK: SHOW and SET
 
   func show(_ target: ShowTarget) throws(StoreError) -> Outcome {
     switch target {
-    case .shards: return try run("SELECT * FROM sluice_shards")
-    case .queue: return try run("SELECT * FROM sluice_queue")
-    case .projections: return try run(SystemTables.projectionsQuery)
+    case .shards: return try system("SELECT * FROM sluice_shards")
+    case .queue: return try system("SELECT * FROM sluice_queue")
+    case .projections: return try system(SystemTables.projectionsQuery)
     case .tables:
       return .rows(Rows(columns: ["name"], values: tableNames().map { [.text(Array($0.utf8))] }))
     case .setting("ack"):

@@ -30,7 +30,8 @@ public final class Session {
   var ticket: UInt64 = 0
   /// The one up to which somebody was told how it stands.
   private var toldTicket: UInt64 = 0
-  private(set) var reader: Connection?
+  /// The connection to projections.db.
+  private(set) var reader: FileReader?
   /// What PRAGMA has set.
   var settings = PragmaSettings()
   /// Ends what this session is running, from any thread.
@@ -76,6 +77,15 @@ public final class Session {
   public var acknowledgement: AcknowledgementLevel
   /// Whether each statement is confirmed before the next, and a rejected one undoes its whole transaction (`-bail`).
   public var stopAtFirstError = false
+
+  /// A connection to one projections.db.
+  struct FileReader {
+    let connection: Connection
+    /// `Progress.fileNumber`.
+    let fileNumber: Int
+    /// Whether its schema is the one that the projector left.
+    fileprivate let isSame: SluiceSQLite.Statement
+  }
 
   /// An open BEGIN … COMMIT.
   struct Transaction {
@@ -301,35 +311,84 @@ public final class Session {
 
   // MARK: Reading
 
-  /// The connection that SELECTs run on: it can read projections.db and the system tables, and write nothing.
-  func queryConnection() throws(StoreError) -> Connection {
-    if let reader { return reader }
-    let connection = try store.openReader()
-    do {
-      try interrupter.watch(connection)
-      try registerFunctions(connection)
-      try connection.watchReads { [unowned self] table, _, view in
-        fileReads.insert(folded(table))
-        if let view { fileReads.insert(folded(view)) }
-        return true
+  /// The connection that reads projections.db: it knows the system tables, and writes nothing. It was looked at what
+  /// others did to the file: removed or replaced it, or changed its schema. Throws why there is none to read.
+  func queryConnection() throws(StoreError) -> Connection { try trustedReader().connection }
+
+  /// The same, with its file.
+  func trustedReader() throws(StoreError) -> FileReader {
+    let pipeline = store.pipeline
+    var failure = StoreError(.overloaded, "projections.db is changed by another program all the time", sqliteCode: 5)
+    for _ in 0..<5 {
+      let number = try pipeline.wait(unless: pipeline.projectorObstacle()) { $0.fileNumber != 0 ? $0.fileNumber : nil }
+      var damage: SQLiteError?
+      do throws(SQLiteError) {
+        if reader?.fileNumber != number { reader = try openReader(number) }
+        if let reader, try !isTouched(reader) { return reader }
+      } catch {
+        failure = StoreError(error)
+        if error.kind == .interrupted { throw failure }
+        if error.isAboutFile { damage = error }
       }
-      connection.watchesReads = false
-    } catch { throw StoreError(error) }
-    reader = connection
-    return connection
+      let requests = pipeline.projectorRequests
+      let look = damage.map { requests.examine($0, fileNumber: number) } ?? requests.examine()
+      pipeline.wakeProjector()
+      try pipeline.wait(unless: pipeline.projectorObstacle()) { $0.examined >= look ? () : nil }
+    }
+    throw failure
+  }
+
+  private func openReader(_ number: Int) throws(SQLiteError) -> FileReader {
+    let connection = try store.openReader()
+    try interrupter.watch(connection)
+    try registerFunctions(connection)
+    try connection.watchReads { [unowned self] table, _, view in
+      fileReads.insert(folded(table))
+      if let view { fileReads.insert(folded(view)) }
+      return true
+    }
+    connection.watchesReads = false
+    let isSame = try connection.prepare(
+      "SELECT schema_version = (SELECT schema FROM main.sluice_checkpoint) FROM pragma_schema_version",
+      persistent: true)
+    return FileReader(connection: connection, fileNumber: number, isSame: isSame)
+  }
+
+  /// Whether a statement reads projections.db, as the last that was prepared.
+  func readsFile(_ statement: SluiceSQLite.Statement) -> Bool {
+    statement.connection === reader?.connection || liveConnection?.reads.isEmpty == false
+  }
+
+  /// Has statements read the file that can be trusted now; true when that is another one than the last.
+  func changesFile() throws(StoreError) -> Bool {
+    let before = reader?.fileNumber
+    let number = try trustedReader().fileNumber
+    guard let live = liveConnection, live.fileNumber != number else { return before != nil && before != number }
+    do { try live.attach(store.projections, number: number) } catch { throw StoreError(error) }
+    return true
+  }
+
+  /// Whether a file is another one than it was, or its schema is not the one that the projector left.
+  private func isTouched(_ reader: FileReader) throws(SQLiteError) -> Bool {
+    if reader.connection.hasMoved() { return true }
+    guard try reader.isSame.rows() == [[.integer(1)]] else { return true }
+    // The projector tells its count a moment behind its commit: then it is asked.
+    guard let changes = store.pipeline.progress.withLock({ $0.fileChanges }) else { return false }
+    return try reader.connection.walIndex()?.changes != changes
   }
 
   /// The connection over live tables, in the state of the session's catalog.
   func live() throws(StoreError) -> LiveConnection {
     do {
       if liveConnection == nil {
-        let made = try LiveConnection(source: self, projections: store.projections)
+        let made = try LiveConnection(source: self)
         try interrupter.watch(made.connection)
         try registerFunctions(made.connection)
         try SystemTables.register(on: made.connection, store: store)
         liveConnection = made
       }
       guard let liveConnection else { preconditionFailure("a connection that was just made") }
+      try attach(liveConnection)
       try liveConnection.follow(catalog)
       let isChanged = transaction?.hasCatalogChanges == true
       let shared = isChanged ? store.pipeline.catalog.withLock { Array($0.tables.keys) } : []
@@ -340,7 +399,18 @@ public final class Session {
 
   /// Those on which SQLite evaluates for this session, as far as there are any yet.
   var connections: [Connection] {
-    evaluator.connections + [reader, liveConnection?.connection].compactMap(\.self)
+    evaluator.connections + [reader?.connection, liveConnection?.connection].compactMap(\.self)
+  }
+
+  /// Has projections.db attached, if there is one that can be read. What is wrong with it keeps nobody from the tables.
+  private func attach(_ live: LiveConnection) throws(SQLiteError) {
+    let pipeline = store.pipeline
+    let number = pipeline.progress.withLock { $0.fileNumber }
+    do throws(SQLiteError) { try live.attach(store.projections, number: number) } catch {
+      guard error.isAboutFile || error.kind == .busy else { throw error }
+      _ = pipeline.projectorRequests.examine()
+      pipeline.wakeProjector()
+    }
   }
 
   /// What SQLite's own functions would say about a connection that knows nothing of this session's rows.
