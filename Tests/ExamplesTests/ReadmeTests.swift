@@ -38,7 +38,9 @@ import Testing
   /// The statements about a projection p that stand in its text are statements.
   @Test func theStatementsAboutAProjectionAreTaken() throws {
     let spans = readme.split(separator: "`").map(String.init)
-    let statements = spans.filter { $0.wholeMatch(of: /(REBUILD|REDRIVE|ALTER PROJECTION|PAUSE|RESUME) [A-Za-z ]+/) != nil }
+    let statements = spans.filter {
+      $0.wholeMatch(of: /(REBUILD|REDRIVE|ALTER PROJECTION|PAUSE|RESUME) [A-Za-z ]+/) != nil
+    }
     #expect(statements.contains { $0.hasPrefix("REDRIVE") } && statements.contains { $0.hasPrefix("REBUILD") })
     let folder = TemporaryFolder()
     let result = try runProcess(
