@@ -156,6 +156,7 @@ extension Projector {
     }
     self.rebuild = nil
     trouble.isOver()
+    tellQuarantined()
     publish()
     try file.wal.committed(WalLimit.Rows(), dueAt: 0)
     noteSynced()

@@ -303,6 +303,17 @@ final class Projector: Role, @unchecked Sendable {
     goOn()
   }
 
+  /// Tells people what the file does without, when that is new. An index of a projection that its rows contradict is
+  /// refused by CREATE INDEX itself.
+  func tellQuarantined() {
+    guard !file.quarantine.entries.isEmpty else { return }
+    let known = pipeline.progress.withLock { $0.quarantined }
+    for (name, object) in file.quarantine.entries.sorted(by: { $0.key < $1.key }) where known[name] != object {
+      let owner = file.catalog.objects[name]?.owner ?? ""
+      if !file.catalog.exists(.projection, folded(owner)) { pipeline.tell(object.sentence) }
+    }
+  }
+
   /// Returns the frames that went into the write-ahead log.
   @discardableResult
   func commit() throws(SQLiteError) -> Int {
@@ -316,6 +327,7 @@ final class Projector: Role, @unchecked Sendable {
     let projections = file.copies.progress
     let quarantined = file.quarantine.entries
     let changes = file.trustedChanges
+    tellQuarantined()
     pipeline.projectorStatus.withLock { $0.committed(openRows, pipeline.options.clock) }
     pipeline.progress.update {
       $0.projected = max($0.projected, position)

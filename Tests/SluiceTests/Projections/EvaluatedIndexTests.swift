@@ -185,6 +185,7 @@ import Testing
     #expect(shown.map { Array($0[..<3]) } == [[text("e"), text("index"), text("quarantined")]])
     guard case .text(let sentence)? = shown.first?.last else { return #expect(Bool(false)) }
     #expect(String(decoding: sentence, as: UTF8.self).contains("malformed JSON; correct the rows"))
+    #expect(store.takeNotices() == [String(decoding: sentence, as: UTF8.self)])
     let indexes = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
     #expect(try bench.file(indexes) == [[text("good")]])
     // The store goes on: rows are still tried, others come into the mirror.
