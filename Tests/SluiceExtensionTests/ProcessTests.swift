@@ -1,5 +1,5 @@
-// The extension as a guest in somebody else's process, which forks, closes its standard streams, and runs out of
-// descriptors.
+// The extension as a guest in somebody else's process, which forks, closes its standard streams, runs out of
+// descriptors, and hands over whatever it likes.
 import Foundation
 import SluiceTesting
 import Testing
@@ -129,5 +129,50 @@ struct ProcessTests {
       os.dup2(said, 2)
       """, [order])
     #expect(answer == "0 240000\n")
+  }
+
+  /// Names, texts and definitions of any size end in a sentence or are taken; the host lives.
+  @Test func whateverIsHandedOverTheHostLives() throws {
+    let answer = try host.python(
+      """
+      a = connect()
+      ask(a, "SELECT sluice_attach('s.sluice', '', 'create')")
+      execute(a, 'CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)')
+      long = [100, 16379, 16380, 20000]
+      outcomes = []
+      def attempt(sql, *values):
+          outcome = fails(a, sql, *values)
+          outcomes.append(outcome[0] == 'no error' or (isinstance(outcome[0], int) and len(str(outcome[1])) > 5))
+      for size in long:
+          name = 'n' * size
+          for sql in [f'CREATE TABLE {name}(a)', f'CREATE TABLE c{size}({name})', f'CREATE VIEW {name}v AS SELECT 1 AS a',
+                  f'CREATE INDEX {name}i ON t(v)', f'ALTER TABLE t RENAME TO {name}r', f'DROP TABLE {name}',
+                  f'CREATE TABLE d{size}(a DEFAULT \\'{name}\\')', f'ALTER TABLE t ADD COLUMN {name}', f'DROP VIEW {name}v',
+                  f'CREATE TABLE k{size}(a TEXT PRIMARY KEY, b CHECK(b <> \\'{name}\\'))', name, f'DROP TABLE {name}r']:
+              attempt('SELECT sluice_execute(?)', sql)
+          for values in [(name,), (name, ''), (name, name), ('s.sluice', name), ('s.sluice', name, name)]:
+              attempt('SELECT sluice_attach(' + ', '.join('?' * len(values)) + ')', *values)
+          attempt(f'CREATE VIRTUAL TABLE temp.s{size} USING sluice_table("s.sluice", {name})')
+          attempt(f'CREATE VIRTUAL TABLE temp.{name} USING sluice("s.sluice", {name})')
+          attempt('SELECT sluice_wait(?)', name)
+          attempt('SELECT sluice_position(?)', name)
+          attempt(f'INSERT INTO k{size} VALUES(?, 1)', name)
+          attempt(f'UPDATE k{size} SET a = a || ?', name)
+          attempt(f'SELECT * FROM k{size} WHERE a = ?', name)
+          attempt(f'DELETE FROM k{size} WHERE a IN (?, ?)', name, 'b')
+      for value in ['\\0', 'a\\0b', b'\\0\\xff', '', None, 1.5, -2**63, 'ü' * 9000, '\\ud7ff']:
+          for sql in ['SELECT sluice_execute(?)', 'SELECT sluice_attach(?)', 'SELECT sluice_attach("s.sluice", ?)',
+                  'SELECT sluice_attach("x.sluice", "p", ?)', 'SELECT sluice_wait(?)', 'SELECT sluice_position(?)']:
+              attempt(sql, value)
+          for sql in ['CREATE TABLE "{}"(a)', 'CREATE TABLE "q{0}"("{0}")', 'CREATE VIEW "{}" AS SELECT 1']:
+              attempt('SELECT sluice_execute(?)', sql.format(value))
+      for value in ['x' * (66 << 20), b'x' * (66 << 20)]:
+          execute(a, 'CREATE TABLE IF NOT EXISTS big(id INTEGER PRIMARY KEY, v)')
+          attempt('INSERT INTO big VALUES(1, ?)', value)
+          attempt('SELECT count(*) FROM big WHERE v = ?', value)
+      b = connect()
+      print(ask(b, "SELECT sluice_attach('s.sluice')")[0][0] > 3, all(outcomes), len(outcomes) > 150)
+      """, timeoutSeconds: 300)
+    #expect(answer == "True True True\n")
   }
 }
