@@ -145,10 +145,12 @@ struct ProcessTests {
           outcomes.append(outcome[0] == 'no error' or (isinstance(outcome[0], int) and len(str(outcome[1])) > 5))
       for size in long:
           name = 'n' * size
-          for sql in [f'CREATE TABLE {name}(a)', f'CREATE TABLE c{size}({name})', f'CREATE VIEW {name}v AS SELECT 1 AS a',
-                  f'CREATE INDEX {name}i ON t(v)', f'ALTER TABLE t RENAME TO {name}r', f'DROP TABLE {name}',
-                  f'CREATE TABLE d{size}(a DEFAULT \\'{name}\\')', f'ALTER TABLE t ADD COLUMN {name}', f'DROP VIEW {name}v',
-                  f'CREATE TABLE k{size}(a TEXT PRIMARY KEY, b CHECK(b <> \\'{name}\\'))', name, f'DROP TABLE {name}r']:
+          for sql in [f'CREATE TABLE {name}(a)', f'CREATE TABLE c{size}({name})',
+                  f'CREATE VIEW {name}v AS SELECT 1 AS a', f'CREATE INDEX {name}i ON t(v)',
+                  f'ALTER TABLE t RENAME TO {name}r', f'DROP TABLE {name}',
+                  f'CREATE TABLE d{size}(a DEFAULT \\'{name}\\')', f'ALTER TABLE t ADD COLUMN {name}',
+                  f'DROP VIEW {name}v', f'CREATE TABLE k{size}(a TEXT PRIMARY KEY, b CHECK(b <> \\'{name}\\'))', name,
+                  f'DROP TABLE {name}r']:
               attempt('SELECT sluice_execute(?)', sql)
           for values in [(name,), (name, ''), (name, name), ('s.sluice', name), ('s.sluice', name, name)]:
               attempt('SELECT sluice_attach(' + ', '.join('?' * len(values)) + ')', *values)
