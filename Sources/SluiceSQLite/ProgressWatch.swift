@@ -10,17 +10,15 @@ final class ProgressWatch {
 }
 
 extension Connection {
-  /// Steps of SQLite's machine between two questions: a few microseconds to a millisecond.
-  private static let stepsBetween: Int32 = 1_000
-
-  /// Has `goesOn` asked every thousand steps of a running statement, which ends with SQLITE_INTERRUPT when it answers
-  /// false. On the connection's thread; it must not use the connection. Cost: not measurable.
-  public func watchProgress(_ goesOn: @escaping () -> Bool) throws(SQLiteError) {
+  /// Has `goesOn` asked every so many steps of a running statement, which ends with SQLITE_INTERRUPT when it answers
+  /// false. A thousand steps of SQLite's machine take a few microseconds to a millisecond, but for functions that take
+  /// long. On the connection's thread; it must not use the connection. Cost: not measurable with a thousand.
+  public func watchProgress(every steps: Int32 = 1_000, _ goesOn: @escaping () -> Bool) throws(SQLiteError) {
     let db = try opened()
     let watch = ProgressWatch(goesOn)
     progressWatch = watch
     sx_progress_handler(
-      db, Self.stepsBetween,
+      db, steps,
       { argument in
         guard let argument else { return 0 }
         return Unmanaged<ProgressWatch>.fromOpaque(argument).takeUnretainedValue().goesOn() ? 0 : 1

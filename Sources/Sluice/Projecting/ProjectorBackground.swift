@@ -89,7 +89,12 @@ extension Projector {
         let count = background.rowCount(of: building.serial, isBusy: isBusy)
         let end = background.limitNanoseconds(isBusy: isBusy).map { now + $0 }
         filling = Filling(copy: building, end: end, version: pipeline.catalog.withLock { $0.version })
-        defer { filling = nil }
+        defer {
+          filling = nil
+          watch(openFile)
+        }
+        // A row may take long, and a part is to be left between two of them.
+        try file.connection.watchProgress(every: 100) { [unowned self] in goesOn() }
         try copies.build(building, rowCount: count, goesOn: goesOn)
       }
       let frames = try commit()
