@@ -2,7 +2,8 @@
 //
 // Each open table has a place for each of its blocks, so finding one is a lock that is held for nanoseconds and a load;
 // no hash, no list. CLOCK decides what goes: a ring of all cached blocks with a mark that use sets; the hand takes
-// marks away and evicts the first block without one.
+// marks away and evicts the first block without one. A table knows the places of its blocks in the ring, so that one of
+// very many can be closed without a walk over all of it.
 //
 // Order of locks: the cache's, then a table's. Unsafe by nature: named in the tidy test.
 import SluiceSystem
@@ -38,21 +39,18 @@ public final class BlockCache: Sendable {
     guard byteCount <= capacityBytes / 8 else { return }
     state.withLock { state in
       while state.byteCount + byteCount > capacityBytes, !state.ring.isEmpty { Self.evictOne(&state) }
-      guard blocks.set(ordinal, block) else { return }
+      guard blocks.set(ordinal, block, slot: state.ring.count) else { return }
       state.ring.append(Slot(blocks: blocks, ordinal: ordinal, byteCount: byteCount))
       state.byteCount += byteCount
     }
   }
 
-  /// Forgets the blocks of a table that is being closed. Cost: a walk over the ring.
+  /// Forgets the blocks of a table that is being closed. Cost: a step for each block of the table.
   func remove(_ blocks: CachedBlocks) {
     if blocks.isEmpty { return }
     state.withLock { state in
-      state.ring.removeAll { slot in
-        guard slot.blocks === blocks else { return false }
-        slot.blocks.clear(slot.ordinal)
-        state.byteCount -= slot.byteCount
-        return true
+      for ordinal in 0..<blocks.count {
+        if let slot = blocks.clear(ordinal) { Self.removeSlot(slot, &state) }
       }
     }
   }
@@ -63,11 +61,17 @@ public final class BlockCache: Sendable {
       if state.ring[state.hand].blocks.evict(state.ring[state.hand].ordinal) { break }
       state.hand += 1
     }
-    state.byteCount -= state.ring[state.hand].byteCount
-    // The last block takes the victim's place in the ring.
-    let last = state.ring.removeLast()
-    if state.hand < state.ring.count { state.ring[state.hand] = last }
+    removeSlot(state.hand, &state)
     state.hand += 1
+  }
+
+  /// The last block takes the place in the ring.
+  private static func removeSlot(_ slot: Int, _ state: inout State) {
+    state.byteCount -= state.ring[slot].byteCount
+    let last = state.ring.removeLast()
+    guard slot < state.ring.count else { return }
+    state.ring[slot] = last
+    last.blocks.move(last.ordinal, to: slot)
   }
 }
 
@@ -75,12 +79,14 @@ public final class BlockCache: Sendable {
 final class CachedBlocks: @unchecked Sendable {
   private struct Place {
     var block: BlockMemory?
+    /// Its place in the ring.
+    var slot = 0
     var isUsed = false
   }
 
   private let lock = Lock()
   private let places: UnsafeMutablePointer<Place>
-  private let count: Int
+  let count: Int
 
   init(count: Int) {
     self.count = count
@@ -104,11 +110,11 @@ final class CachedBlocks: @unchecked Sendable {
   }
 
   /// False when the place is taken: another reader was faster.
-  func set(_ ordinal: Int, _ block: BlockMemory) -> Bool {
+  func set(_ ordinal: Int, _ block: BlockMemory, slot: Int) -> Bool {
     lock.lock()
     defer { lock.unlock() }
     if places[ordinal].block != nil { return false }
-    places[ordinal] = Place(block: block)
+    places[ordinal] = Place(block: block, slot: slot)
     return true
   }
 
@@ -124,10 +130,20 @@ final class CachedBlocks: @unchecked Sendable {
     return true
   }
 
-  func clear(_ ordinal: Int) {
+  /// Its block has another place in the ring.
+  func move(_ ordinal: Int, to slot: Int) {
     lock.lock()
     defer { lock.unlock() }
-    places[ordinal] = Place()
+    places[ordinal].slot = slot
+  }
+
+  /// Takes a block away; its place in the ring, if there was one.
+  func clear(_ ordinal: Int) -> Int? {
+    lock.lock()
+    defer { lock.unlock() }
+    guard places[ordinal].block != nil else { return nil }
+    defer { places[ordinal] = Place() }
+    return places[ordinal].slot
   }
 
   var isEmpty: Bool {

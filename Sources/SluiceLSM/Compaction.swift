@@ -134,6 +134,9 @@ extension Engine {
     version.levels.reduce(0) { $0 + $1.count { $0.size < sizes.small } } >= CompactionRules.crowdedRuns
   }
 
+  /// Whether files wait to be removed until no reader has them: `compact` looks. The compactor's thread.
+  public var hasObsoleteTables: Bool { !obsolete.isEmpty }
+
   /// Does one compaction if the version wants one; false when there is nothing to do.
   /// `isIdle`: nothing is being written, so fewer runs are worth a compaction.
   /// `meanwhile` is called after each megabyte merged and may flush this engine and others: memory waits for that, a

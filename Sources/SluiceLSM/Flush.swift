@@ -5,6 +5,9 @@
 import SluiceSystem
 
 extension Engine {
+  /// Whether there is a frozen memtable. Any thread.
+  public var waitsForFlush: Bool { !current.frozen.isEmpty }
+
   /// Writes the oldest frozen memtable to disk; false when there is none. An error leaves the memtable in place and the
   /// engine readable; `poisoned` afterwards means that only reopening helps.
   public func flush() throws(EngineError) -> Bool {

@@ -23,7 +23,7 @@ import Testing
     var most = 0
     var generations = Set<UInt64>()
     for first in stride(from: 0, to: rowCount, by: 500) {
-      let rows = (first..<(first + 500)).map { "(\(UInt64($0) &* 0x9e37_79b9_7f4a_7c15 >> 2), 'a row')" }
+      let rows = (first..<(first + 500)).map { "(\((UInt64($0) &* 0x9e37_79b9_7f4a_7c15) >> 2), 'a row')" }
       try session.run("INSERT INTO t VALUES \(rows.joined(separator: ","))")
       try session.settle()
       try store.core.pipeline.flush()
@@ -61,7 +61,7 @@ import Testing
     let session = try store.makeSession()
     try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
     for first in stride(from: 0, to: 15_000, by: 5_000) {
-      let rows = (first..<(first + 5_000)).map { "(\(UInt64($0) &* 0x9e37_79b9_7f4a_7c15 >> 2), 'a row')" }
+      let rows = (first..<(first + 5_000)).map { "(\((UInt64($0) &* 0x9e37_79b9_7f4a_7c15) >> 2), 'a row')" }
       try session.run("INSERT INTO t VALUES \(rows.joined(separator: ","))")
       try session.settle()
     }

@@ -16,6 +16,8 @@ final class Compactor: Role, @unchecked Sendable {
   private static let idleMicroseconds: Int64 = 100_000
   /// The same while the projector is behind: merging takes nothing from it but when it stands still.
   private static let idleBehindMicroseconds: Int64 = 1_000_000
+  /// Time between two looks at files that go when no reader has them any more.
+  private static let obsoleteMicroseconds: Int64 = 1_000_000
 
   private let pipeline: Pipeline
   /// What was visible and projected when this was looked at last, and when one of them was seen to move.
@@ -39,6 +41,7 @@ final class Compactor: Role, @unchecked Sendable {
 
   var restMicroseconds: Int64? {
     if !isAtRest || pipeline.room.isStuck || lacksDescriptors { return Self.idleMicroseconds }
+    if pipeline.engines.contains(where: \.hasObsoleteTables) { return Self.obsoleteMicroseconds }
     return retention.restMicroseconds
   }
 
@@ -121,7 +124,7 @@ final class Compactor: Role, @unchecked Sendable {
     let clock = pipeline.options.clock
     var flushedAny = false
     for engine in pipeline.engines {
-      if engine.isCrowded {
+      if engine.isCrowded, engine.waitsForFlush {
         if engine.shard == merging { continue }
         while engine.isCrowded, try engine.compact() {}
       }
