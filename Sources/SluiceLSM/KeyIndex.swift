@@ -21,7 +21,8 @@ final class KeyIndex: @unchecked Sendable {
   private var used = 0
 
   init(expecting count: Int) {
-    var capacity = 1024
+    // It grows by itself: of 256 shards each begins with little.
+    var capacity = 256
     while capacity * 7 / 10 <= count { capacity *= 2 }
     mask = capacity - 1
     places = .allocate(capacity: capacity)

@@ -106,7 +106,7 @@ final class ActiveMemtable {
   }
 
   private func buildIndex() {
-    let index = KeyIndex(expecting: max(entryCount + pendingCount, 4096))
+    let index = KeyIndex(expecting: entryCount + pendingCount)
     // Oldest run first; in a run the newest version of a key comes first and must be the one that stays.
     for run in runs {
       var entry = run.end
