@@ -91,7 +91,8 @@ SX int sx_wal_checkpoint(sqlite3 *db, const char *schema, int mode, int *frames,
 SX void sx_wal_hook(sqlite3 *db, int (*hook)(void *, sqlite3 *, const char *, int), void *argument) {
   sx_api->wal_hook(db, hook, argument);
 }
-/* How the write-ahead log stands (https://sqlite.org/walformat.html, 2.3.1): a count of commits, its frames, how many of them are in the
+/* How the write-ahead log stands (https://sqlite.org/walformat.html, 2.3.1): a count of commits, its frames,
+   how many of them are in the
    file, and the frame up to which the readers on each of the five read marks see it. */
 typedef struct sx_wal_index {
   uint32_t changes;

@@ -101,7 +101,12 @@ extension Session {
           }
           try waitServing(name)
         }
-        do { try live.refreshProjections() } catch { throw StoreError(error) }
+        // The file may be another one than when this began, or there is one by now.
+        let number = store.pipeline.progress.withLock { $0.fileNumber }
+        do throws(SQLiteError) {
+          try live.attach(store.projections, number: number)
+          try live.refreshProjections()
+        } catch { throw StoreError(error) }
       }
     }
   }

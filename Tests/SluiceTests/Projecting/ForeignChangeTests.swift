@@ -98,7 +98,7 @@ import Testing
     ("DROP TABLE sluice_catalog", "table sluice_catalog was removed"), ("DROP VIEW p", nil), ("DROP VIEW big", nil),
     ("DROP VIEW big; CREATE VIEW big AS SELECT 1 AS id", "view big was removed"), ("DROP INDEX tg", nil),
     ("DROP INDEX tg; CREATE INDEX tg ON t(v)", "index tg was removed"),
-    ("CREATE UNIQUE INDEX u ON t(g)", "a unique index would remove rows of t"),
+    ("CREATE UNIQUE INDEX u ON t(v)", "a unique index would remove rows of t"),
     ("CREATE INDEX broken ON t(json(iif(id > 100, v, '1')))", "malformed JSON"),
     ("CREATE TRIGGER tr AFTER INSERT ON t BEGIN SELECT raise(ABORT, 'no'); END", nil),
     ("CREATE TABLE sluice_mine(a)", "names that begin with sluice_"), ("VACUUM", nil), ("ANALYZE", nil),
@@ -226,6 +226,7 @@ import Testing
     #expect(try reader.run("BEGIN; SELECT count(*) FROM t;").contains("100"))
     let session = try store.makeSession()
     for id in 200..<400 { try session.run("INSERT INTO t VALUES(\(id), 1, 'value \(id)')") }
+    try session.settle()
     try store.close()
     try reader.run("COMMIT;")
     try FileManager.default.removeItem(atPath: bench.projections)

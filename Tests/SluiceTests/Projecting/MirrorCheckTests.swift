@@ -36,6 +36,7 @@ import Testing
     try session.run("DELETE FROM s WHERE a < 10")
     try session.run("ALTER TABLE s ADD COLUMN d DEFAULT 'late'")
     try session.run("INSERT INTO s VALUES(1, 2, 3)")
+    try session.settle()
     try store.close()
   }
 
