@@ -24,7 +24,7 @@ enum StoreOpening {
   }
 
   /// Refuses names by which SQLite means no file of that name. Written with a folder in front they are names.
-  private static func checkName(_ path: String) throws(StoreError) {
+  static func checkName(_ path: String) throws(StoreError) {
     let isURI = path.utf8.count >= 5 && folded(String(path.prefix(5))) == "file:"
     guard isURI || path == ":memory:" else { return }
     throw StoreError(

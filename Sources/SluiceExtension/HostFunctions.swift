@@ -72,6 +72,7 @@ extension Host {
     guard let path = text(arguments, 0), !path.isEmpty else {
       throw SQLiteError(message: "sluice_attach: the path of a store is missing")
     }
+    do throws(StoreError) { try Store.checkName(path) } catch { throw SQLiteError(converting: error) }
     if arguments.count == 3 {
       guard text(arguments, 2) == "create" else {
         throw SQLiteError(message: "sluice_attach: the third argument is 'create' or not given")
