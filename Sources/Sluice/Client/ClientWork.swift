@@ -158,10 +158,11 @@ final class ClientWork {
         while try rows.next() {}
       }
       // How many of its rows are left out is known when they are applied.
-      if settles(session), session.leavesRowsOut { try session.settle() }
+      let isSettled = settles(session)
+      if isSettled, session.leavesRowsOut { try session.settle() }
       let execution = Execution(
         number: number, changes: session.totalChangeCount - before, lastInsertedRowid: session.lastRowid.value)
-      return settles(session) ? .settled(execution, of: number..<number + 1) : .now(execution)
+      return isSettled ? .settled(execution, of: number..<number + 1) : .now(execution)
     }
   }
 

@@ -347,7 +347,7 @@ package final class HostedStore {
     guard let session else { return }
     try check()
     // Who has only read took no numbers, and gives none back.
-    guard hasWritten else { return try session.commit() }
+    guard hasWritten || session.transaction?.failure != nil else { return try session.commit() }
     try session.abandonTransaction()
     scope.renew()
   }
@@ -397,7 +397,15 @@ package final class HostedStore {
   ) throws(StoreError) -> Int64 {
     guard let session else { throw heldError }
     try check()
+    // After the store's own failure SQLite may go on with the transaction; the store does not.
+    try session.checkTransaction()
     if !isWriting { try beginWriting(change, table, action, session) }
+    do throws(StoreError) { return try write(change, in: table, action, session) } catch { throw session.losing(error) }
+  }
+
+  private func write(
+    _ change: RowChange, in table: HostedTable, _ action: ConflictAction, _ session: Session
+  ) throws(StoreError) -> Int64 {
     if session.catalog.version != table.confirmedVersion { try confirm(table) }
     if case .delete = change {} else { try session.store.pipeline.room.admit() }
     joining = nil

@@ -60,10 +60,11 @@ extension Session {
 }
 
 extension StoreError {
-  /// Whether it is the store that fails, and not the statement.
+  /// Whether it is the store that fails, and not the statement. Somebody else's lock (5) is neither: trying again helps.
   var isOfStore: Bool {
     switch kind {
-    case .overloaded, .unavailable, .corrupt, .internal: true
+    case .overloaded: sqliteCode != 5
+    case .unavailable, .corrupt, .internal: true
     case .invalid: sqliteCode == StopSignal.sqliteCode
     case .conflict, .unsupported: false
     }

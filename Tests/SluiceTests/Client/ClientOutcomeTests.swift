@@ -1,6 +1,8 @@
 // What a task is told about its own statements: each rejection reaches the call whose statement it is and nobody else,
 // text and parameters that do not fit are errors, and a cancellation is one wherever the task waits.
+import SluiceSQLite
 import SluiceSystem
+import SluiceTesting
 import Testing
 
 @testable import Sluice
@@ -173,6 +175,56 @@ import Testing
       #expect(last?.sqliteCode == 19 && last?.line == bad.number + 1, "\(last as Any)")
       try await store.close()
     }
+  }
+
+  /// When a call returns its row is where the level says: what a power cut leaves, what others read, projections.db.
+  @Test(arguments: [AcknowledgementLevel.durable, .applied, .projected])
+  func aCallReturnsAtItsLevel(_ level: AcknowledgementLevel) async throws {
+    let bench = Bench()
+    var options = bench.options
+    options.threaded = true
+    options.clock = SystemClock()
+    let store = try await Store.open(path: "shop", options: options)
+    let client = try await store.makeClient(), other = try await store.makeClient()
+    try await client.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    try await client.execute("SET ack = \(level.rawValue)")
+    let insert = try await client.prepareInsert(into: "t")
+    for id in 1...16 {
+      switch id % 4 {
+      case 0: try await client.execute("INSERT INTO t VALUES(\(id))")
+      case 1: try await client.execute("INSERT INTO t VALUES(?)", [.integer(Int64(id))])
+      case 2: try await insert.insert([[.integer(Int64(id))]])
+      default: try await client.transaction { try await client.execute("INSERT INTO t VALUES(\(id))") }
+      }
+      #expect(try await other.query("SELECT max(id) FROM t").all()[0].get(0) == id)
+      if level == .projected {
+        let file = try Connection(path: bench.projections, mode: .readOnly)
+        #expect(try file.prepare("SELECT max(id) FROM t").rows() == [[.integer(Int64(id))]])
+      }
+      let after = Bench(disk: bench.disk.crashImage(.keepNothing))
+      let survivor = try after.open()
+      #expect(try survivor.makeSession().run("SELECT max(id) FROM t") == [[.integer(Int64(id))]])
+      try survivor.close()
+    }
+    try await store.close()
+  }
+
+  /// A transaction that a statement has undone takes nothing more: it is no statement of its own.
+  @Test func aTransactionThatEndedTakesNothingMore() async throws {
+    let store = try await bench.open()
+    let client = try await store.makeClient()
+    try await client.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    try await client.execute("INSERT INTO t VALUES(1)")
+    let error = await storeError {
+      try await client.transaction {
+        try await client.execute("INSERT INTO t VALUES(2)")
+        #expect(await storeError { try await client.execute("INSERT OR ROLLBACK INTO t VALUES(1)") }?.sqliteCode == 19)
+        #expect(await storeError { try await client.execute("INSERT INTO t VALUES(3)") }?.kind == .invalid)
+      }
+    }
+    #expect(error?.kind == .invalid, "\(error as Any)")
+    #expect(try await client.query("SELECT count(*) FROM t").all()[0][0] == 1)
+    try await store.close()
   }
 
   // MARK: Cancellation
