@@ -194,7 +194,7 @@ import Testing
       case 0: try await client.execute("INSERT INTO t VALUES(\(id))")
       case 1: try await client.execute("INSERT INTO t VALUES(?)", [.integer(Int64(id))])
       case 2: try await insert.insert([[.integer(Int64(id))]])
-      default: try await client.transaction { try await client.execute("INSERT INTO t VALUES(\(id))") }
+      default: try await client.transaction { _ = try await client.execute("INSERT INTO t VALUES(\(id))") }
       }
       #expect(try await other.query("SELECT max(id) FROM t").all()[0].get(0) == id)
       if level == .projected {
@@ -204,7 +204,7 @@ import Testing
       let after = Bench(disk: bench.disk.crashImage(.keepNothing))
       let survivor = try after.open()
       #expect(try survivor.makeSession().run("SELECT max(id) FROM t") == [[.integer(Int64(id))]])
-      try survivor.close()
+      try await survivor.close()
     }
     try await store.close()
   }
