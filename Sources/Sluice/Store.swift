@@ -25,8 +25,8 @@ public final class Store: Sendable {
     Store(try StoreOpening.open(path: path, options: options))
   }
 
-  /// Refuses a path, as it was given, that is no store's: `:memory:`, and URIs of SQLite. For who makes another one of it
-  /// before the store is opened.
+  /// Refuses a path, as it was given, that is no store's: `:memory:`, and URIs of SQLite. For who makes another one of
+  /// it before the store is opened.
   package static func checkName(_ path: String) throws(StoreError) { try StoreOpening.checkName(path) }
 
   private init(_ core: StoreCore) { self.core = core }

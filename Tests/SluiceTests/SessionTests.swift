@@ -145,7 +145,8 @@ import Testing
     #expect(Set(try store.liveContents().keys) == ["t"])
     #expect(Set(try store.liveContents()["t"]!.keys) == ["1"])
     session.stopAtFirstError = false
-    let after = try Bench(disk: bench.disk.crashImage(.keepAll)).open()
+    let image = Bench(disk: bench.disk.crashImage(.keepAll))
+    let after = try image.open()
     #expect(Set(try after.liveContents().keys) == ["t"])
     try after.close()
     try store.close()

@@ -17,8 +17,8 @@ struct DatabasePath: Sendable {
     files = given == nil ? fileSystem as? RealFileSystem ?? RealFileSystem() : RealFileSystem()
   }
 
-  /// A connection to the file, which looks at the checksums of pages unless told otherwise. What SQLite says about it has
-  /// its path.
+  /// A connection to the file, which looks at the checksums of pages unless told otherwise. What SQLite says about it
+  /// has its path.
   func connect(
     _ mode: Connection.Mode, busyTimeoutMilliseconds: Int32 = 0, checksPages: Bool = true
   ) throws(SQLiteError) -> Connection {

@@ -17,6 +17,8 @@ final class MirrorIndexes {
   private var careful: Set<UInt32> = []
   /// Indexes that stand aside in the open transaction.
   private var aside: [UInt32: [(name: String, sql: String)]] = [:]
+  /// What became of indexes of others in the open transaction, for people.
+  private var notices: [String] = []
   /// The table whose mirror the last error came from.
   private var culprit: UInt32?
 
@@ -44,15 +46,24 @@ final class MirrorIndexes {
       let create = { () throws(SQLiteError) in try self.connection.execute(index.sql) }
       if catalog.exists(.index, folded(index.name)) {
         try quarantine.make(index.name, .index, create)
-      } else {
-        _ = try connection.inSavepoint(create)
+      } else if let error = try connection.inSavepoint(create) {
+        notices.append("index \(index.name) was removed from projections.db: \(error.message)")
       }
     }
     aside = [:]
   }
 
-  func committed() { careful = [] }
-  func rolledBack() { aside = [:] }
+  /// Returns what is to be told of the transaction that has ended.
+  func committed() -> [String] {
+    careful = []
+    defer { notices = [] }
+    return notices
+  }
+
+  func rolledBack() {
+    aside = [:]
+    notices = []
+  }
 
   /// The mirror's indexes that compute their entries, whoever made them.
   private func evaluated(of table: SQLTable) throws(SQLiteError) -> [(name: String, sql: String)] {

@@ -9,8 +9,8 @@
 // and those of the projections (ProjectionCopies.swift), and of what it does without (Quarantine.swift).
 //
 // Its pages have checksums (CSQLite/pages.c), which the connections of Sluice look at and others leave alone. A page
-// that another program copies into the file from its write-ahead log, as the last one to close it, has none: the file is
-// then made anew, which is safe, and rare.
+// that another program copies into the file from its write-ahead log, as the last one to close it, has none: the file
+// is then made anew, which is safe, and rare.
 //
 // While a store is open the file is in WAL mode, so that readers and the projector are in nobody's way; at its tidy end
 // it goes back to a rollback journal, which can be read without the right to write beside it.
@@ -58,8 +58,8 @@ final class ProjectionsFile {
   /// The cache while a copy is filled. Runs of the sorter are as large as the cache, and those of 2 MiB stay in the
   /// processor's: 1 M rows in 200,000 groups take 0.83 µs each then, 0.95 with 8 MiB, and 1.4 without limit.
   static let fillingCacheBytes = 2 << 20
-  /// How long SQLite waits for the lock of another process. The projector tries again by itself, and gives signs of life
-  /// meanwhile.
+  /// How long SQLite waits for the lock of another process. The projector tries again by itself, and gives signs of
+  /// life meanwhile.
   private static let busyMilliseconds: Int32 = 50
 
   /// Opens the file, or makes an empty one.
@@ -155,8 +155,8 @@ final class ProjectionsFile {
   /// Names of its own tables.
   static let ownTables = ["sluice_checkpoint", "sluice_catalog", "sluice_quarantine"]
 
-  /// Begins a transaction that writes. What others changed of the schema is looked at: what is in the way is taken away,
-  /// and `corrupt` is thrown where rows cannot be trusted any more.
+  /// Begins a transaction that writes. What others changed of the schema is looked at: what is in the way is taken
+  /// away, and `corrupt` is thrown where rows cannot be trusted any more.
   func begin() throws(SQLiteError) {
     if connection.hasMoved() { throw .moved }
     try beginning.run()

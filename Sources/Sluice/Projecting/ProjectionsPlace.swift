@@ -1,8 +1,8 @@
 // Where projections.db lies: opening what is there, and putting a file that was made anew into its place.
 //
 // A file that cannot be used is made anew beside the old one, as `projections.db.new`, and takes its name when it is
-// whole: until then readers see the old one, and who has that open keeps it. While `projections.db.new` is there the old
-// one is not used any more, whoever opens the store next.
+// whole: until then readers see the old one, and who has that open keeps it. While `projections.db.new` is there the
+// old one is not used any more, whoever opens the store next.
 //
 // The files of a write-ahead log belong to a file of their name, whichever that is. So those of a file that is gone are
 // removed before another one gets the name.

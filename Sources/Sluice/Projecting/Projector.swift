@@ -320,8 +320,8 @@ final class Projector: Role, @unchecked Sendable {
     try file.indexes.restore(file.catalog)
     try file.setCheckpoint(boundary)
     try file.commit()
-    file.indexes.committed()
     isOpen = false
+    for notice in file.indexes.committed() { pipeline.tell(notice) }
     taken = []
     let position = boundary
     let projections = file.copies.progress

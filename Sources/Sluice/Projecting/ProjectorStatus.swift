@@ -153,8 +153,8 @@ struct ProjectorStatus: Sendable {
     if obstacle == .stopped || obstacle == .rebuilding {
       return StoreError(
         .overloaded,
-        "projections.db cannot be kept up to date: \(lastError ?? "it is made anew"); mend that, or remove the file, and "
-          + "open the store again: rows are written, and read from the tables, all the same", sqliteCode: 5)
+        "projections.db cannot be kept up to date: \(lastError ?? "it is made anew"); mend that, or remove the file, "
+          + "and open the store again: rows are written, and read from the tables, all the same", sqliteCode: 5)
     }
     guard let blockedBy else { return nil }
     let reason =

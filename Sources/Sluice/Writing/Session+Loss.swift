@@ -60,7 +60,8 @@ extension Session {
 }
 
 extension StoreError {
-  /// Whether it is the store that fails, and not the statement. Somebody else's lock (5) is neither: trying again helps.
+  /// Whether it is the store that fails, and not the statement. Somebody else's lock (5) is neither: trying again
+  /// helps.
   var isOfStore: Bool {
     switch kind {
     case .overloaded: sqliteCode != 5

@@ -7,7 +7,8 @@ import Testing
 
 @Suite struct KeyValueTests {
   @Test func ownWritesAreReadAtOnceAndOthersWhenSettled() throws {
-    let store = try Bench().open()
+    let bench = Bench()
+    let store = try bench.open()
     let session = try store.makeKeyValueSession(space: 5)
     let other = try store.makeKeyValueSession(space: 5)
     try session.put(bytes("a"), bytes("1"))
@@ -29,7 +30,8 @@ import Testing
   }
 
   @Test func spacesAreApart() throws {
-    let store = try Bench().open()
+    let bench = Bench()
+    let store = try bench.open()
     let sessions = try [0, 1, 65_535].map { try store.makeKeyValueSession(space: $0) }
     for (index, session) in sessions.enumerated() {
       try session.put(bytes("k"), [UInt8(index)])
@@ -48,7 +50,8 @@ import Testing
   }
 
   @Test func limitsAreErrors() throws {
-    let store = try Bench().open()
+    let bench = Bench()
+    let store = try bench.open()
     let session = try store.makeKeyValueSession()
     let longest = Bytes(repeating: 7, count: KeyValueSession.keyLimitBytes)
     try session.put(longest, bytes("v"))
@@ -80,7 +83,8 @@ import Testing
   }
 
   @Test func aBatchIsOneStatementAndMayBeCancelled() throws {
-    let store = try Bench().open()
+    let bench = Bench()
+    let store = try bench.open()
     let session = try store.makeKeyValueSession()
     try session.put(bytes("a"), bytes("0"))
     try session.beginBatch()
@@ -133,7 +137,8 @@ import Testing
   }
 
   @Test func iteratorsKeepTheirMoment() throws {
-    let store = try Bench().open()
+    let bench = Bench()
+    let store = try bench.open()
     let session = try store.makeKeyValueSession()
     for index in 0..<50 { try session.put(bytes("k\(index + 10)"), bytes("old")) }
     try session.settle()
@@ -160,7 +165,8 @@ import Testing
     #expect(KeyRange.prefix([1, 0xff]) == KeyRange(lower: [1, 0xff], upper: [2]))
     #expect(KeyRange.prefix([0xff, 0xff]) == KeyRange(lower: [0xff, 0xff], upper: nil))
     #expect(KeyRange.prefix([]) == .all)
-    let store = try Bench().open()
+    let bench = Bench()
+    let store = try bench.open()
     let session = try store.makeKeyValueSession()
     let keys: [Bytes] = [
       [0], [0, 0], [0, 1], [1], [1, 0xff], [1, 0xff, 3], [2], [0xff], [0xff, 0xff], [0xff, 0xff, 1],
