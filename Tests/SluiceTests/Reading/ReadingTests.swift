@@ -242,8 +242,8 @@ private func rowCount(_ reader: StoreReader) throws -> Int { try reader.view.con
       hook: { Issue.record("\($0)") })
     let reader = try StoreReader.open(path: "shop", options: options)
     let old = try #require(disk.content(path))
-    let bench = Bench(disk: disk)
-    let store = try bench.open()
+    let other = Bench(disk: disk)
+    let store = try other.open()
     let session = try store.makeSession()
     for id in 61...66 {
       try session.run("INSERT INTO t VALUES(\(id), 'more')")
