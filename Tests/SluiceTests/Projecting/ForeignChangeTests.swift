@@ -138,7 +138,10 @@ import Testing
     let store = try bench.open()
     #expect(
       try stockSQLite(
-        "CREATE TABLE n1(a); CREATE VIEW n2 AS SELECT 1; CREATE INDEX n3 ON t(v); CREATE TABLE N4(a); CREATE TABLE n5(a)",
+        """
+        CREATE TABLE n1(a); CREATE VIEW n2 AS SELECT 1; CREATE INDEX n3 ON t(v); CREATE TABLE N4(a);
+        CREATE TABLE n5(a)
+        """,
         database: bench.projections
       ).errorText == "")
     let session = try store.makeSession()
