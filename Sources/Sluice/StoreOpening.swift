@@ -131,8 +131,8 @@ enum StoreOpening {
       pipeline.stop()
       throw error
     }
-    // Replay is done, and the projector has seen to its file.
-    if options.synchronous { try convertingErrors { try witnesses.unmark() } }
+    // Replay is done, and the file holds no more than the log: one that does is only made anew behind this.
+    if options.synchronous, projector.openFile != nil { try convertingErrors { try witnesses.unmark() } }
     return StoreCore(
       path: path, options: options, identity: identity, lock: lock, pipeline: pipeline, projector: projector,
       projections: place, nextTableID: resolver.catalog.highestTableID + 1)

@@ -14,10 +14,8 @@ import SluiceSystem
 
 final class ActiveMemtable {
   /// Little, for there may be many engines: it doubles when it is full.
-  private static let firstCapacity = 1 << 8
+  private static let firstCapacity = 1 << 9
   private static let largestCapacity = 1 << 15
-  /// Entries from which on a run is not moved behind which rising keys follow.
-  private static let settledCount = 1 << 9
 
   private var storage: RunStorage
   /// The storage's own memory: the hot path touches no reference count.
@@ -156,7 +154,7 @@ final class ActiveMemtable {
       let older = runs[runs.count - 2]
       if newest.sizeClass < older.sizeClass { break }
       // Rising data: full storages follow one another, each twice as large as the one before, and none is moved.
-      if older.count >= Self.settledCount, precedes(older.last, newest.base) { break }
+      if older.count >= Self.firstCapacity / 2, precedes(older.last, newest.base) { break }
       runs.removeLast(2)
       let count = older.count + newest.count
       let merged = Run.merge(older, newest, into: pool.take(capacity: count), folding: folding)

@@ -66,7 +66,7 @@ import Testing
       try session.settle()
     }
     let held = store.core.pipeline.generations.held
-    #expect(held.frozenCount == 0 && held.activeBytes < 8 << 20, "\(held)")
+    #expect(held.frozenCount == 0 && held.activeBytes < 10 << 20, "\(held)")
     #expect(store.core.pipeline.engines.allSatisfy { $0.flushedPosition == 0 })
     try store.close()
   }
