@@ -49,9 +49,16 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
   /// A file that is not what it must be.
   public init(damage message: String) { self.init(code: SQLITE_CORRUPT, message: message) }
 
+  /// There is no room for what was begun.
+  public static let full = SQLiteError(code: SQLITE_FULL, message: "the disk has no room for the file")
+
   /// The file of a connection was removed or replaced.
   public static let moved = SQLiteError(
     code: SQLITE_READONLY | 4 << 8, message: "the file was removed or replaced by another program")
+
+  /// The file of a connection lies under another name, in which SQLite would not find its log.
+  public static let renamed = SQLiteError(
+    code: SQLITE_READONLY | 4 << 8, message: "the directory of the file was renamed")
 
   /// The result code without its extension.
   public var primaryCode: Int32 { code & 0xff }

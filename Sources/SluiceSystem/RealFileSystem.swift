@@ -158,6 +158,11 @@ public final class RealFileSystem: FileSystem {
     throw SystemError(call: call, path: path, code: errno)
   }
 
+  /// What tells the file at `path` from others of its directory, whatever they are called; nil when there is none.
+  public func identity(_ path: String) throws(SystemError) -> UInt64? {
+    try status(path, "stat").map { UInt64($0.st_ino) }
+  }
+
   /// A name under which a library that opens files by name (SQLite) reaches the file at `path`: that of the system for
   /// a directory that is held, which leads to it wherever it went. Throws when what stands there is no file.
   public func nameForLibraries(_ path: String) throws(SystemError) -> String {

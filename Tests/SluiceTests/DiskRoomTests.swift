@@ -3,6 +3,7 @@
 import SluiceLog
 import SluiceSystem
 import SluiceTesting
+import Synchronization
 import Testing
 
 @testable import Sluice
@@ -333,6 +334,52 @@ import Testing
   private static let rows =
     "WITH c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 12000) "
     + "INSERT INTO t SELECT i, zeroblob(2000) FROM c"
+
+  /// Making projections.db anew takes nothing of the room that what makes room needs, and gives back what it took.
+  @Test func projectionsAreNotMadeAnewOnAFullDisk() throws {
+    let bench = Bench()
+    let room = Atomic<UInt64>(1 << 40)
+    let projections = bench.projections
+    let disk = HookedFileSystem(
+      bench.disk,
+      free: {
+        let taken = Self.size(of: projections)
+        let all = room.load(ordering: .relaxed)
+        return all > taken ? all - taken : 0
+      }, hook: { _ in })
+    let clock = SimulatedClock()
+    func open() throws -> Store {
+      try bench.open {
+        $0.fileSystem = disk
+        $0.clock = clock
+        $0.diskReserveBytes = 60 << 10
+      }
+    }
+    let first = try open()
+    try first.makeSession().run("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
+    try first.makeSession().run(Self.rows)
+    try first.close()
+    removeDatabase(projections)
+    room.store(9 << 20, ordering: .relaxed)
+    let store = try open()
+    let session = try store.makeSession()
+    for _ in 0..<3 {
+      let error = storeError { try session.wait(for: .projected) }
+      #expect(error?.message.contains("the disk is full: ") == true, "\(error?.message ?? "there was room")")
+      #expect(Self.size(of: projections) < 1 << 20, "it keeps what it took")
+      clock.advance(microseconds: 300_000)
+    }
+    try session.run("DELETE FROM t WHERE id = 1")
+    #expect(store.progress.synced >= store.lastPosition - 1, "the log is kept for it")
+    room.store(1 << 40, ordering: .relaxed)
+    clock.advance(microseconds: 300_000)
+    try session.wait(for: .projected)
+    #expect(
+      try session.run("SELECT count(*), max(v) FROM projections.t") == [
+        [.integer(11_999), .blob(Array(repeating: 0, count: 2_000))]
+      ])
+    try store.close()
+  }
 
   /// Where SQLite wipes what it deletes, all pages of a table would go through the write-ahead log.
   @Test func emptyingATableTakesNoRoom() throws {

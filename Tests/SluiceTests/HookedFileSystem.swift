@@ -9,6 +9,8 @@ final class HookedFileSystem: FileSystem {
   private let looking: Looking
   /// Called with the number of bytes of each read.
   private let reading: @Sendable (Int) -> Void
+  /// What is told to be free, in place of the truth.
+  private let free: (@Sendable () -> UInt64)?
 
   /// Called before a file is opened for reading, before each read, and before a directory is listed; what it throws is
   /// thrown.
@@ -16,9 +18,11 @@ final class HookedFileSystem: FileSystem {
 
   init(
     _ base: any FileSystem, looking: @escaping Looking = { (_) throws(SystemError) in },
-    reading: @escaping @Sendable (Int) -> Void = { _ in }, hook: @escaping @Sendable (String) -> Void
+    reading: @escaping @Sendable (Int) -> Void = { _ in }, free: (@Sendable () -> UInt64)? = nil,
+    hook: @escaping @Sendable (String) -> Void
   ) {
     self.base = base
+    self.free = free
     self.reading = reading
     self.hook = hook
     self.looking = looking
@@ -62,7 +66,10 @@ final class HookedFileSystem: FileSystem {
     return try base.lock(path, holder: holder)
   }
 
-  func freeBytes(_ path: String) throws(SystemError) -> UInt64 { try base.freeBytes(path) }
+  func freeBytes(_ path: String) throws(SystemError) -> UInt64 {
+    if let free { return free() }
+    return try base.freeBytes(path)
+  }
 
   func sizeBytes(_ path: String) throws(SystemError) -> UInt64 { try base.sizeBytes(path) }
 

@@ -63,6 +63,8 @@ import Testing
     try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
     try load(session, 0..<2_000)
     #expect(store.relocation == nil)
+    try session.wait(for: .projected)
+    let file = try RealFileSystem().identity(path + "/projections.db")
     try move(isLink: isLink)
     let other = try Store.open(path: path, options: options)
     let otherSession = try other.makeSession()
@@ -81,6 +83,7 @@ import Testing
     #expect(store.relocation?.contains("this store is at \(moved) now") == true, "\(store.relocation ?? "nil")")
     try store.close()
     #expect(try trace(path) == before, "nothing of the other store was touched")
+    #expect(try RealFileSystem().identity(moved + "/projections.db") == file, "it was made anew")
     for (place, rows) in [(path, 700), (moved, 12_000)] {
       try check(place)
       let store = try Store.open(path: place, options: options)

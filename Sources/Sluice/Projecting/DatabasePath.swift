@@ -42,6 +42,11 @@ struct DatabasePath: Sendable {
     }
   }
 
+  /// What tells the file from others; nil when there is none, or the system does not say.
+  var identity: UInt64? {
+    do { return try files.identity(path) } catch { return nil }
+  }
+
   /// Hands the name of this moment to `body`.
   private func reach<R>(_ body: (String) throws(SQLiteError) -> R) throws(SQLiteError) -> R {
     let name: String

@@ -30,6 +30,8 @@ final class ProjectionsFile {
   private(set) var flaw: String?
   private(set) var catalog = Catalog()
   private let storeID: UInt64
+  private let place: DatabasePath
+  private let identity: UInt64?
   /// The projections that it holds.
   let copies: ProjectionCopies
   /// The indexes and views that it does without.
@@ -65,6 +67,7 @@ final class ProjectionsFile {
   /// Opens the file, or makes an empty one.
   init(_ place: DatabasePath, storeID: UInt64, clock: any Clock) throws(SQLiteError) {
     path = place.path
+    self.place = place
     self.storeID = storeID
     connection = try place.connect(.readWriteCreate, busyTimeoutMilliseconds: Self.busyMilliseconds * 5)
     try connection.reservePageSums()
@@ -82,6 +85,7 @@ final class ProjectionsFile {
       """
       PRAGMA synchronous = NORMAL; PRAGMA temp_store = FILE; PRAGMA journal_size_limit = \(WalLimit.capBytes);
       """)
+    identity = place.identity
     try connection.setCache(bytes: Self.cacheBytes)
     // Nobody else's triggers act on what is written here, and the file's own refuse writers without this.
     try connection.disableTriggers()
@@ -155,10 +159,17 @@ final class ProjectionsFile {
   /// Names of its own tables.
   static let ownTables = ["sluice_checkpoint", "sluice_catalog", "sluice_quarantine"]
 
+  /// Throws when the file is not the one any more that has its name. Cost: one `stat`.
+  func checkPlace() throws(SQLiteError) {
+    guard connection.hasMoved() else { return }
+    // Where the store's directory was renamed, it is opened again under its new name, and all is well.
+    throw identity != nil && place.identity == identity ? .renamed : .moved
+  }
+
   /// Begins a transaction that writes. What others changed of the schema is looked at: what is in the way is taken
   /// away, and `corrupt` is thrown where rows cannot be trusted any more.
   func begin() throws(SQLiteError) {
-    if connection.hasMoved() { throw .moved }
+    try checkPlace()
     try beginning.run()
     guard checkpoint != nil else { return }
     if try currentSchemaVersion() == schemaVersion {

@@ -149,6 +149,7 @@ extension Projector {
     }
     try file.commit()
     isOpen = false
+    pipeline.room.projectorDidFit()
     if file.path != place.path {
       if trouble.carriesOthers { try file.carryOthers(from: place.database) }
       for notice in file.takeNotices() { pipeline.tell(notice) }
@@ -199,7 +200,7 @@ extension Projector {
     guard asked != nil || now >= examinedAt + Self.examinationNanoseconds else { return }
     examinedAt = now
     if asked != nil, let damage = pipeline.projectorRequests.takeDamage(fileNumber: fileNumber) { throw damage }
-    if file.connection.hasMoved() { throw SQLiteError.moved }
+    try file.checkPlace()
     if try file.isAltered() {
       try open()
       // Rows that only gathered come behind it.

@@ -20,6 +20,11 @@ extension Projector {
       // What it reads takes room, in the write-ahead log and beside.
       refresher.holdBack()
       pipeline.projectorStatus.withLock { $0.hold(clock) }
+      if file.checkpoint == nil {
+        // It will be filled from the shards, as they are then: nothing of the log is kept for it.
+        pipeline.progress.withLock { $0.synced = max($0.synced, $0.visible) }
+        pipeline.wakeCompactor()
+      }
       return true
     }
     if !isOpen, hasWork, try !makeRoom() {

@@ -195,13 +195,17 @@ final class Projector: Role, @unchecked Sendable {
         return false
       case let error as SQLiteError where error.kind == .full:
         pipeline.projectorStatus.withLock { $0.lastError = error.message }
+        let isFull = error == .full || pipeline.room.isProjectorFull
         try retreat()
         if openFile?.checkpoint == nil {
           // Nothing of an empty file is worth its room.
           openFile?.connection.close()
           openFile = nil
           rebuild = nil
+        } else {
+          try openFile?.wal.giveBack()
         }
+        if isFull { pipeline.room.projectorDidNotFit() }
         holdForRoom()
         return false
       case let error as SQLiteError
@@ -322,6 +326,7 @@ final class Projector: Role, @unchecked Sendable {
     try file.commit()
     isOpen = false
     for notice in file.indexes.committed() { pipeline.tell(notice) }
+    pipeline.room.projectorDidFit()
     taken = []
     let position = boundary
     let projections = file.copies.progress

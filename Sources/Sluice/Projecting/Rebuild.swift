@@ -14,9 +14,13 @@ final class Rebuild {
   let position: UInt64
   private let catalog: Catalog
   private let snapshots: [Snapshot]
+  private let room: DiskRoom
+  /// Row bytes of what was written.
+  private var writtenBytes = 0
 
   /// At the last visible position.
   init(_ pipeline: Pipeline) throws {
+    room = pipeline.room
     let view = pipeline.viewWithPosition()
     position = view.position
     snapshots = view.snapshots
@@ -53,6 +57,8 @@ final class Rebuild {
       chunk.add(rows.current)
       if chunk.sizeBytes >= Self.chunkBytes {
         if isStopped() { throw SQLiteError.interrupted }
+        writtenBytes += chunk.sizeBytes
+        if room.stopsProjector(owing: writtenBytes) { throw SQLiteError.full }
         try chunk.write(to: mirror)
       }
     }

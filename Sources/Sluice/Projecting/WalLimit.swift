@@ -169,6 +169,15 @@ final class WalLimit {
     return true
   }
 
+  /// Gives back what a transaction took that was rolled back, for nothing of it is needed. That is put off while
+  /// somebody reads the file, or while there is no room for what was committed before.
+  func giveBack() throws(SQLiteError) {
+    do {
+      _ = try connection.checkpoint(.passive)
+      if try !connection.checkpoint(.truncate).wasBlocked { committedPages = 0 }
+    } catch { if error.kind != .full, error.kind != .busy { throw error } }
+  }
+
   /// Cuts the file back when it is larger than the cap, if nobody is in the way. For a projector that has nothing else
   /// to do.
   func cutBack() throws(SQLiteError) {

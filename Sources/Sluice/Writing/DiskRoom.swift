@@ -63,6 +63,8 @@ final class DiskRoom: Sendable {
   private let low = Atomic<Bool>(false)
   private let stuck = Atomic<Bool>(false)
   private let projectorHeld = Atomic<Bool>(false)
+  /// Free bytes without which projections are not tried again: they found the disk full.
+  private let neededToProject = Atomic<UInt64>(0)
 
   /// Looks at once.
   init(path: String, watermarkBytes: UInt64, fileSystem: any FileSystem, clock: any Clock) throws(SystemError) {
@@ -155,10 +157,32 @@ final class DiskRoom: Sendable {
   }
 
   /// Whether projections.db has to wait: it grows by what the log holds already, and must not take the room that flush
-  /// and merge need. Half of the watermark is left to it.
+  /// and merge need. Half of the watermark is left to it, and more where that was too little the last time.
   var holdsProjector: Bool {
-    if !isLow { return false }
+    let needed = neededToProject.load(ordering: .relaxed)
+    if !isLow, needed == 0 { return false }
     note(0)
-    return state.withLock { $0.freeBytes < watermarkBytes / 2 }
+    return state.withLock { $0.freeBytes < max(watermarkBytes / 2, needed) }
+  }
+
+  /// Whether projections.db, which is being made anew, must give back what it took: it leaves its share to what makes
+  /// room, and `size` bytes that are in its write-ahead log go into the file, too.
+  func stopsProjector(owing size: Int) -> Bool {
+    look() < DiskRules.floor(watermark: watermarkBytes) + UInt64(size)
+  }
+
+  /// Whether it is this disk that SQLite has found full, and not that of temporary files.
+  var isProjectorFull: Bool { look() < watermarkBytes / 2 }
+
+  /// A transaction of projections.db did not fit here, and has given back what it took: without a quarter more room it
+  /// is not tried again.
+  func projectorDidNotFit() {
+    let free = look()
+    neededToProject.store(free + free / 4 + 1, ordering: .relaxed)
+  }
+
+  /// A transaction of projections.db did fit.
+  func projectorDidFit() {
+    if neededToProject.load(ordering: .relaxed) > 0 { neededToProject.store(0, ordering: .relaxed) }
   }
 }
