@@ -10,7 +10,8 @@ enum CheckpointLook {
       guard try place.files.exists(place.path) else { return nil }
       // Without a write-ahead log SQLite would make an empty one.
       let hasLog = try place.files.fileSize(place.path + "-wal") ?? 0 > 0
-      let connection = try place.connect(hasLog ? .unlocked : .immutable)
+      // What another program brought into the file from there has no checksums of pages; the row has its own.
+      let connection = try place.connect(hasLog ? .unlocked : .immutable, checksPages: false)
       defer { connection.close() }
       let rows = try connection.prepare("SELECT * FROM sluice_checkpoint").rows()
       guard rows.count == 1, isWhole(rows[0]), case .integer(let id) = rows[0][0],
