@@ -282,5 +282,7 @@ extension Projector {
     }
     for notice in openFile.takeNotices() { pipeline.tell(notice) }
     openFile.connection.close()
+    // SQLite closes the file with the last of its statements, which the object has.
+    self.openFile = nil
   }
 }

@@ -105,7 +105,7 @@ final class WalLimit {
     if rows.appended >= limit.appended || rows.scattered >= limit.scattered { return false }
     // A page that the cache has no room for, and that changes again, takes another frame, and deletions reach the
     // neighbours of pages that have become empty: not so in a small transaction, by which the larger one is judged.
-    let scattered = Double(rows.scattered) * framesPerRow.scattered * 2.5
+    let scattered = Double(rows.scattered) * framesPerRow.scattered * 3.5
     let expected = Double(rows.appended) * framesPerRow.appended + scattered
     return committedPages + Int(expected) <= (rows.scattered > rows.count / 10 ? capPages / 2 : capPages * 3 / 4)
   }
