@@ -279,7 +279,8 @@ final class Projector: Role, @unchecked Sendable {
 
   /// The next batches, from memory or from the log; empty when none is ready.
   private func nextItems(applied: UInt64) throws -> [ProjectorItem] {
-    let waiting = pipeline.projectorQueue.take(from: next, limitBytes: Self.chunkBytes)
+    let limit = file.wal.isScattered ? Self.chunkBytes / 8 : Self.chunkBytes
+    let waiting = pipeline.projectorQueue.take(from: next, limitBytes: limit)
     if !waiting.isEmpty {
       reader = nil
       for item in waiting where !item.noEffect.isEmpty { taken.append((item.firstPosition, item.noEffect)) }
@@ -289,7 +290,7 @@ final class Projector: Role, @unchecked Sendable {
     if reader == nil, next <= last { reader = try pipeline.log.reader(after: next - 1, upTo: last) }
     var items: [ProjectorItem] = []
     var size = 0
-    while size < Self.chunkBytes, let record = try reader?.next() {
+    while size < limit, let record = try reader?.next() {
       guard case .commands(let batch, let transactionEnd) = record else { continue }
       let noEffect = pipeline.projectorQueue.takeOutcome(batch.firstPosition)
       if !noEffect.isEmpty { taken.append((batch.firstPosition, noEffect)) }

@@ -62,6 +62,9 @@ final class WalLimit {
   /// What a transaction may hold, and frames for a row of each kind, by the last ones.
   private var limit = Rows(appended: 16_384, scattered: 1_024)
   private var framesPerRow = (appended: 0.1, scattered: 6.0)
+  /// Whether the rows of the last transaction were scattered: few bytes of the log then fill it, so they are taken in
+  /// small steps.
+  private(set) var isScattered = false
 
   /// `place`: of the database file.
   init(_ connection: Connection, _ place: DatabasePath) throws(SQLiteError) {
@@ -105,7 +108,7 @@ final class WalLimit {
     if rows.appended >= limit.appended || rows.scattered >= limit.scattered { return false }
     // A page that the cache has no room for, and that changes again, takes another frame, and deletions reach the
     // neighbours of pages that have become empty: not so in a small transaction, by which the larger one is judged.
-    let scattered = Double(rows.scattered) * framesPerRow.scattered * 3.5
+    let scattered = Double(rows.scattered) * framesPerRow.scattered * 2.5
     let expected = Double(rows.appended) * framesPerRow.appended + scattered
     return committedPages + Int(expected) <= (rows.scattered > rows.count / 10 ? capPages / 2 : capPages * 3 / 4)
   }
@@ -138,7 +141,8 @@ final class WalLimit {
   private func learn(_ rows: Rows, _ frames: Int) {
     guard rows.count > 0 else { return }
     let perRow = Double(frames) / Double(rows.count)
-    if rows.scattered > rows.count / 10 {
+    isScattered = rows.scattered > rows.count / 10
+    if isScattered {
       framesPerRow.scattered = max(perRow, framesPerRow.scattered / 2)
       limit.scattered = min(max(limit.scattered, rows.scattered * 4), Projector.transactionRows)
     } else {

@@ -308,6 +308,12 @@ import Testing
         try connection.execute("UPDATE sluice_checkpoint SET sum = \(sum)")
       }
       connection.close()
+      // A whole checkpoint is a witness: of a log that does not reach that far something is gone.
+      if isSummed, UInt64(bitPattern: position) > 104 {
+        let error = storeError { _ = try bench.open() }
+        #expect(error?.kind == .corrupt && error?.message.contains(bench.projections) == true, "\(error as Any)")
+        continue
+      }
       let store = try bench.open()
       let session = try store.makeSession()
       try session.run("INSERT INTO t VALUES(1000, 1, 'later')")
