@@ -1,6 +1,7 @@
 // Ctrl-C: it ends the statement that is running, at a terminal; a script it ends altogether, as in sqlite3.
 // Unsafe by nature: named in the tidy test.
 import CReadline
+import Glibc
 import Sluice
 
 /// Whom a Ctrl-C concerns: the statement that runs, and the store once it is being left.
@@ -23,8 +24,13 @@ func watchInterrupts(of session: Session, on store: Store) {
     { context in
       guard let context else { return }
       let target = Unmanaged<InterruptTarget>.fromOpaque(context).takeUnretainedValue()
-      target.interrupter.interrupt()
       target.store.hastenClose()
+      // A statement that was given may not have begun yet: it is ended when it does, unless the line was taken back.
+      var attempts = 0
+      while !target.interrupter.interrupt(), creadline_interrupted() != 0, attempts < 100 {
+        attempts += 1
+        usleep(10_000)
+      }
     }, context.toOpaque())
   if code != 0 { context.release() }
 }

@@ -17,9 +17,10 @@ public final class SessionInterrupter: Sendable {
   private let signal = Monitor<StopSignal?>(nil)
 
   /// The statement that is running, or whose rows are being taken, ends with the error `interrupted` (SQLite's code 9)
-  /// and without effect. Nothing happens when none is. From any thread.
-  public func interrupt() {
-    _ = state.compareExchange(expected: .running, desired: .interrupted, ordering: .relaxed)
+  /// and without effect. Nothing happens when none is, and false is returned. From any thread.
+  @discardableResult
+  public func interrupt() -> Bool {
+    state.compareExchange(expected: .running, desired: .interrupted, ordering: .relaxed).exchanged
   }
 
   /// Whether what is running is to end.
