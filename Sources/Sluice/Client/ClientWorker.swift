@@ -39,12 +39,11 @@ final class ClientWorker: Sendable {
     let stop = StopSignal()
     let number = queue.newNumber()
     return try await withTaskCancellationHandler {
-      try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<R, any Error>) in
+      try await answered { asking in
         queue.add(
           ClientCall(
             number: number, transaction: transaction, isForced: isForced, stop: stop,
-            run: { work in Self.answer(continuation, work, stop, body) },
-            refuse: { continuation.resume(throwing: $0) }))
+            run: { work in Self.answer(asking, work, stop, body) }, refuse: { asking.answer(.failure($0)) }))
       }
     } onCancel: {
       guard isCancellable else { return }
@@ -65,20 +64,20 @@ final class ClientWorker: Sendable {
   }
 
   private static func answer<R: Sendable>(
-    _ continuation: CheckedContinuation<R, any Error>, _ work: ClientWork, _ stop: StopSignal,
+    _ asking: Asking<R>, _ work: ClientWork, _ stop: StopSignal,
     _ body: (ClientWork, StopSignal) throws(StoreError) -> Answer<R>
   ) {
     do throws(StoreError) {
       switch try body(work, stop) {
-      case .now(let value): continuation.resume(returning: value)
+      case .now(let value): asking.answer(.success(value))
       case .settled(let value, let numbers, let failure):
         work.settleLater(numbers, unless: failure) { error in
-          if let error { continuation.resume(throwing: error) } else { continuation.resume(returning: value) }
+          asking.answer(error.map { .failure($0) } ?? .success(value))
         }
       }
     } catch {
       let isCancelled = stop.isCancelled && error.sqliteCode == StopSignal.sqliteCode
-      continuation.resume(throwing: isCancelled ? CancellationError() : error)
+      asking.answer(.failure(isCancelled ? CancellationError() : error))
     }
   }
 

@@ -5,10 +5,11 @@ import SluiceSystem
 func onOwnThread<R: Sendable>(
   _ name: String, _ body: @escaping @Sendable () throws(StoreError) -> R
 ) async throws(StoreError) -> R {
-  let result: Result<R, StoreError> = await withCheckedContinuation { continuation in
-    do throws(SystemError) {
-      try Thread(name: name) { continuation.resume(returning: Result { () throws(StoreError) in try body() }) }.detach()
-    } catch { continuation.resume(returning: .failure(StoreError(error))) }
-  }
-  return try result.get()
+  do {
+    return try await answered { asking in
+      do throws(SystemError) { try Thread(name: name) { asking.answer(Result { try body() }) }.detach() } catch {
+        asking.answer(.failure(StoreError(error)))
+      }
+    }
+  } catch { throw StoreError(converting: error) }
 }
