@@ -4,17 +4,13 @@ import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
-/// Cuts a script into statements.
-public typealias StatementSplitter = SluiceSQL.StatementSplitter
-/// What `INSERT OR …` does about a row that contradicts what is stored.
-public typealias OrAction = SluiceSQL.OrAction
-
 /// A write-scaling store in a directory.
 ///
 /// One process at a time opens a store. Its read models lie in `projections.db`, an ordinary SQLite file that any
 /// number of processes may read meanwhile.
 public final class Store: Sendable {
   let core: StoreCore
+  let clients = Monitor(OpenClients())
 
   /// Opens the store at `path`, a directory; creates it when it is missing and `options` allow.
   ///

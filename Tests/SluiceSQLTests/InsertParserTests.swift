@@ -265,9 +265,9 @@ private func rowsWithOffsets(_ text: [UInt8], _ shape: InsertShape) throws(SQLEr
   var evaluated = 0
   for statement in statements(try sqlFile("insert.sql")) {
     switch try parseStatement(statement) {
-    case .createTable(let table): tables[foldedName(table.name)] = table
+    case .createTable(let table): tables[folded(table.name)] = table
     case .insert(let header) where header.form == .values:
-      let table = try #require(tables[foldedName(header.table)])
+      let table = try #require(tables[folded(header.table)])
       let shape = try InsertShape(table: table, columns: header.columns)
       do throws(SQLError) { count += try rows(Array(statement.utf8), shape)?.count ?? 0 } catch {
         // ON CONFLICT, RETURNING and queries in VALUES are for SQLite.

@@ -66,6 +66,27 @@ import Testing
     #expect(arrowFindings(source("import Foundation", target: "SluiceShell")) == [])
   }
 
+  /// A file names what is declared for the whole module in its own folder, and below; not above.
+  @Test func floorsOfATarget() {
+    let low = "struct Low {\n  enum Kind {}\n}\nprivate struct Own {}\nfunc help() {}"
+    func check(_ folder: String, _ text: String) -> [String] {
+      floorFindings([
+        file("Sources/SluiceSQL/Lexing/Low.swift", low),
+        file("Sources/SluiceSQL/Rows/High.swift", "public final class High {}\nfunc lift() {}\nextension Low {}"),
+        file("Sources/SluiceSQL/\(folder)/A.swift", text),
+      ])
+    }
+    #expect(check("Rows", "let a = Low()\nlet b = High()\nhelp()") == [])
+    #expect(check("Lexing", "let a = Low()\n// High\nlet b = \"High\"\nlet c = Other.High()") == [])
+    #expect(check("Lexing", "enum A {\n  struct High {}\n  let a: High\n}") == [])
+    #expect(
+      check("Lexing", "let a = 1\nlet b: [High] = []").map { String($0.prefix(40)) } == [
+        "Sources/SluiceSQL/Lexing/A.swift:2: name"
+      ])
+    #expect(check("Statements", "lift()").count == 1)
+    #expect(check("Other", "let a = 1").first?.contains("has no floor") == true)
+  }
+
   @Test func sizes() {
     #expect(sizeFindings(source(String(repeating: "a\n", count: 600))) == [])
     #expect(sizeFindings(source(String(repeating: "a\n", count: 601))).count == 1)

@@ -18,6 +18,8 @@ import Testing
 
   @Test func arrowsGoDown() { expectNone(arrowFindings(tree.files)) }
 
+  @Test func filesNameOnlyWhatIsBelow() { expectNone(floorFindings(tree.files)) }
+
   @Test func filesFunctionsAndLinesAreSmall() { expectNone(sizeFindings(tree.files)) }
 
   @Test func filesSayWhatTheyAreFor() { expectNone(headFindings(tree.files)) }

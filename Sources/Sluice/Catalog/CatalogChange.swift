@@ -30,6 +30,7 @@
 // ALTER TABLE t RENAME TO u, the first of its two changes, for a table with the id 3 of the one column a:
 //   04 01 00 00  03 00 00 00  00 00 00 00 00 00 00 00  01 74  01 75  16
 //   43 52 45 41 54 45 20 54 41 42 4c 45 20 75 20 28 0a 20 20 61 0a 29
+import SluiceSQL
 import SluiceSystem
 
 /// One CREATE, DROP, ALTER or sequence change.
@@ -104,7 +105,10 @@ struct CatalogChange: Equatable, Sendable {
   }
 }
 
-/// A name as SQLite compares names: ASCII letters in lower case, all else as it is.
-func folded(_ name: String) -> String {
-  String(decoding: name.utf8.map { $0 >= 65 && $0 <= 90 ? $0 + 32 : $0 }, as: UTF8.self)
+/// The definition of a projection as the catalog keeps it, or nil when it is something else.
+func projectionDefinition(_ text: String) -> CreateProjection? {
+  do {
+    if case .createProjection(let definition) = try parseStatement(text) { return definition }
+  } catch {}
+  return nil
 }

@@ -100,23 +100,3 @@ final class ClientQueue: Sendable {
   /// Nothing comes any more: who waits for calls ends.
   func end() { state.update { $0.isEnding = true } }
 }
-
-/// Says that a statement is to stop. Set from any thread, never taken back.
-final class StopSignal: Sendable {
-  /// SQLite's code for a statement that was stopped.
-  static let sqliteCode: Int32 = 9
-
-  private let flag = Atomic<Bool>(false)
-  private let cancelled = Atomic<Bool>(false)
-
-  var isSet: Bool { flag.load(ordering: .relaxed) }
-  /// Whether that is because its task was cancelled.
-  var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
-
-  func set() { flag.store(true, ordering: .relaxed) }
-
-  func cancel() {
-    cancelled.store(true, ordering: .relaxed)
-    set()
-  }
-}

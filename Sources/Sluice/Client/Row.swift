@@ -2,22 +2,6 @@
 import SluiceSQL
 import SluiceSystem
 
-/// One value, in SQLite's five storage classes: `.null`, `.integer`, `.real`, `.text` (UTF-8 bytes) and `.blob`.
-public typealias Value = SluiceSystem.Value
-
-extension Value: ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByStringLiteral,
-  ExpressibleByNilLiteral
-{
-  /// An integer: `7`.
-  public init(integerLiteral value: Int64) { self = .integer(value) }
-  /// A real: `2.5`.
-  public init(floatLiteral value: Double) { self = .real(value) }
-  /// A text: `"words"`.
-  public init(stringLiteral value: String) { self = .string(value) }
-  /// NULL: `nil`.
-  public init(nilLiteral: ()) { self = .null }
-}
-
 /// A Swift type that a column can be read as.
 public protocol ColumnValue {
   /// What it is called in an error, such as "an integer".

@@ -57,7 +57,7 @@ struct FollowedStore {
     self.identity = identity
     self.engines = engines
     vanishedFiles = resources.vanishedFiles
-    let catalog = try convertingErrors { try StoreOpening.loadCatalog(engines[0]) }
+    let catalog = try convertingErrors { try Catalog.load(engines[0]) }
     resolver = Resolver(engines: engines, router: Router(identity), catalog: catalog)
     do {
       follower = try LogFollower(

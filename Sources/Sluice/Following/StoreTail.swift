@@ -10,6 +10,7 @@
 // at the end. A process that ends in between shows up to a second of events again: at least once.
 import SluiceLSM
 import SluiceLog
+import SluiceSQL
 import SluiceSystem
 
 /// What `StoreTail` shows.

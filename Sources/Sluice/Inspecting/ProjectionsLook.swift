@@ -4,6 +4,7 @@
 //
 // The file is disposable: what is missing or unusable is no damage, opening makes it anew. But a file that opening
 // would go on with must be whole, and say what the store says, for sqlite3 reads it.
+import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 

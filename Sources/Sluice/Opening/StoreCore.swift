@@ -18,7 +18,6 @@ final class StoreCore: Sendable {
   private let nextTableID: Monitor<UInt32>
   private let isClosed = Monitor(false)
   private let draining = Monitor((isRunning: false, isHastened: false))
-  let clients = Monitor(OpenClients())
 
   init(
     path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock, pipeline: Pipeline,
@@ -85,14 +84,6 @@ final class StoreCore: Sendable {
       if case .integer(let number)? = value { highest = max(highest ?? number, number) }
     }
     return highest
-  }
-
-  /// A connection to projections.db that cannot write, with the system tables.
-  func openReader() throws(SQLiteError) -> Connection {
-    let connection = try projections.connect(.readWrite, busyTimeoutMilliseconds: 5_000)
-    try connection.execute("PRAGMA query_only = 1")
-    try SystemTables.register(on: connection, store: self)
-    return connection
   }
 
   /// Ends the store. With `drain`, everything accepted is applied and projected first.

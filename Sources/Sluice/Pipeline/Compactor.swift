@@ -4,6 +4,7 @@
 // Flushing goes first, for writers wait for memory. But where shards are many and generations small, a shard's part is
 // a small file, and nothing would bound their number: a shard that is crowded with them is merged before it is flushed.
 import SluiceLSM
+import SluiceSQL
 import SluiceSystem
 
 /// Keeps the engines' tables in shape. One per store.

@@ -29,10 +29,11 @@ final class Pipeline: Sendable {
     var appender: Appender?
     var applier: Applier?
     var compactor: Compactor?
-    var projector: Projector?
+    var projector: (any Role)?
+    var refresher: (any Role)?
     /// In the order in which they are stepped, and end.
     var all: [any Role] {
-      let all: [(any Role)?] = [applier, compactor, projector, projector?.refresher]
+      let all: [(any Role)?] = [applier, compactor, projector, refresher]
       return all.compactMap { $0 }
     }
     var threads: [RoleThread] = []
@@ -67,7 +68,9 @@ final class Pipeline: Sendable {
   var hasFailed: Bool { progress.withLock { $0.failure != nil } }
 
   /// Puts the roles to work: on threads of their own, or driven by whoever waits.
-  func start(_ applier: Applier, _ compactor: Compactor, _ projector: Projector) throws(StoreError) {
+  func start(
+    _ applier: Applier, _ compactor: Compactor, projector: any Role, refresher: any Role
+  ) throws(StoreError) {
     let appender = Appender(
       log: log, syncs: options.synchronous,
       onDurable: { [self] items in durable(items) },
@@ -77,6 +80,7 @@ final class Pipeline: Sendable {
       $0.applier = applier
       $0.compactor = compactor
       $0.projector = projector
+      $0.refresher = refresher
     }
     guard options.threaded else { return }
     do {
@@ -94,7 +98,7 @@ final class Pipeline: Sendable {
   /// Ends the roles' threads after the work they have.
   func stop() {
     let (appender, appenderThread, threads) = roles.withLock { ($0.appender, $0.appenderThread, $0.threads) }
-    roles.withLock { $0.projector }?.refresher.stop()
+    for role in roles.withLock({ $0.all }) { role.hasten() }
     appender?.stop()
     appenderThread?.join()
     progress.update { $0.isStopping = true }

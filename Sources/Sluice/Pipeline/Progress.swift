@@ -1,5 +1,6 @@
 // How far the pipeline has come: the watermarks of contract 1, what each session still waits for, and the first
 // failure. One monitor for all of it: it is touched once per batch, never per row.
+import SluiceSQL
 import SluiceSystem
 import Synchronization
 

@@ -1,4 +1,17 @@
 // How far each projection is, as the projector tells those who wait for it: part of `Progress`.
+import SluiceSQL
+
+/// What happens to a copy of a projection.
+enum ProjectionState: String {
+  /// It is filled from the mirror; changes to what it has already are followed.
+  case building
+  /// It follows every change, or is made anew from time to time.
+  case current
+  /// It stays as it is until RESUME.
+  case paused
+  /// It could not be brought further, and stays as it is until REBUILD.
+  case failed
+}
 
 /// How far a projection is, for those who wait for it.
 struct ProjectionProgress: Sendable, Equatable {
@@ -20,7 +33,7 @@ struct ProjectionProgress: Sendable, Equatable {
   /// While it has failed: up to where the rows were that it failed with; nil: that is not known any more.
   var failedPosition: UInt64?
 
-  var isPaused: Bool { state == ProjectionCopy.State.paused.rawValue }
+  var isPaused: Bool { state == ProjectionState.paused.rawValue }
 
   /// Whether a copy is to come that is made as a whole.
   var isAwaited: Bool { isBuilding && !isFilling }
@@ -30,13 +43,13 @@ struct ProjectionProgress: Sendable, Equatable {
 
   /// Whether it is made anew from time to time, and has not been since `position` was reached.
   func isRefreshedAndBehind(_ target: UInt64) -> Bool {
-    kind == .refreshed && !isPaused && state != ProjectionCopy.State.failed.rawValue && (position ?? target) < target
+    kind == .refreshed && !isPaused && state != ProjectionState.failed.rawValue && (position ?? target) < target
   }
 
   /// Why it will not come to `target` by itself, with what helps.
   func obstacle(_ target: UInt64) -> StoreError? {
     let isThere = serves && (position ?? target) >= target
-    switch ProjectionCopy.State(rawValue: state) {
+    switch ProjectionState(rawValue: state) {
     case .paused where !isThere:
       return StoreError(
         .invalid, "projection \(name) is paused at position \(position ?? 0): RESUME PROJECTION \(name)", sqliteCode: 5)
@@ -56,27 +69,19 @@ struct ProjectionProgress: Sendable, Equatable {
   }
 }
 
-extension ProjectionCopies {
-  /// How far each projection is, by folded name.
-  var progress: [String: ProjectionProgress] {
-    var result: [String: ProjectionProgress] = [:]
-    for name in Set(all.map { folded($0.name) }) {
-      guard let copy = serving(name) ?? copies(name).last else { continue }
-      let isBuilding = copies(name).contains { $0.state == .building }
-      let isFilling = copies(name).contains { $0.state == .building && !$0.isRefreshed }
-      let kind: ProjectionProgress.Kind
-      switch copy.plan?.stored {
-      case .rows: kind = .rows
-      case .groups: kind = .groups
-      case nil: kind = .refreshed
-      }
-      let isLive = copy.state == .current && !copy.isRefreshed
-      result[name] = ProjectionProgress(
-        name: copy.name, kind: kind, state: isBuilding && copy.serves ? "rebuilding" : copy.state.rawValue,
-        serves: copy.serves,
-        isBuilding: isBuilding, isFilling: isFilling, position: isLive ? nil : copy.position, error: copy.error,
-        failedPosition: copy.state == .failed ? copy.failedPosition : nil)
-    }
-    return result
+/// An object that projections.db does without.
+struct QuarantinedObject: Sendable, Equatable {
+  let name: String
+  let kind: CatalogChange.ObjectKind
+  let reason: String
+
+  /// What it is, why, and what to do.
+  var sentence: String {
+    let noun = kind.noun.lowercased()
+    let remedy =
+      kind == .index
+      ? "correct the rows, DROP INDEX \(quoted(name)) and create it again"
+      : "DROP \(kind.noun) \(quoted(name)) and create it in another way"
+    return "\(noun) \(name) is left out of projections.db: \(reason); \(remedy)"
   }
 }

@@ -1,4 +1,5 @@
 // What sessions ask of the projector, and how they hear what came of it.
+import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 

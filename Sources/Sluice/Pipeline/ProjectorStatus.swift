@@ -30,6 +30,8 @@ struct ProjectorStatus: Sendable {
 
   /// How far rows per second look back.
   static let rateNanoseconds: UInt64 = 4_000_000_000
+  /// Size of the write-ahead log of projections.db that is not passed.
+  static let walCapBytes = 64 << 20
   /// How long who waits for projections is patient with what blocks them.
   static let patienceNanoseconds: UInt64 = 5_000_000_000
 
@@ -162,7 +164,7 @@ struct ProjectorStatus: Sendable {
       case .locks: "\(blockedBy) has locked it"
       case .writes: "\(blockedBy) writes to it"
       case .reads:
-        "\(blockedBy) reads old pages of it, and its write-ahead log is full (\(WalLimit.capBytes >> 20) MiB)"
+        "\(blockedBy) reads old pages of it, and its write-ahead log is full (\(Self.walCapBytes >> 20) MiB)"
       }
     return StoreError(
       .overloaded,

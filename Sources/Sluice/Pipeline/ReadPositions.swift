@@ -7,6 +7,7 @@
 // batch replaces in the memtables. A reader loads `visible`, takes the
 // engines' states, and loads `folded`: when that is not above its position, the states still hold every version it
 // needs. Else it begins again, with a newer position.
+import SluiceSQL
 import Synchronization
 
 final class ReadPositions: Sendable {

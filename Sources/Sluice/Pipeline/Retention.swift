@@ -65,11 +65,3 @@ extension Catalog {
     } catch { return .forever }
   }
 }
-
-extension Session {
-  /// ALTER STORE SET name = value.
-  func alterStore(_ name: String, _ value: SettingValue, line: Int) throws(StoreError) {
-    try change(
-      CatalogChange(operation: .alter, object: .setting, name: name, definition: value.text), line: line)
-  }
-}

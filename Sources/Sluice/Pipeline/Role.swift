@@ -12,10 +12,13 @@ protocol Role: AnyObject, Sendable {
   func step() throws(StoreError) -> Bool
   /// After which time a step is worth trying although nobody has rung; nil: none is.
   var restMicroseconds: Int64? { get }
+  /// The store is being closed: ends what would take long and can be begun again, and begins nothing of that kind.
+  func hasten()
 }
 
 extension Role {
   var restMicroseconds: Int64? { nil }
+  func hasten() {}
 }
 
 /// Runs a role on a thread of its own until `Progress.isStopping`, asleep while there is nothing to do. Each role has a

@@ -149,3 +149,15 @@ extension File {
     return Array(memory[..<count])
   }
 }
+
+/// The name of a shard's directory in `shards`: three digits.
+func shardName(_ shard: Int) -> String {
+  let digits = String(shard)
+  return String(repeating: "0", count: 3 - digits.utf8.count) + digits
+}
+
+/// The directory that holds `path`.
+func parent(_ path: String) -> String {
+  guard let slash = path.lastIndex(of: "/") else { return "." }
+  return slash == path.startIndex ? "/" : String(path[..<slash])
+}

@@ -55,11 +55,6 @@ final class ProjectionsFile {
 
   /// Pages of a file that is made now.
   static let pageSizeBytes = 8_192
-  /// The page cache of its connection.
-  static let cacheBytes = 8 << 20
-  /// The cache while a copy is filled. Runs of the sorter are as large as the cache, and those of 2 MiB stay in the
-  /// processor's: 1 M rows in 200,000 groups take 0.83 µs each then, 0.95 with 8 MiB, and 1.4 without limit.
-  static let fillingCacheBytes = 2 << 20
   /// How long SQLite waits for the lock of another process. The projector tries again by itself, and gives signs of
   /// life meanwhile.
   private static let busyMilliseconds: Int32 = 50
@@ -86,7 +81,7 @@ final class ProjectionsFile {
       PRAGMA synchronous = NORMAL; PRAGMA temp_store = FILE; PRAGMA journal_size_limit = \(WalLimit.capBytes);
       """)
     identity = place.identity
-    try connection.setCache(bytes: Self.cacheBytes)
+    try connection.setCache(bytes: FileCache.usualBytes)
     // Nobody else's triggers act on what is written here, and the file's own refuse writers without this.
     try connection.disableTriggers()
     readSchemaVersion = try connection.prepare("PRAGMA main.schema_version", persistent: true)
@@ -110,7 +105,7 @@ final class ProjectionsFile {
     checkpoint = nil
     catalog = Catalog()
     indexes.rolledBack()
-    try connection.setCache(bytes: Self.cacheBytes)
+    try connection.setCache(bytes: FileCache.usualBytes)
     try load()
   }
 
@@ -499,24 +494,4 @@ final class ProjectionsFile {
       return error.message
     }
   }
-}
-
-extension Value {
-  /// A text; "" for what is none.
-  var words: String {
-    if case .text(let bytes) = self { String(decoding: bytes, as: UTF8.self) } else { "" }
-  }
-}
-
-/// A name as an SQL identifier.
-func quoted(_ name: String) -> String {
-  "\"" + String(name.flatMap { $0 == "\"" ? ["\"", "\""] : [$0] }) + "\""
-}
-
-/// The definition of a projection as the catalog keeps it, or nil when it is something else.
-func projectionDefinition(_ text: String) -> CreateProjection? {
-  do {
-    if case .createProjection(let definition) = try parseStatement(text) { return definition }
-  } catch {}
-  return nil
 }

@@ -20,9 +20,6 @@ final class Projector: Role, @unchecked Sendable {
   /// Batch bytes taken at a time: a batch of a session, or a few small ones. Between these it is asked whether the
   /// write-ahead log has room for more.
   static let chunkBytes = 128 << 10
-  /// Rows after which a transaction is committed although more is waiting: a group of a projection that many of them
-  /// touch is written once.
-  static let transactionRows = 300_000
   /// Batch bytes that gather before their rows are written where projections with groups follow: their memory is held
   /// until then.
   static let gatherBytes = 40 << 20
@@ -224,7 +221,7 @@ final class Projector: Role, @unchecked Sendable {
 
   /// Whether the transaction is to end at the next border.
   private var isFull: Bool {
-    openRows >= Self.transactionRows || openBytes >= transactionBytes
+    openRows >= WalLimit.transactionRows || openBytes >= transactionBytes
       || !file.wal.admitsMore(than: gatheredRows + writtenRows)
   }
 

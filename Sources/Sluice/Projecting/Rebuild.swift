@@ -25,7 +25,7 @@ final class Rebuild {
     position = view.position
     snapshots = view.snapshots
     // That of the position: the shared one may be ahead of it.
-    catalog = try StoreOpening.loadCatalog(snapshots[0])
+    catalog = try Catalog.load(snapshots[0])
   }
 
   /// Fills the file, inside its open transaction. Throws `interrupted` when `isStopped` tells so.

@@ -396,7 +396,7 @@ final class ProjectionCopies {
   /// Cost: about 1 µs a row.
   func build(_ copy: ProjectionCopy, rowCount: Int, goesOn: () -> Bool) throws(SQLiteError) {
     let upper = try copy.key(after: rowCount)
-    try connection.setCache(bytes: ProjectionsFile.fillingCacheBytes)
+    try connection.setCache(bytes: FileCache.fillingBytes)
     if copy.isCareful {
       if try connection.inSavepoint({ () throws(SQLiteError) in try copy.add(upTo: upper) }) != nil {
         for key in try copy.keys(upTo: upper) {
@@ -412,7 +412,7 @@ final class ProjectionCopies {
       try copy.add(upTo: upper)
       culprit = nil
     }
-    try connection.setCache(bytes: ProjectionsFile.cacheBytes)
+    try connection.setCache(bytes: FileCache.usualBytes)
     copy.builtKey = upper
     copy.position = position
     if upper == nil { try serve(copy) } else { try save(copy) }

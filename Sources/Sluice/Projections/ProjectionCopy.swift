@@ -5,17 +5,7 @@ import SluiceSystem
 
 /// A row of `sluice_copies`. Belongs to the projector's thread.
 final class ProjectionCopy {
-  /// What happens to a copy.
-  enum State: String {
-    /// It is filled from the mirror; changes to what it has already are followed.
-    case building
-    /// It follows every change, or is made anew from time to time.
-    case current
-    /// It stays as it is until RESUME.
-    case paused
-    /// It could not be brought further, and stays as it is until REBUILD.
-    case failed
-  }
+  typealias State = ProjectionState
 
   let serial: Int64
   let definition: CreateProjection

@@ -4,6 +4,7 @@
 //
 // Written in the same transactions as what it speaks of. An entry goes with its object: when that is dropped, when it
 // could be made after all, and when the file is made anew.
+import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
@@ -62,23 +63,6 @@ final class Quarantine {
     } else {
       try forget(name)
     }
-  }
-}
-
-/// An object that projections.db does without.
-struct QuarantinedObject: Sendable, Equatable {
-  let name: String
-  let kind: CatalogChange.ObjectKind
-  let reason: String
-
-  /// What it is, why, and what to do.
-  var sentence: String {
-    let noun = kind.noun.lowercased()
-    let remedy =
-      kind == .index
-      ? "correct the rows, DROP INDEX \(quoted(name)) and create it again"
-      : "DROP \(kind.noun) \(quoted(name)) and create it in another way"
-    return "\(noun) \(name) is left out of projections.db: \(reason); \(remedy)"
   }
 }
 

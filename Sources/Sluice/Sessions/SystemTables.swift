@@ -151,3 +151,13 @@ enum SystemTables {
     return lines.sorted { $0.0 < $1.0 }.map(\.1)
   }
 }
+
+extension StoreCore {
+  /// A connection to projections.db that cannot write, with the system tables.
+  func openReader() throws(SQLiteError) -> Connection {
+    let connection = try projections.connect(.readWrite, busyTimeoutMilliseconds: 5_000)
+    try connection.execute("PRAGMA query_only = 1")
+    try SystemTables.register(on: connection, store: self)
+    return connection
+  }
+}

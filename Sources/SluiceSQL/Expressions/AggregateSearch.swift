@@ -18,7 +18,7 @@ public func callsAggregate(_ text: UnsafeRawBufferPointer) -> Bool {
     switch token.kind {
     case .end, .illegal: return false
     case .leftParen:
-      if isName, overRows.contains(foldedName(String(decoding: lexer.unquotedName(name), as: UTF8.self))) {
+      if isName, overRows.contains(folded(String(decoding: lexer.unquotedName(name), as: UTF8.self))) {
         return true
       }
     default: break

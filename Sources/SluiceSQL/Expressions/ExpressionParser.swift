@@ -298,7 +298,7 @@ struct QueryParser {
     }
     if parser.at("OVER"), isWindow(parser.peek()) { throw refusal("a window (\(name)() OVER)") }
     let call = FunctionCall(
-      name: foldedName(name), isDistinct: isDistinct, hasStar: hasStar, hasFilter: hasFilter,
+      name: folded(name), isDistinct: isDistinct, hasStar: hasStar, hasFilter: hasFilter,
       argumentCount: argumentCount)
     return ExpressionNode(.call(call), start..<end, children)
   }

@@ -106,11 +106,11 @@ public struct ExpressionText: Sendable {
     eachToken { kind, text, name, _ in
       if kind == .string {
         names.insert(
-          foldedName(
+          folded(
             text.dropFirst().dropLast().split(separator: "''", omittingEmptySubsequences: false).joined(separator: "'"))
         )
       } else if !name.isEmpty {
-        names.insert(foldedName(name))
+        names.insert(folded(name))
       }
     }
     return names

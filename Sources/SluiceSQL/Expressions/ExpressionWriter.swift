@@ -34,11 +34,11 @@ struct QueryScope {
       && (name.schema.map { sameName($0, "main") && !isAliased } ?? true)
     if isTable {
       if let index = columns.firstIndex(where: { sameName($0, name.column) }) { return .column(index) }
-      if ["rowid", "oid", "_rowid_"].contains(foldedName(name.column)) { return .rowid }
+      if ["rowid", "oid", "_rowid_"].contains(folded(name.column)) { return .rowid }
     }
     if name.table == nil {
       if withAliases, let index = aliases.firstIndex(where: { sameName($0.name, name.column) }) { return .alias(index) }
-      if !name.isQuoted, ["true", "false"].contains(foldedName(name.column)) { return .literal }
+      if !name.isQuoted, ["true", "false"].contains(folded(name.column)) { return .literal }
     }
     throw SQLError(.invalid, "no such column: \(name.text)", offset: name.start)
   }
@@ -97,7 +97,7 @@ struct QueryScope {
       case .column(let index): return ["#\(index)"]
       case .rowid: return ["#rowid"]
       case .alias(let index): return [try key(of: aliases[index].node, withAliases: false)]
-      case .literal: return [foldedName(name.column)]
+      case .literal: return [folded(name.column)]
       }
     case .literal, .call, .signed, .compound: break
     }
@@ -109,7 +109,7 @@ struct QueryScope {
         words = [result[result.count - 1]]
       }
       switch part {
-      case .token(let token): words.append(folded(token))
+      case .token(let token): words.append(foldedText(token))
       case .child(let child): words.append(try key(of: child, withAliases: withAliases))
       }
     }
@@ -118,13 +118,13 @@ struct QueryScope {
   }
 
   /// A token in the one form that all its spellings have.
-  private func folded(_ token: Token) -> String {
-    if token.kind == .quotedName { return foldedName(String(decoding: lexer.unquoted(token), as: UTF8.self)) }
+  private func foldedText(_ token: Token) -> String {
+    if token.kind == .quotedName { return folded(String(decoding: lexer.unquoted(token), as: UTF8.self)) }
     let text = lexer.text(token)
     switch text {
     case "==": return "="
     case "<>": return "!="
-    default: return token.kind == .string ? text : foldedName(text)
+    default: return token.kind == .string ? text : folded(text)
     }
   }
 }

@@ -43,7 +43,7 @@ private struct TimeSearch {
   /// A call of a date function that begins at the next token, when it reads more than its arguments.
   private func call() -> String? {
     guard parser.at(.word) || parser.at(.quotedName), parser.peek().kind == .leftParen else { return nil }
-    let name = foldedName(content(parser.token))
+    let name = folded(content(parser.token))
     guard let before = TimeSearch.argumentsBeforeTime[name] else { return nil }
     var ahead = parser
     ahead.advance()
@@ -57,7 +57,7 @@ private struct TimeSearch {
       case .rightParen: depth -= 1
       case .comma where depth == 0: index += 1
       case .string where depth > 0 || index >= before, .quotedName where depth > 0 || index >= before:
-        let word = foldedName(content(ahead.token))
+        let word = folded(content(ahead.token))
         let isNow = word == "now" || (index == before && ["subsec", "subsecond"].contains(word))
         if isNow || word == "localtime" || word == "utc" { return "\(name)() with '\(word)'" }
       default: break

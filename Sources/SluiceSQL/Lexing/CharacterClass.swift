@@ -35,7 +35,7 @@ public func sameName(_ a: String, _ b: String) -> Bool {
 }
 
 /// The form of a name under which two names that are one to SQLite are equal.
-public func foldedName(_ name: String) -> String {
+public func folded(_ name: String) -> String {
   String(decoding: name.utf8.map(lowered), as: UTF8.self)
 }
 

@@ -27,6 +27,9 @@ enum Keywords {
   }
 }
 
+/// A name as an SQL identifier, always in quotes.
+public func quoted(_ name: String) -> String { "\"" + doubled(name, "\"") + "\"" }
+
 /// A name as it stands in SQL text: bare where that is safe, else in double quotes.
 public func quotedName(_ name: String) -> String {
   let bytes = Array(name.utf8)
@@ -35,7 +38,7 @@ public func quotedName(_ name: String) -> String {
     let upper = name.uppercased()
     if !Keywords.reserved.contains(upper), !Keywords.soft.contains(upper) { return name }
   }
-  return "\"" + doubled(name, "\"") + "\""
+  return quoted(name)
 }
 
 /// `text` with each `quote` in it written twice.

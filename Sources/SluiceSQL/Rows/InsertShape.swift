@@ -82,7 +82,7 @@ public final class InsertShape: @unchecked Sendable {
 
   private static func column(_ name: String, of table: CreateTable) throws(SQLError) -> Int {
     if let column = table.columnIndex(name) { return column }
-    if table.isRowidAlias, ["rowid", "oid", "_rowid_"].contains(foldedName(name)) { return table.primaryKey[0] }
+    if table.isRowidAlias, ["rowid", "oid", "_rowid_"].contains(folded(name)) { return table.primaryKey[0] }
     throw SQLError(.invalid, "table \(table.name) has no column named \(name)")
   }
 

@@ -34,7 +34,7 @@ extension Parser {
   mutating func alterStore() throws(SQLError) -> Statement {
     try expect("SET")
     let start = token.start
-    let name = foldedName(try self.name())
+    let name = folded(try self.name())
     guard name == "retain" else {
       throw SQLError(.invalid, "no such setting of a store: \(name)", offset: start)
     }

@@ -49,7 +49,7 @@ extension Parser {
   mutating func objectName() throws(SQLError) -> String {
     let start = token
     let name = try qualifiedName()
-    let folded = foldedName(name)
+    let folded = folded(name)
     guard !folded.hasPrefix("sqlite_"), !folded.hasPrefix("sluice_") else {
       throw SQLError(.invalid, "object name reserved for internal use: \(name)", offset: start.start)
     }

@@ -110,7 +110,7 @@ extension Parser {
     }
     guard last > start else { return "" }
     let words = try keptText(start..<last)
-    if foldedName(words).hasSuffix("generated always") { throw generatedColumn() }
+    if folded(words).hasSuffix("generated always") { throw generatedColumn() }
     if take(.leftParen) {
       try signedNumber()
       if take(.comma) { try signedNumber() }

@@ -69,7 +69,7 @@ private struct MainSearch {
     guard isName(index) else { return "" }
     let token = tokens[index]
     let bytes = token.kind == .word ? Array(lexer.text(token).utf8) : lexer.unquoted(token)
-    return foldedName(String(decoding: bytes, as: UTF8.self))
+    return folded(String(decoding: bytes, as: UTF8.self))
   }
 
   /// Whether the token is `main` in front of a table: of a table's column, or where a table is expected. A table may

@@ -82,7 +82,7 @@ extension Parser {
 
   mutating func show() throws(SQLError) -> Statement {
     advance()
-    let word = foldedName(try name())
+    let word = folded(try name())
     try finish()
     switch word {
     case "shards": return .show(.shards)
@@ -95,7 +95,7 @@ extension Parser {
 
   mutating func set() throws(SQLError) -> Statement {
     advance()
-    let name = foldedName(try self.name())
+    let name = folded(try self.name())
     if !take("TO") { try expect(.equal) }
     let value = try settingValue()
     try finish()
@@ -121,7 +121,7 @@ extension Parser {
       advance()
       return .word("on")
     }
-    return .word(foldedName(try name()))
+    return .word(folded(try name()))
   }
 
   mutating func maintenance() throws(SQLError) -> Statement {

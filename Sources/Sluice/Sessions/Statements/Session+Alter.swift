@@ -94,3 +94,11 @@ extension Session {
     transaction?.hasCatalogChanges = true
   }
 }
+
+extension Session {
+  /// ALTER STORE SET name = value.
+  func alterStore(_ name: String, _ value: SettingValue, line: Int) throws(StoreError) {
+    try change(
+      CatalogChange(operation: .alter, object: .setting, name: name, definition: value.text), line: line)
+  }
+}

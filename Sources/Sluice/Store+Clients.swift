@@ -38,7 +38,7 @@ extension Store {
   public func makeClient() async throws(StoreError) -> Client {
     let worker = try ClientWorker(core)
     try await worker.callToItsEnd { (work, _) throws(StoreError) in .now(try work.begin()) }
-    guard core.clients.withLock({ $0.add(worker) }) else {
+    guard clients.withLock({ $0.add(worker) }) else {
       throw StoreError(.unavailable, "the store at \(core.path) is closed")
     }
     return Client(worker)
@@ -50,7 +50,7 @@ extension Store {
   /// all the same. Sessions must not be used afterwards. Not cancelled.
   public func close(drain: Bool = true) async throws(StoreError) {
     var failure: StoreError?
-    for worker in core.clients.withLock({ $0.takeAll() }) {
+    for worker in clients.withLock({ $0.takeAll() }) {
       worker.stopRunning()
       do throws(StoreError) {
         try await worker.callToItsEnd { (work, _) throws(StoreError) in .now(try work.close()) }

@@ -7,6 +7,7 @@
 // temporary table of that connection; the read transaction has ended when the projector takes them over. A job that
 // nobody wants any more is ended: by the projector, which finds a change of what the job reads in the log; by itself,
 // when the applied catalog has another definition; and by whoever leaves.
+import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 import Synchronization
@@ -143,7 +144,7 @@ final class Refresher: Role {
   }
 
   /// Ends the job, and lets none begin: for whoever leaves. Returns when none runs any more.
-  func stop() {
+  func hasten() {
     state.withLock { $0.isStopping = true }
     endJob { _, _ in true }
     // SQLite forgets an interrupt that comes before the first step, and looks for it seldom inside a large one.

@@ -4,7 +4,7 @@ import SluiceSystem
 
 /// The affinity of a declared type: the first rule whose word is in the name decides.
 public func affinity(ofType name: String) -> Affinity {
-  let type = foldedName(name)
+  let type = folded(name)
   if type.contains("int") { return .integer }
   if type.contains("char") || type.contains("clob") || type.contains("text") { return .text }
   if type.isEmpty || type.contains("blob") { return .blob }

@@ -32,7 +32,7 @@ enum Quantity: Equatable {
     let digits = rest.prefix { ("0"..."9").contains($0) }
     var unit = rest[digits.endIndex...]
     unit.trim(while: isBlank)
-    guard !digits.isEmpty, let scale = kind.scale(of: foldedName(String(unit))) else {
+    guard !digits.isEmpty, let scale = kind.scale(of: folded(String(unit))) else {
       self = .malformed
       return
     }

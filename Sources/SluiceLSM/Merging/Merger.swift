@@ -7,15 +7,6 @@
 // Unsafe by nature: named in the tidy test.
 import SluiceSystem
 
-/// The current entry of one run.
-struct MergeHead {
-  var order: UInt128
-  var key: UnsafeRawBufferPointer
-  var trailer: UInt64
-  var value: UnsafeRawBufferPointer
-  var table: UInt32
-}
-
 /// Used by one thread.
 final class Merger {
   /// The packed numbers of a run's current key; backwards inverted, so that the least comes first either way.
@@ -278,34 +269,5 @@ final class Merger {
     if source < runs.count { return (positions[source].pointee.keyBytes, positions[source].pointee.trailer) }
     let cursor = cursors[source - runs.count]
     return (cursor.key, cursor.trailer)
-  }
-}
-
-/// Remembers a key to tell its further versions. Keys up to 20 bytes are not copied.
-struct KeyMemory: ~Copyable {
-  private var order: UInt128 = 0
-  private var table: UInt32 = 0
-  private var size = -1
-  private var bytes = ByteBuffer(capacity: 64)
-
-  /// Remembers no key.
-  mutating func forget() { size = -1 }
-
-  /// Whether `head` has the remembered key.
-  @inline(__always)
-  func matches(_ head: MergeHead) -> Bool {
-    guard order == head.order, size == head.key.count, table == head.table else { return false }
-    return size <= rankSize || compareBytes(bytes.bytes, head.key) == 0
-  }
-
-  @inline(__always)
-  mutating func remember(_ head: MergeHead) {
-    order = head.order
-    table = head.table
-    size = head.key.count
-    if size > rankSize {
-      bytes.removeAll()
-      bytes.append(head.key)
-    }
   }
 }

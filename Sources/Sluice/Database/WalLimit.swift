@@ -28,7 +28,10 @@ import SluiceSystem
 /// Counts what is in the log and on its way there. Belongs to the projector's thread.
 final class WalLimit {
   /// Size of `projections.db-wal` that is not passed.
-  static let capBytes = 64 << 20
+  static let capBytes = ProjectorStatus.walCapBytes
+  /// Rows after which a transaction is committed although more is waiting: a group of a projection that many of them
+  /// touch is written once.
+  static let transactionRows = 300_000
   /// Rows that are written in one transaction, by what they do to pages.
   struct Rows {
     /// New ones, each behind the one before.
@@ -144,10 +147,10 @@ final class WalLimit {
     isScattered = rows.scattered > rows.count / 10
     if isScattered {
       framesPerRow.scattered = max(perRow, framesPerRow.scattered / 2)
-      limit.scattered = min(max(limit.scattered, rows.scattered * 4), Projector.transactionRows)
+      limit.scattered = min(max(limit.scattered, rows.scattered * 4), Self.transactionRows)
     } else {
       framesPerRow.appended = max(perRow, framesPerRow.appended / 2)
-      limit.appended = min(max(limit.appended, rows.appended * 4), Projector.transactionRows)
+      limit.appended = min(max(limit.appended, rows.appended * 4), Self.transactionRows)
     }
   }
 
