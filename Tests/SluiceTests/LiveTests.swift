@@ -1,6 +1,7 @@
 // SQL on live data, in golden files: statements of one or several sessions, and what each answers. Stock sqlite3 has no
 // say here: what is shown is what Sluice adds (conflicts between sessions, EXPLAIN) or the order of things inside a
 // transaction. What SQLite answers too is held against it elsewhere.
+import SluiceSQL
 import SluiceSystem
 import SluiceTesting
 import Testing

@@ -1,5 +1,6 @@
 // What the tests of projections share: comparing a projection with its SELECT, and a look into projections.db with a
 // connection of one's own.
+import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 import SluiceTesting
