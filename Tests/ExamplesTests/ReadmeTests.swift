@@ -1,4 +1,4 @@
-// What the README shows is what happens: its console session is run command by command, and its two commands are there.
+// README's two commands, and the programs in examples/. What its session shows is tested in PageTests.swift.
 import Foundation
 import SluiceTesting
 import Testing
@@ -6,48 +6,6 @@ import Testing
 @Suite struct ReadmeTests {
   private let readme = String(
     decoding: FileManager.default.contents(atPath: packageFolder() + "/README.md") ?? Data(), as: UTF8.self)
-
-  /// Lines `$ command` and what follows each until the next.
-  private func session() throws -> [(command: String, output: String)] {
-    let start = try #require(readme.range(of: "```console\n"))
-    let end = try #require(readme.range(of: "```", range: start.upperBound..<readme.endIndex))
-    var steps: [(command: String, output: String)] = []
-    for line in readme[start.upperBound..<end.lowerBound].split(separator: "\n") {
-      if line.hasPrefix("$ ") {
-        steps.append((String(line.dropFirst(2)), ""))
-      } else {
-        steps[steps.count - 1].output += line + "\n"
-      }
-    }
-    return steps
-  }
-
-  @Test func theSessionHappensAsShown() throws {
-    let folder = TemporaryFolder()
-    try FileManager.default.copyItem(atPath: packageFolder() + "/sql/tour.sql", toPath: folder.file("tour.sql"))
-    let programs = (builtProduct("sluice") as NSString).deletingLastPathComponent
-    let steps = try session()
-    #expect(steps.count == 8)
-    for step in steps {
-      let result = try runProcess(
-        "/bin/bash", ["-c", "cd '\(folder.path)' && PATH='\(programs)':\"$PATH\" && { \(step.command); } 2>&1"])
-      #expect(result.text == step.output, "\(step.command)")
-    }
-  }
-
-  /// The statements about a projection p that stand in its text are statements.
-  @Test func theStatementsAboutAProjectionAreTaken() throws {
-    let spans = readme.split(separator: "`").map(String.init)
-    let statements = spans.filter {
-      $0.wholeMatch(of: /(REBUILD|REDRIVE|ALTER PROJECTION|PAUSE|RESUME) [A-Za-z ]+/) != nil
-    }
-    #expect(statements.contains { $0.hasPrefix("REDRIVE") } && statements.contains { $0.hasPrefix("REBUILD") })
-    let folder = TemporaryFolder()
-    let result = try runProcess(
-      builtProduct("sluice"),
-      [folder.file("s.sluice"), "CREATE TABLE t(id)", "CREATE PROJECTION p AS SELECT id FROM t"] + statements)
-    #expect(result.errorText == "" && result.status == 0, "\(statements)")
-  }
 
   /// The first of README's two commands, with the binary that is built already.
   @Test func theMainJobRuns() throws {
