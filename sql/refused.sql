@@ -339,6 +339,11 @@ CREATE TABLE t (a INT) FAST;
 invalid at 23: unknown table option: FAST
 
 parse
+CREATE TABLE t (a INT) SHARD KEY (a);
+----
+invalid at 23: SHARD KEY (…) stands inside the parentheses of CREATE TABLE, behind the columns
+
+parse
 CREATE TABLE t (a INT, b INT GENERATED ALWAYS AS (a + 1));
 ----
 unsupported at 46: generated columns are not supported: compute the value before the insert, or in a view

@@ -71,6 +71,9 @@ extension Parser {
         throw unsupported("STRICT is not supported: types follow SQLite's affinity rules")
       } else {
         guard at(.word) else { throw unexpected() }
+        if at("SHARD") {
+          throw invalid("SHARD KEY (…) stands inside the parentheses of CREATE TABLE, behind the columns")
+        }
         throw invalid("unknown table option: \(lexer.text(token))")
       }
     } while take(.comma)
