@@ -1,5 +1,5 @@
-// What README and the pages of the documentation show is so: sessions are run, statements are taken, and the files, tests
-// and pages that they name exist.
+// What README and the pages of the documentation show is so: sessions are run, statements are taken, and the files,
+// tests and pages that they name exist.
 import Foundation
 import SluiceTesting
 import Testing
