@@ -132,7 +132,7 @@ private func compare(_ found: [String: [String]], _ expected: [String: [String]]
     try store.close()
   }
 
-  @Test func whatIsRefusedSaysWhy() throws {
+  @Test(arguments: goldenFiles("Golden/Alter")) func whatIsRefusedSaysWhy(_ file: GoldenFile) throws {
     let bench = Bench()
     let store = try bench.open()
     let session = try store.makeSession()
@@ -140,7 +140,7 @@ private func compare(_ found: [String: [String]], _ expected: [String: [String]]
     func definitions() -> [String: String?] {
       ["t", "s", "named", "v"].reduce(into: [:]) { $0[$1] = session.createStatement($1) }
     }
-    try GoldenFile(path: packageFolder() + "/sql/alter_table_refused.sql").run { command in
+    try file.run { command in
       if command.command == "prepare" {
         for statement in command.input.split(separator: "\n") { try session.run(String(statement)) }
         try session.settle()
