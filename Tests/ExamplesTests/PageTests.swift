@@ -121,9 +121,9 @@ struct Page: CustomStringConvertible {
         #expect(exists("\(Page.catalogue)/\(match.1).md"), "\(page): \(match.1)")
       }
       for span in page.spans {
-        if span.wholeMatch(of: /C?[A-Z][A-Za-z]+\/[A-Za-z0-9\/+.]+/) != nil {
+        if span.wholeMatch(of: /(C|Sluice)[A-Za-z]*\/[A-Za-z0-9\/+.]+/) != nil {
           #expect(exists("Sources/" + span), "\(page): \(span)")
-        } else if span.wholeMatch(of: /(examples|sql)\/[a-z\/.]+/) != nil {
+        } else if span.wholeMatch(of: /(examples|sql|Tests)\/[A-Za-z\/.]+/) != nil {
           #expect(exists(span), "\(page): \(span)")
         }
       }
