@@ -138,6 +138,31 @@ struct AttachingTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: host.folder.file("other")) == ["file"])
   }
 
+  /// Names by which SQLite means no file of that name are refused, also where they would be created, and leave nothing.
+  @Test func namesThatAreNoPathsAreRefused() throws {
+    let answer = try host.python(
+      """
+      db = connect()
+      for name in [':memory:', 'file:x', 'FILE:x?mode=memory', 'file:///tmp/x']:
+          for how in [(), ('n_', 'create')]:
+              code, sentence = fails(db, 'SELECT sluice_attach(?' + ', ?' * len(how) + ')', name, *how)
+              print(code, sentence)
+      print(os.listdir('.'), ask(db, 'SELECT count(*) FROM temp.sqlite_schema'))
+      ask(db, "SELECT sluice_attach('./:memory:', '', 'create')")
+      execute(db, 'CREATE TABLE t(a)')
+      print(os.listdir('.'))
+      """)
+    func refusal(_ what: String, _ name: String) -> String {
+      let line = "1 \(name) is \(what); ./\(name) is a store of that name\n"
+      return line + line
+    }
+    let uri = "a URI of SQLite, and a store is given by its path"
+    #expect(
+      answer == refusal("a database in memory to SQLite, and a store is a directory", ":memory:")
+        + refusal(uri, "file:x") + refusal(uri, "FILE:x?mode=memory") + refusal(uri, "file:///tmp/x")
+        + "[] [(0,)]\n[':memory:']\n")
+  }
+
   @Test func aDamagedStoreIsNamed() throws {
     _ = try host.shell(schema)
     let identity = host.folder.file("shop.sluice/store")

@@ -1,6 +1,7 @@
 // The fast INSERT path: rows against the values they were made of, every cut, wrong rows, stock sqlite3.
 import Foundation
 import SluiceSystem
+import SluiceTesting
 import Testing
 
 @testable import SluiceSQL
@@ -283,23 +284,6 @@ private func rowsWithOffsets(_ text: [UInt8], _ shape: InsertShape) throws(SQLEr
 
 // MARK: Stock sqlite3
 
-private func sqlite3(_ script: String) throws -> String {
-  let process = Process()
-  process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-  process.arguments = ["sqlite3", ":memory:"]
-  let (input, output) = (Pipe(), Pipe())
-  process.standardInput = input
-  process.standardOutput = output
-  try process.run()
-  DispatchQueue.global().async {
-    input.fileHandleForWriting.write(Data(script.utf8))
-    input.fileHandleForWriting.closeFile()
-  }
-  let data = output.fileHandleForReading.readDataToEndOfFile()
-  process.waitUntilExit()
-  return String(decoding: data, as: UTF8.self)
-}
-
 /// A value as the query below prints it: reals by their bits.
 private func printed(_ value: Value) -> String {
   switch value {
@@ -339,7 +323,7 @@ private func randomNumber(_ random: inout SeededGenerator) -> String {
       + "ELSE typeof(\($0)) || ':' || coalesce(\($0), '') END"
   }
   script += "COMMIT;\nSELECT \(cells.joined(separator: " || char(9) || ")) FROM t ORDER BY rowid;\n"
-  let lines = try sqlite3(script).split(separator: "\n")
+  let lines = try stockSQLite(script).text.split(separator: "\n")
   try #require(lines.count == expected.count)
   var compared = 0
   for (line, values) in zip(lines, expected) {

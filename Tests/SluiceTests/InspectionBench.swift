@@ -93,6 +93,24 @@ final class InspectionBench {
     store = nil
   }
 
+  /// Keeps the place of a group that has seen everything.
+  func follow(group: String) throws(StoreError) {
+    final class Nowhere: TailOutput {
+      func write(_ line: UnsafeRawBufferPointer) {}
+      func flush() -> Bool { true }
+      var isOver: Bool { false }
+    }
+    var options = TailOptions()
+    (options.group, options.follows) = (group, false)
+    var storeOptions = StoreOptions()
+    storeOptions.fileSystem = disk
+    storeOptions.clock = SimulatedClock(seed: 1)
+    try StoreTail.run(path: "shop", options: options, storeOptions: storeOptions, output: Nowhere())
+  }
+
+  /// Files whose bytes mean something.
+  func damageable() throws -> [String] { try files().filter { $0 != "LOCK" && !$0.hasSuffix(".lock") } }
+
   /// Files below `path`, sorted.
   func files(_ path: String = "") throws -> [String] {
     let full = path.isEmpty ? "shop" : "shop/" + path
@@ -149,6 +167,7 @@ final class InspectionBench {
   func subject(of path: String) -> StoreInspection.Subject {
     if path.hasSuffix(".table") { return .table(entries: true) }
     if path.contains("MANIFEST-") { return .manifest }
+    if path.hasPrefix("groups/") { return .group }
     return path.hasPrefix("log/") ? .log(commands: true) : .store(check: true)
   }
 

@@ -14,7 +14,8 @@ import Testing
     try bench.close()
   }
 
-  /// A store with all that its files can hold: several levels, an adopted segment and one that grows.
+  /// A store with all that its files can hold: several levels, an adopted segment and one that grows, and the place of
+  /// a group.
   private func smallStore(_ compression: Compression = .none) throws -> InspectionBench {
     let bench = InspectionBench()
     try bench.open(shards: 2, budget: 1 << 10, compression: compression)
@@ -27,6 +28,7 @@ import Testing
     _ = try bench.sql("CREATE TABLE w(n INTEGER, v TEXT, k TEXT, PRIMARY KEY(k, n))\nINSERT INTO w VALUES(1, 'v', 'k')")
     try bench.rows("t", 41...60, size: 80)
     try bench.close()
+    try bench.follow(group: "mail")
     return bench
   }
 
@@ -46,7 +48,8 @@ import Testing
   /// checksum covers. The end of the last segment is the one place where damage may pass for a torn tail.
   @Test(arguments: [Compression.none, .lz4]) func everyFlippedByteIsFound(_ compression: Compression) throws {
     let bench = try smallStore(compression)
-    let names = try bench.files().filter { $0 != "LOCK" }
+    let names = try bench.damageable()
+    #expect(names.contains("groups/mail"))
     #expect(names.count { $0.hasSuffix(".log") } == 3 && names.count { $0.hasSuffix(".table") } > 3)
     let last = try #require(names.last { $0.hasSuffix(".log") })
     let padding = try Dictionary(uniqueKeysWithValues: names.map { ($0, try paddingOf($0, bench)) })
@@ -87,7 +90,7 @@ import Testing
   @Test func inspectionAndOpeningAgree() throws {
     let bench = try smallStore()
     let sound = try open(bench) { try $0.liveContents() }
-    let names = try bench.files().filter { $0 != "LOCK" }
+    let names = try bench.damageable()
     let seed = testSeed()
     var random = SeededRandom(seed: seed)
     let last = names.last { $0.hasSuffix(".log") }
@@ -115,6 +118,12 @@ import Testing
         if isStructure { #expect(quick == .damaged, "\(error) \(comment)") }
       }
       if quick != .sound { #expect(whole != .sound, comment) }
+      if name.hasPrefix("groups/") {
+        // Opening has nothing to do with it; who follows for the group is told.
+        #expect(error == nil && quick == .damaged && whole == .damaged, comment)
+        let refusal = storeError { try bench.follow(group: "mail") }
+        #expect(refusal?.message.contains("shop/\(name)") == true && refusal?.kind == .corrupt, comment)
+      }
       try bench.repair()
     }
     #expect(refused > 50)
@@ -136,11 +145,11 @@ import Testing
   @Test func garbageIsLookedAt() throws {
     let bench = try smallStore()
     var random = SeededRandom(seed: testSeed())
-    let names = try bench.files().filter { $0 != "LOCK" }
-    let beginnings = ["SLUICETB", "SLUICEMF", "SLUICELG", "SLUICEST", ""]
+    let names = try bench.damageable()
+    let beginnings = ["SLUICETB", "SLUICEMF", "SLUICELG", "SLUICEST", "SLUICEGR", ""]
     for round in 0..<300 {
       let name = names[round % names.count]
-      try bench.replace(name, Array(beginnings[round % 5].utf8) + random.bytes(random.below(700)))
+      try bench.replace(name, Array(beginnings[round % 6].utf8) + random.bytes(random.below(700)))
       do { _ = try lookAtAll(bench, name) } catch let error as StoreError {
         #expect(error.kind == .invalid, "\(error)")
       }

@@ -250,6 +250,35 @@ private func flushedPositions(_ disk: SimulatedFileSystem) throws -> [String] {
     try store.close()
   }
 
+  /// Whatever bit of it is wrong, and wherever it ends: who follows for it is told its name, and the log is kept.
+  @Test func everyFlippedBitOfAGroupIsNamed() throws {
+    let bench = Bench()
+    let store = try bench.open()
+    let session = try store.makeSession()
+    try session.run("CREATE TABLE t(a)")
+    _ = try tail(bench) { $0.group = "mail" }
+    let path = "shop/groups/mail"
+    let sound = try #require(bench.disk.content(path))
+    let flips = (0..<sound.count * 8).map { bit in
+      var bytes = sound
+      bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+      return bytes
+    }
+    let cuts = sound.indices.map { Array(sound[..<$0]) }
+    for (number, bytes) in (flips + cuts).enumerated() {
+      try bench.disk.setContent(path, bytes)
+      let error = storeError { _ = try tail(bench) { $0.group = "mail" } }
+      let isNamed = error?.kind == .corrupt && error?.message.contains(path) == true
+      #expect(isNamed, "\(number): \(String(describing: error))")
+      #expect(store.core.groups.lowestPosition() == 0, "\(number)")
+      #expect(try session.run("SELECT name, position FROM sluice_groups") == [[text("mail"), .null]], "\(number)")
+      #expect(bench.disk.content(path) == bytes, "\(number): it was written over")
+    }
+    try bench.disk.setContent(path, sound)
+    #expect(try tail(bench) { $0.group = "mail" }.isEmpty)
+    try store.close()
+  }
+
   @Test func theGroupFileIsAsItsHeadShows() throws {
     let file = GroupFile(storeID: 0x1122_3344_5566_7788, position: 258, timeMicroseconds: 1)
     let bytes = file.encoded()
