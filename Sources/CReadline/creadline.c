@@ -32,19 +32,27 @@ static void count_interrupt(int signal_number) {
   errno = code;
 }
 
-void creadline_watch_interrupts(void) {
-  sem_init(&interrupted, 0, 0);
+static void watch(int signal_number) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = count_interrupt;
   sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
+  sigaction(signal_number, &action, NULL);
   // Whoever started the process may have left the signal blocked.
-  sigset_t interrupt;
-  sigemptyset(&interrupt);
-  sigaddset(&interrupt, SIGINT);
-  sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, signal_number);
+  sigprocmask(SIG_UNBLOCK, &signals, NULL);
+}
+
+void creadline_watch_interrupts(void) {
+  sem_init(&interrupted, 0, 0);
+  watch(SIGINT);
   watching = 1;
+}
+
+void creadline_watch_termination(void) {
+  if (watching) watch(SIGTERM);
 }
 
 static void (*on_interrupt)(void *context);

@@ -9,7 +9,10 @@
    log is left alone: its frames have checksums of their own by then. Databases without reserved bytes are, too.
 
    Programs that use another VFS read such a database as any other. A page that one of them writes into the file itself
-   has no checksum, so it is found to be damaged. */
+   has no checksum, so it is found to be damaged.
+
+   What goes wrong with a temporary file, which may lie on another disk, is nothing about the database: SQLITE_IOERR,
+   SQLITE_CANTOPEN and SQLITE_FULL become SQLITE_IOERR and SQLITE_FULL with an extension of their own. */
 #include <string.h>
 #include "csqlite.h"
 
@@ -114,8 +117,40 @@ static const sqlite3_io_methods methods = {
 
 static sqlite3_vfs *inner(void) { return pages_vfs.pAppData; }
 
+/* Temporary files. */
+static int of_temporary(int code) {
+  int kind = code & 0xff;
+  if (code == SQLITE_IOERR_SHORT_READ || code == SQLITE_IOERR_NOMEM) return code;
+  if (kind == SQLITE_FULL) return SQLITE_FULL | SX_TEMPORARY;
+  return kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN ? SQLITE_IOERR | SX_TEMPORARY : code;
+}
+static int temporary_read(sqlite3_file *f, void *bytes, int size, sqlite3_int64 offset) {
+  return of_temporary(real(f)->pMethods->xRead(real(f), bytes, size, offset));
+}
+static int temporary_write(sqlite3_file *f, const void *bytes, int size, sqlite3_int64 offset) {
+  return of_temporary(real(f)->pMethods->xWrite(real(f), bytes, size, offset));
+}
+static int temporary_truncate(sqlite3_file *f, sqlite3_int64 size) { return of_temporary(pages_truncate(f, size)); }
+static int temporary_sync(sqlite3_file *f, int flags) { return of_temporary(pages_sync(f, flags)); }
+static int temporary_size(sqlite3_file *f, sqlite3_int64 *size) { return of_temporary(pages_size(f, size)); }
+
+static const sqlite3_io_methods temporary_methods = {
+    1,           pages_close,  temporary_read, temporary_write, temporary_truncate, temporary_sync,
+    temporary_size, pages_lock, pages_unlock,  pages_reserved,  pages_control,      pages_sector,
+    pages_device, NULL, NULL, NULL, NULL, NULL, NULL};
+
+static int temporary_open(sqlite3_file *file, int flags, int *out) {
+  pages_file *pages = mine(file);
+  memset(pages, 0, sizeof *pages);
+  pages->real = (sqlite3_file *)(pages + 1);
+  int code = inner()->xOpen(inner(), NULL, pages->real, flags, out);
+  pages->base.pMethods = pages->real->pMethods != NULL ? &temporary_methods : NULL;
+  return of_temporary(code);
+}
+
 static int pages_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out) {
   (void)vfs;
+  if (name == NULL) return temporary_open(file, flags, out);
   /* All others are as the system's own VFS has them. */
   if (!(flags & SQLITE_OPEN_MAIN_DB)) return inner()->xOpen(inner(), name, file, flags, out);
   pages_file *pages = mine(file);

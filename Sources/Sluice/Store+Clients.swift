@@ -44,11 +44,13 @@ extension Store {
     return Client(worker)
   }
 
-  /// Ends the store, as `close(drain:)` does, on a thread of its own. Before that its clients are closed as by
+  /// Ends the store, as `close(drain:report:)` does, on a thread of its own. Before that its clients are closed as by
   /// `Client.close`, but for this: a statement that is running ends ("interrupted", sqliteCode 9), and open
   /// transactions are undone. Throws the first failure, and else a rejection that nobody took; the store is closed
-  /// all the same. Sessions must not be used afterwards. Not cancelled.
-  public func close(drain: Bool = true) async throws(StoreError) {
+  /// all the same. Sessions must not be used afterwards. Not cancelled: `hastenClose` ends the waiting.
+  public func close(
+    drain: Bool = true, report: @escaping @Sendable (ClosingWait) -> Void = { _ in }
+  ) async throws(StoreError) {
     var failure: StoreError?
     for worker in clients.withLock({ $0.takeAll() }) {
       worker.stopRunning()
@@ -58,7 +60,7 @@ extension Store {
     }
     let core = core
     do throws(StoreError) {
-      try await onOwnThread("sluice-close") { () throws(StoreError) in try core.close(drain: drain) }
+      try await onOwnThread("sluice-close") { () throws(StoreError) in try core.close(drain: drain, report: report) }
     } catch { failure = failure ?? error }
     if let failure { throw failure }
   }

@@ -60,9 +60,13 @@ public final class Store: Sendable {
   public var relocation: String? { core.relocation }
 
   /// Ends the store; sessions must not be used afterwards. With `drain` (the default) the queue is applied and
-  /// projected first; without it, what is durable is left for the next opening. Throws the first failure of the
-  /// pipeline, if any. Calling it again does nothing.
-  public func close(drain: Bool = true) throws(StoreError) { try core.close(drain: drain) }
+  /// projected first; without it, what is durable is left for the next opening. Projections that are being filled are
+  /// waited for, however long that takes: `report` is told what is waited for, on this thread, from one second on and
+  /// then a few times a second, and `hastenClose` ends it. Throws the first failure of the pipeline, if any. Calling it
+  /// again does nothing.
+  public func close(drain: Bool = true, report: @escaping (ClosingWait) -> Void = { _ in }) throws(StoreError) {
+    try core.close(drain: drain, report: report)
+  }
 
   /// Has a `close` that is waiting leave within a second, as without `drain`; it throws `overloaded` then. Nothing
   /// happens when none is. From any thread.

@@ -92,8 +92,8 @@ public final class Connection {
   public var hasPageSums: Bool { handle.map { sx_has_page_sums($0) != 0 } ?? false }
 
   /// The folder that SQLite puts temporary files into; nil when it has none.
-  public var temporaryFolder: String? {
-    guard let handle, let name = sx_temporary_name(handle) else { return nil }
+  static func temporaryFolder(_ db: OpaquePointer?) -> String? {
+    guard let db, let name = sx_temporary_name(db) else { return nil }
     defer { sx_free(name) }
     let path = String(cString: name)
     return path.lastIndex(of: "/").map { String(path[..<$0]) }
@@ -259,9 +259,6 @@ public final class Connection {
   /// one that was prepared for an older schema tells the columns of that one. Cost: a look at the file's header.
   public func refreshSchema() throws(SQLiteError) { try execute("SELECT 1 FROM sqlite_schema LIMIT 0") }
 
-  /// Whether a statement leaves the database file as it is.
-  public func isReadOnly(_ statement: Statement) -> Bool { statement.isReadOnly }
-
   /// Stops the running statements of this connection with SQLITE_INTERRUPT. For other threads: `interrupter`.
   public func interrupt() { interrupter.interrupt() }
 
@@ -274,12 +271,6 @@ public final class Connection {
   @discardableResult
   public func setLimit(_ limit: Int32, _ value: Int32) -> Int32 {
     handle.map { sx_limit($0, limit, value) } ?? -1
-  }
-
-  /// The version of the SQLite in use, such as `3.40.1`.
-  public static func libraryVersion() throws(SQLiteError) -> String {
-    guard sx_ready() == SQLITE_OK else { throw noLibrary }
-    return String(cString: sx_libversion())
   }
 }
 

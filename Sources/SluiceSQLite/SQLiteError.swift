@@ -17,6 +17,8 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
     case unwritable
     /// The disk is full.
     case full
+    /// The folder for temporary files is full, or cannot be used.
+    case temporary
     /// Reading or writing failed; nothing is known about the last transaction.
     case io
     /// The file is damaged or is no database.
@@ -66,6 +68,7 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
   /// What the caller can do about it.
   public var kind: Kind {
     if code == Self.pageDamage { return .corrupt }
+    if code & ~0xff == SX_TEMPORARY { return .temporary }
     return switch primaryCode {
     case SQLITE_ERROR, SQLITE_MISMATCH, SQLITE_RANGE, SQLITE_AUTH: .invalid
     case SQLITE_CONSTRAINT: .constraint
@@ -100,8 +103,15 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
     let code = sx_errcode(db)
     let message =
       code == pageDamage
-      ? "a page of the file is damaged, or was written by another program" : String(cString: sx_errmsg(db))
+      ? "a page of the file is damaged, or was written by another program"
+      : code & ~0xff == SX_TEMPORARY ? temporary(code, db) : String(cString: sx_errmsg(db))
     return SQLiteError(code: code, message: message, sql: sql, offset: offset)
+  }
+
+  private static func temporary(_ code: Int32, _ db: OpaquePointer?) -> String {
+    let trouble = code & 0xff == SQLITE_FULL ? "is full" : "cannot be written or read"
+    return "the folder for temporary files \(trouble)" + (Connection.temporaryFolder(db).map { ": \($0)" } ?? "")
+      + "; SQLITE_TMPDIR names another one"
   }
 
   /// SQLITE_IOERR_DATA: a page does not fit its checksum.

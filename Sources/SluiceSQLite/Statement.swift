@@ -161,9 +161,6 @@ public final class Statement {
     for index in values.indices { try bind(index + 1, values[index]) }
   }
 
-  /// Makes all parameters NULL.
-  public func clearBindings() { sx_clear_bindings(handle) }
-
   // MARK: Columns of the current row
 
   /// Columns of a row; 0 for a statement that returns none.

@@ -29,9 +29,13 @@ struct Launch {
       return 1
     }
     console.flush()
+    let report = LeavingReport()
+    var failure: StoreError?
     do throws(StoreError) {
-      try store.close(drain: !command.noDrain)
-    } catch {
+      try store.close(drain: !command.noDrain, report: report.tell)
+    } catch { failure = error }
+    report.end()
+    if let error = failure {
       summary.errorCount += 1
       if error.message != summary.lastFailure {
         console.complaining().write(ErrorReport.line(error.message))

@@ -9,7 +9,6 @@ struct RowPrinter {
   let settings: Settings
   let output: OutputBuffer
   private var rowCount = 0
-  private var isSeparatorPlain = true
   private var widestName = 5
 
   init(settings: Settings, output: OutputBuffer) {

@@ -27,6 +27,9 @@ int creadline_truncate(const char *path, int count);
 // From here on Ctrl-C sets a flag instead of ending the process; the third one that nobody takes ends it.
 void creadline_watch_interrupts(void);
 
+// From here on SIGTERM counts as a Ctrl-C.
+void creadline_watch_termination(void);
+
 // After `creadline_watch_interrupts`: calls `callback` for each Ctrl-C, on a thread of its own. Returns 0 or an errno.
 int creadline_tell_interrupts(void (*callback)(void *context), void *context);
 

@@ -58,7 +58,6 @@ int sx_has_page_sums(sqlite3 *db);
 #define SX static inline __attribute__((always_inline))
 
 /* Library */
-SX const char *sx_libversion(void) { return sx_api->libversion(); }
 SX int sx_libversion_number(void) { return sx_api->libversion_number(); }
 SX const char *sx_errstr(int code) { return sx_api->errstr(code); }
 SX void *sx_malloc(uint64_t size) { return sx_api->malloc64(size); }
@@ -116,6 +115,8 @@ SX void sx_progress_handler(sqlite3 *db, int steps, int (*judge)(void *), void *
 SX int sx_no_checkpoint_on_close(sqlite3 *db) {
   return sx_api->db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
 }
+/* Extends the code of what went wrong with a temporary file, where pages have checksums: no extension of SQLite's. */
+#define SX_TEMPORARY 16384
 /* The name that a temporary file would get; to be given back to sx_free. */
 SX char *sx_temporary_name(sqlite3 *db) {
   char *name = NULL;
@@ -135,7 +136,6 @@ SX int sx_prepare(sqlite3 *db, const char *text, int size, unsigned flags, sqlit
 SX int sx_step(sqlite3_stmt *statement) { return sx_api->step(statement); }
 SX int sx_reset(sqlite3_stmt *statement) { return sx_api->reset(statement); }
 SX int sx_finalize(sqlite3_stmt *statement) { return sx_api->finalize(statement); }
-SX int sx_clear_bindings(sqlite3_stmt *statement) { return sx_api->clear_bindings(statement); }
 /* The statement behind `statement` of the connection's, in no order to rely on; NULL gives the first one. */
 SX sqlite3_stmt *sx_next_stmt(sqlite3 *db, sqlite3_stmt *statement) { return sx_api->next_stmt(db, statement); }
 SX int sx_stmt_busy(sqlite3_stmt *statement) { return sx_api->stmt_busy(statement); }

@@ -86,8 +86,9 @@ final class StoreCore: Sendable {
     return highest
   }
 
-  /// Ends the store. With `drain`, everything accepted is applied and projected first.
-  func close(drain: Bool) throws(StoreError) {
+  /// Ends the store. With `drain`, everything accepted is applied and projected first; `report` is told what that waits
+  /// for.
+  func close(drain: Bool, report: @escaping (ClosingWait) -> Void = { _ in }) throws(StoreError) {
     let wasClosed = isClosed.withLock { closed in
       defer { closed = true }
       return closed
@@ -98,7 +99,10 @@ final class StoreCore: Sendable {
     var delay: StoreError?
     if drain {
       draining.withLock { $0.isRunning = true }
-      do { delay = try self.drain() } catch { failure = error }
+      do throws(StoreError) {
+        let isHastened = { [self] in draining.withLock { $0.isHastened } }
+        delay = try Leaving(pipeline, isHastened: isHastened, report: report).drain()
+      } catch { failure = error }
       draining.withLock { $0.isRunning = false }
     }
     // What a full disk, or a reader, keeps from tables and projections is in the log, for the next opening.
@@ -119,46 +123,5 @@ final class StoreCore: Sendable {
   func hastenClose() {
     draining.withLock { $0.isHastened = $0.isRunning }
     pipeline.progress.update { _ in }
-  }
-
-  /// Whoever leaves was told not to wait.
-  private var haste: StoreError? {
-    guard draining.withLock({ $0.isHastened }) else { return nil }
-    return StoreError(
-      .overloaded, "interrupted: what is written is safe, and what projections lack follows at the next opening",
-      sqliteCode: 9)
-  }
-
-  /// Waits until all that was handed over is projected, and flushed. Projections that are filled are waited for, since
-  /// their rows can be counted; what is made anew as a whole is waited for as long as anybody is patient, since nobody
-  /// knows how long a query takes. Returns what is told about those that take longer: the next opening makes them.
-  private func drain() throws(StoreError) -> StoreError? {
-    let target = try pipeline.wait(unless: { haste ?? pipeline.applyObstacle }) {
-      $0.applied == $0.durable && $0.resolved == $0.submitted ? $0.durable : nil
-    }
-    try pipeline.requestFreeze()
-    let ofProjector = pipeline.projectorObstacle()
-    let obstacle = { [self] in haste ?? ofProjector() }
-    try pipeline.wait(unless: { pipeline.room.flushObstacle ?? obstacle() }) {
-      $0.projected >= target && $0.flushed >= target ? () : nil
-    }
-    let late = { (progress: Progress) in
-      progress.projections.filter { $0.value.isAwaited || $0.value.isRefreshedAndBehind(target) }
-    }
-    let wishes = pipeline.progress.withLock { late($0) }.keys.map { pipeline.projectorRequests.want($0, at: target) }
-    defer { for wish in wishes { pipeline.projectorRequests.forget(wish) } }
-    if !wishes.isEmpty { pipeline.wakeProjector() }
-    try pipeline.wait(unless: obstacle) { $0.projections.values.allSatisfy { !$0.isFilling } ? () : nil }
-    let isDone = try pipeline.wait(
-      timeoutMicroseconds: Int64(ProjectorStatus.patienceNanoseconds / 1_000), unless: obstacle
-    ) { late($0).isEmpty ? true : nil }
-    if isDone == true { return nil }
-    let names = pipeline.progress.withLock { late($0) }.values.map(\.name).sorted()
-    if names.isEmpty { return nil }
-    return StoreError(
-      .overloaded,
-      "projection \(names.joined(separator: ", ")) is behind: its query takes longer than "
-        + "\(ProjectorStatus.patienceNanoseconds / 1_000_000_000) seconds and was ended; "
-        + "WAIT FOR \(names[0]) waits for it, and the next opening begins it again", sqliteCode: 5)
   }
 }

@@ -16,6 +16,17 @@ enum ProjectionState: String {
 /// How far a projection is, for those who wait for it.
 struct ProjectionProgress: Sendable, Equatable {
   enum Kind: String, Sendable { case rows, groups, refreshed }
+
+  /// How far a copy is filled.
+  struct Filling: Sendable, Equatable {
+    /// From the rows of which SQL table.
+    var tableID: UInt32
+    /// The engines' key of the last row that it has; nil: it has none.
+    var key: [UInt8]?
+    /// Rows that it got since the file was opened.
+    var rows: Int
+  }
+
   /// As it is written.
   var name: String
   var kind: Kind
@@ -25,8 +36,8 @@ struct ProjectionProgress: Sendable, Equatable {
   var serves: Bool
   /// Whether a copy is to come that does not serve yet.
   var isBuilding: Bool
-  /// Whether such a copy is being filled, row by row.
-  var isFilling: Bool
+  /// Such a copy that is filled row by row.
+  var filling: Filling?
   /// Up to where it was brought; nil: as far as the mirrors.
   var position: UInt64?
   var error: String?
@@ -36,7 +47,7 @@ struct ProjectionProgress: Sendable, Equatable {
   var isPaused: Bool { state == ProjectionState.paused.rawValue }
 
   /// Whether a copy is to come that is made as a whole.
-  var isAwaited: Bool { isBuilding && !isFilling }
+  var isAwaited: Bool { isBuilding && filling == nil }
 
   /// Whether there is a view, which holds all up to `target`.
   func holds(_ target: UInt64, _ progress: Progress) -> Bool { serves && (position ?? progress.projected) >= target }
@@ -50,7 +61,8 @@ struct ProjectionProgress: Sendable, Equatable {
   func obstacle(_ target: UInt64) -> StoreError? {
     let isThere = serves && (position ?? target) >= target
     switch ProjectionState(rawValue: state) {
-    case .paused where !isThere:
+    // One that was paused while it was filled is filled for whoever asks.
+    case .paused where !isThere && (serves || kind == .refreshed):
       return StoreError(
         .invalid, "projection \(name) is paused at position \(position ?? 0): RESUME PROJECTION \(name)", sqliteCode: 5)
     case .failed:

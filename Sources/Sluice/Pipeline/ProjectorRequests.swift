@@ -25,6 +25,9 @@ final class ProjectorRequests: Sendable {
     /// Whether somebody wants what is committed to be durable.
     fileprivate(set) var syncs = false
 
+    /// Whether somebody waits for a projection.
+    func wants(_ name: String) -> Bool { wanted.values.contains { $0.name == folded(name) } }
+
     /// The highest position at which somebody waits for a projection, behind `last` and up to `position`.
     func wanted(_ name: String, behind last: UInt64, upTo position: UInt64) -> UInt64? {
       let name = folded(name)

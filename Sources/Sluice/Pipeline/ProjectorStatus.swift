@@ -38,6 +38,10 @@ struct ProjectorStatus: Sendable {
   /// What the projector waits for; nil: nothing.
   private(set) var obstacle: State?
   private(set) var isRebuilding = false
+  /// Rows that the file has which is being filled.
+  var rebuiltRows = 0
+  /// What is made that takes long, such as `index i`; nil: nothing.
+  var making: String?
   /// Processes that block it; empty with `blocked` when the system does not tell.
   private(set) var blockers: [Int32] = []
   private(set) var blockedSince: UInt64?

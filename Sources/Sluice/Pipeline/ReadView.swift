@@ -1,4 +1,4 @@
-// Where reads of raw keys take their snapshots.
+// Where reads take their snapshots, and how many entries these hold.
 import SluiceLSM
 
 extension Pipeline {
@@ -13,4 +13,20 @@ extension Pipeline {
       if positions.isWhole(at: position) { return (position, snapshots) }
     }
   }
+}
+
+/// How many entries there are with keys in `lower` ..< `upper`. `check` is called now and then.
+func countEntries(
+  _ snapshots: [Snapshot], from lower: [UInt8], to upper: [UInt8]?, overlay: EntryOverlay? = nil,
+  check: () throws(StoreError) -> Void
+) throws(StoreError) -> Int {
+  let entries = MergeIterator(snapshots, lower: lower, upper: upper, overlay: overlay)
+  var count = 0
+  do {
+    while try entries.next() {
+      count += 1
+      if count & 1023 == 0 { try check() }
+    }
+  } catch { throw StoreError(converting: error) }
+  return count
 }

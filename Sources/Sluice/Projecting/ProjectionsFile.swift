@@ -221,8 +221,9 @@ final class ProjectionsFile {
     try copies.prepare()
   }
 
-  /// Follows a change of the catalog: creates or drops the mirror, index or view.
-  func apply(_ change: CatalogChange) throws(SQLiteError) {
+  /// Follows a change of the catalog: creates or drops the mirror, index or view. Without `makesIndex` an index is only
+  /// noted, for one that another change drops or makes anew.
+  func apply(_ change: CatalogChange, makesIndex: Bool = true) throws(SQLiteError) {
     var change = change
     let before = catalog
     // Whether it fits the catalog was settled when it was applied.
@@ -232,6 +233,7 @@ final class ProjectionsFile {
       throw SQLiteError(message: "the definition of \(change.name) cannot be read: \(error.message)")
     }
     guard case .changed = effect, change.object != .setting else { return }
+    if change.object == .index, change.operation != .drop, !makesIndex { return try note(change) }
     switch change.operation {
     case .create:
       try clear(change.name)
@@ -280,12 +282,11 @@ final class ProjectionsFile {
     for name in before.objects.keys where catalog.objects[name] == nil { try forget(name) }
   }
 
-  /// ALTER, REBUILD, RESUME: the next copy begins. PAUSE: what is there stays as it is; where nothing is there yet, it
-  /// is filled before, unless it is made by a query as a whole: that may take any time.
+  /// ALTER, REBUILD, RESUME: the next copy begins. PAUSE: what is there stays as it is, and filling ends.
   private func alterProjection(_ change: CatalogChange, _ before: Catalog) throws(SQLiteError) {
     let wasPaused = before.objects[folded(change.name)].flatMap { projectionDefinition($0.sql) }?.isPaused == true
-    let pauses = projectionDefinition(change.definition)?.isPaused == true && !wasPaused
-    if pauses, copies.serving(change.name) != nil || copies.copies(change.name).allSatisfy(\.isRefreshed) {
+    let pauses = !wasPaused && projectionDefinition(change.definition)?.isPaused == true
+    if pauses {
       try copies.pause(change.name)
     } else {
       try copies.begin(change.definition, catalog)

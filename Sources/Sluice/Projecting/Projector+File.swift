@@ -144,9 +144,7 @@ extension Projector {
   func fill() throws {
     guard let rebuild else { return }
     try open()
-    try rebuild.run(file) {
-      isLeaving.load(ordering: .relaxed) || pipeline.progress.withLock { $0.isAbandoning }
-    }
+    try rebuild.run(file, apply: apply) { isLeaving.load(ordering: .relaxed) }
     try file.commit()
     isOpen = false
     pipeline.room.projectorDidFit()
@@ -219,10 +217,6 @@ extension Projector {
 
   /// Lets go of the file, after an error that is nobody's but its own. Returns whether it is time to try again.
   func giveUpFile(_ error: any Error) -> Bool {
-    if (error as? SQLiteError)?.kind == .interrupted {
-      forgetTransaction()
-      return false
-    }
     forgetTransaction()
     // What was computed from it is worth no more than it is.
     refresher.holdBack()

@@ -49,34 +49,14 @@ extension Projector {
     return false
   }
 
-  /// SQLite found no room: on the store's disk, or where it puts temporary files.
-  func holdForRoom() {
+  /// SQLite found no room on the store's disk, or where it puts temporary files, as `shortage` says.
+  func holdForRoom(_ shortage: String?) {
     let clock = pipeline.options.clock
     retryAt = clock.monotonicNanoseconds() + UInt64(Self.retryMicroseconds) * 1_000
-    let shortage = temporaryShortage()
     isBlocked = shortage != nil
     if shortage == nil { pipeline.setProjectorHeld(true) }
     pipeline.projectorStatus.withLock { $0.hold(clock, shortage) }
     if shortage != nil { pipeline.progress.update { _ in } }
-  }
-
-  /// Free bytes of a folder for temporary files with which it is not the one that was full: SQLite sorts the rows of a
-  /// transaction there.
-  private static let ampleTemporaryBytes: UInt64 = 1 << 30
-
-  /// What is told when the folder of temporary files is the one that is full; nil: it is not.
-  private func temporaryShortage() -> String? {
-    guard pipeline.room.look() >= pipeline.room.watermarkBytes, let folder = openFile?.connection.temporaryFolder
-    else { return nil }
-    var size = "it cannot be looked at"
-    do {
-      let free = try place.database.files.freeBytes(folder)
-      // What was taken there is given back by now.
-      if free >= Self.ampleTemporaryBytes { return nil }
-      size = "\(free) bytes are free there"
-    } catch {}
-    return "the folder for temporary files is full: \(folder), \(size); make room in it, or set SQLITE_TMPDIR to "
-      + "another one, and projections.db goes on"
   }
 
   /// Nothing is in the way.

@@ -58,8 +58,10 @@ final class Projector: Role, @unchecked Sendable {
   private let suspended = Atomic<Bool>(false)
   let isLeaving = Atomic<Bool>(false)
   let isStepping = Atomic<Bool>(false)
-  /// What is being filled at this moment.
-  var filling: Filling?
+  /// Indexes, and rows of queries, that were not brought to an end because nobody wanted them any more.
+  let endedCount = Atomic<Int>(0)
+  /// What is made at this moment that takes long.
+  var work: Work?
   /// Ends what runs on the file's connection.
   let interrupter = Monitor<Interrupter?>(nil)
   var mirrors: [UInt32: Mirror] = [:]
@@ -181,7 +183,13 @@ final class Projector: Role, @unchecked Sendable {
     var error = error
     do {
       switch error {
-      case let error as SQLiteError where error.kind == .interrupted && isLeaving.load(ordering: .relaxed):
+      case let error as SQLiteError where error.kind == .interrupted:
+        guard isLeaving.load(ordering: .relaxed) else {
+          // What was being made is not wanted any more.
+          endedCount.wrappingAdd(1, ordering: .relaxed)
+          try retreat()
+          return true
+        }
         forgetTransaction()
         return false
       case let error as SQLiteError where error.kind == .busy:
@@ -190,7 +198,7 @@ final class Projector: Role, @unchecked Sendable {
         try retreat()
         wait(for: file.wal.writers(), toWrite: true)
         return false
-      case let error as SQLiteError where error.kind == .full:
+      case let error as SQLiteError where error.kind == .full || error.kind == .temporary:
         pipeline.projectorStatus.withLock { $0.lastError = error.message }
         let isFull = error == .full || pipeline.room.isProjectorFull
         try retreat()
@@ -203,7 +211,7 @@ final class Projector: Role, @unchecked Sendable {
           try openFile?.wal.giveBack()
         }
         if isFull { pipeline.room.projectorDidNotFit() }
-        holdForRoom()
+        holdForRoom(error.kind == .temporary ? error.message : nil)
         return false
       case let error as SQLiteError
       where openFile.map({ $0.copies.takesCare(of: error) || $0.indexes.takesCare(of: error) }) == true:
@@ -446,7 +454,7 @@ final class Projector: Role, @unchecked Sendable {
     if change.operation == .drop || change.operation == .alter, change.object != .index {
       for name in [change.name, change.owner] where !name.isEmpty { refresher.changed(name) }
     }
-    try file.apply(change)
+    try apply(change)
   }
 
   private func mirror(_ id: UInt32) throws(SQLiteError) -> Mirror? {

@@ -71,32 +71,27 @@ extension Projector {
     let requests = pipeline.projectorRequests.take()
     let now = pipeline.options.clock.monotonicNanoseconds()
     let refreshed = refresher.takeResult()
-    let building = refreshed == nil ? copies.building.first(where: { isWanted($0, isBusy: isBusy) }) : nil
+    let catalog = pipeline.catalog.withLock { $0 }
+    let building =
+      refreshed == nil ? copies.building.first(where: { Self.isWanted($0, isBusy: isBusy, in: catalog) }) : nil
     if requests.syncs {
       try file.wal.sync()
       noteSynced()
     }
     let hasBegun = refreshed == nil && beginRefresh(requests, at: now, isBusy: isBusy)
-    guard refreshed != nil || !requests.redriven.isEmpty || building != nil else { return requests.syncs || hasBegun }
+    let asked = copies.unfilled.first { requests.wants($0.name) }.flatMap { file.catalog.objects[folded($0.name)] }
+    guard refreshed != nil || !requests.redriven.isEmpty || building != nil || asked != nil else {
+      return requests.syncs || hasBegun
+    }
     do {
       try open()
       var outcomes: [(taken: Int, tried: Int)] = []
       for request in requests.redriven {
         outcomes.append(try copies.redrive(request.name) { !isLeaving.load(ordering: .relaxed) })
       }
-      if let refreshed { try copies.take(refreshed, file.catalog) { !isLeaving.load(ordering: .relaxed) } }
-      if let building {
-        let count = background.rowCount(of: building.serial, isBusy: isBusy)
-        let end = background.limitNanoseconds(isBusy: isBusy).map { now + $0 }
-        filling = Filling(copy: building, end: end, version: pipeline.catalog.withLock { $0.version })
-        defer {
-          filling = nil
-          watch(openFile)
-        }
-        // A row may take long, and a part is to be left between two of them.
-        try file.connection.watchProgress(every: 100) { [unowned self] in goesOn() }
-        try copies.build(building, rowCount: count, goesOn: goesOn)
-      }
+      if let refreshed { try take(refreshed) }
+      if let asked { try copies.begin(asked.sql, file.catalog) }
+      if let building { try fill(building, from: now, isBusy: isBusy) }
       let frames = try commit()
       if building != nil {
         let nanoseconds = pipeline.options.clock.monotonicNanoseconds() - now
@@ -116,25 +111,69 @@ extension Projector {
     return true
   }
 
-  /// A part of a copy that is being filled.
-  struct Filling {
-    let copy: ProjectionCopy
-    /// When it is ended, in monotonic nanoseconds.
-    let end: UInt64?
-    /// Of the applied catalog that has the copy's projection still.
-    var version: UInt64
+  /// Adds the next part of the mirror's rows to a copy.
+  private func fill(_ copy: ProjectionCopy, from start: UInt64, isBusy: Bool) throws(SQLiteError) {
+    let count = background.rowCount(of: copy.serial, isBusy: isBusy)
+    let end = background.limitNanoseconds(isBusy: isBusy).map { start + $0 }
+    try work(Work(end: end) { Self.isWanted(copy, isBusy: true, in: $0) }) { () throws(SQLiteError) in
+      // A row may take long, and a part is to be left between two of them.
+      try file.connection.watchProgress(every: 100) { [unowned self] in goesOn() }
+      defer { watch(openFile) }
+      try file.copies.build(copy, rowCount: count, goesOn: goesOn)
+    }
   }
 
-  /// Asked while SQLite works: whether nobody leaves, and a part of a copy that is filled is wanted and takes no longer
-  /// than others may wait for it.
+  /// Takes the rows of a query, unless its projection is dropped further on in the log.
+  private func take(_ refreshed: Refresher.Result) throws(SQLiteError) {
+    let name = folded(refreshed.job.name)
+    guard let known = pipeline.catalog.withLock({ $0.objects[name]?.sql }) else { return }
+    try work(Work { $0.objects[name]?.sql == known }) { () throws(SQLiteError) in
+      try file.copies.take(refreshed, file.catalog, goesOn: goesOn)
+    }
+  }
+
+  /// Brings a change of the catalog into the file. An index that is dropped or altered further on in the log is not
+  /// made. Of a transaction that is not committed the applied catalog knows nothing.
+  func apply(_ change: CatalogChange) throws(SQLiteError) {
+    guard change.object == .index, change.operation != .drop, !isAhead else { return try file.apply(change) }
+    let isWanted = { (catalog: Catalog) in
+      catalog.objects[folded(change.name)].map { $0.kind == .index && $0.sql == change.definition } == true
+    }
+    guard isWanted(pipeline.catalog.withLock { $0 }) else { return try file.apply(change, makesIndex: false) }
+    let status = pipeline.projectorStatus
+    status.withLock { $0.making = "index \(change.name)" }
+    defer { status.withLock { $0.making = nil } }
+    try work(Work(isWanted: isWanted)) { () throws(SQLiteError) in try file.apply(change) }
+  }
+
+  // MARK: Ending what runs
+
+  /// What is made that takes long.
+  struct Work {
+    /// When it is ended so that others have their turn, in monotonic nanoseconds.
+    var end: UInt64?
+    /// Whether the applied catalog, which may be ahead, has what it is for.
+    let isWanted: (Catalog) -> Bool
+    /// Of the applied catalog that was asked last.
+    fileprivate(set) var version: UInt64?
+  }
+
+  private func work(_ work: Work, _ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+    self.work = work
+    defer { self.work = nil }
+    try body()
+  }
+
+  /// Asked while SQLite works: whether nobody leaves, and what is made is wanted and takes no longer than others may
+  /// wait for it. False ends it with `interrupted`.
   func goesOn() -> Bool {
     if isLeaving.load(ordering: .relaxed) { return false }
-    guard let filling else { return true }
-    if let end = filling.end, pipeline.options.clock.monotonicNanoseconds() > end { return false }
-    let version = pipeline.catalog.withLock { $0.version }
-    if version == filling.version { return true }
-    self.filling?.version = version
-    return isWanted(filling.copy, isBusy: true)
+    guard let work else { return true }
+    if let end = work.end, pipeline.options.clock.monotonicNanoseconds() > end { return false }
+    let changed = pipeline.catalog.withLock { $0.version == work.version ? nil : $0 }
+    guard let changed else { return true }
+    self.work?.version = changed.version
+    return work.isWanted(changed)
   }
 
   /// Has the refresher evaluate the query of a copy that is due, or that somebody waits for; false when there is none,
@@ -142,10 +181,11 @@ extension Projector {
   private func beginRefresh(_ requests: ProjectorRequests.Taken, at now: UInt64, isBusy: Bool) -> Bool {
     guard refresher.isIdle else { return false }
     let position = boundary
+    let catalog = pipeline.catalog.withLock { $0 }
     let next = file.copies.nextToRefresh(
       at: now,
       { requests.wanted($0.name, behind: max($0.position, $0.failedPosition ?? 0), upTo: position) },
-      isAllowed: { isWanted($0, isBusy: isBusy) && !($0.isHeldBack && isBusy) })
+      isAllowed: { Self.isWanted($0, isBusy: isBusy, in: catalog) && !($0.isHeldBack && isBusy) })
     guard let next else { return false }
     refresher.begin(
       Refresher.Job(
@@ -156,9 +196,8 @@ extension Projector {
 
   /// Whether the applied catalog, which may be ahead, has a copy's projection still: what is dropped or altered further
   /// on in the log is not worked for.
-  private func isWanted(_ copy: ProjectionCopy, isBusy: Bool) -> Bool {
-    let object = pipeline.catalog.withLock { $0.objects[folded(copy.name)] }
-    guard let object, object.kind == .projection else { return false }
+  private static func isWanted(_ copy: ProjectionCopy, isBusy: Bool, in catalog: Catalog) -> Bool {
+    guard let object = catalog.objects[folded(copy.name)], object.kind == .projection else { return false }
     return !isBusy || object.sql == SluiceSQL.print(copy.definition)
   }
 }

@@ -15,12 +15,14 @@ final class Rebuild {
   private let catalog: Catalog
   private let snapshots: [Snapshot]
   private let room: DiskRoom
+  private let status: Monitor<ProjectorStatus>
   /// Row bytes of what was written.
   private var writtenBytes = 0
 
   /// At the last visible position.
   init(_ pipeline: Pipeline) throws {
     room = pipeline.room
+    status = pipeline.projectorStatus
     let view = pipeline.viewWithPosition()
     position = view.position
     snapshots = view.snapshots
@@ -28,11 +30,16 @@ final class Rebuild {
     catalog = try Catalog.load(snapshots[0])
   }
 
-  /// Fills the file, inside its open transaction. Throws `interrupted` when `isStopped` tells so.
-  func run(_ file: ProjectionsFile, isStopped: () -> Bool) throws {
+  /// Fills the file, inside its open transaction; `apply` brings each definition into it. Throws `interrupted` when
+  /// `isStopped` tells so.
+  func run(
+    _ file: ProjectionsFile, apply: (CatalogChange) throws(SQLiteError) -> Void, isStopped: () -> Bool
+  ) throws {
+    writtenBytes = 0
+    status.withLock { $0.rebuiltRows = 0 }
     try file.prepare()
     for table in catalog.tables.values.sorted(by: { $0.id < $1.id }) {
-      try file.apply(
+      try apply(
         CatalogChange(
           operation: .create, object: .table, tableID: table.id, name: table.name,
           definition: SluiceSQL.print(table.definition, shardKey: true)))
@@ -41,7 +48,7 @@ final class Rebuild {
     // Projections before what may be an index of theirs.
     func rank(_ object: ReadObject) -> (Int, String) { (object.kind == .projection ? 0 : 1, object.name) }
     for object in catalog.objects.values.sorted(by: { rank($0) < rank($1) }) {
-      try file.apply(
+      try apply(
         CatalogChange(
           operation: .create, object: object.kind, name: object.name, owner: object.owner, definition: object.sql))
     }
@@ -59,10 +66,16 @@ final class Rebuild {
         if isStopped() { throw SQLiteError.interrupted }
         writtenBytes += chunk.sizeBytes
         if room.stopsProjector(owing: writtenBytes) { throw SQLiteError.full }
-        try chunk.write(to: mirror)
+        try write(&chunk, to: mirror)
       }
     }
+    try write(&chunk, to: mirror)
+  }
+
+  private func write(_ chunk: inout Chunk, to mirror: Mirror) throws(SQLiteError) {
+    let count = chunk.count
     try chunk.write(to: mirror)
+    status.withLock { $0.rebuiltRows += count }
   }
 
   /// Copies of entries: an iterator's own are gone with its next step.
@@ -71,6 +84,7 @@ final class Rebuild {
     private var entries: [(offset: Int, keySize: Int, rowSize: Int, position: UInt64)] = []
 
     var sizeBytes: Int { bytes.count }
+    var count: Int { entries.count }
 
     mutating func add(_ entry: Entry) {
       entries.append((bytes.count, entry.key.count, entry.value.count, entry.position))

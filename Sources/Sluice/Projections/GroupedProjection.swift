@@ -233,7 +233,7 @@ struct GroupedProjection {
       isSingle ? ["sluice_key0 INTEGER PRIMARY KEY"] : keys.map { quoted($0.name) + $0.declaration + " NOT NULL" }
     if let nullName { parts.append(quoted(nullName) + " INTEGER NOT NULL") }
     parts += slots.map { quoted($0.name) + $0.declaration }
-    if let spelledColumn { parts.append(spelledColumn.declaration) }
+    if let spelledName { parts.append(quoted(spelledName) + " INTEGER NOT NULL") }
     if !isSingle { parts.append("PRIMARY KEY (\(keyList))") }
     var result = [
       "CREATE TABLE main.\(quoted(copy))(\(parts.joined(separator: ", ")))" + (isSingle ? "" : " WITHOUT ROWID")
@@ -529,11 +529,6 @@ extension GroupedProjection {
         + " ON CONFLICT(\(keyList)) DO UPDATE SET \(mergedSpelling.joined(separator: ", "))",
       "DELETE FROM \(touched(serial))",
     ]
-  }
-
-  /// A column that a copy of an earlier version lacks, with 0: its groups take another spelling at the first occasion.
-  var spelledColumn: (name: String, declaration: String)? {
-    spelledName.map { ($0, quoted($0) + " INTEGER NOT NULL DEFAULT 0") }
   }
 }
 

@@ -5,6 +5,9 @@ import SluiceSQLite
 import SluiceSystem
 
 extension ProjectionCopies {
+  /// Time after which a query is tried again that the folder for temporary files had no room for.
+  private static let retryNanoseconds: UInt64 = 5_000_000_000
+
   /// The copy whose query is to run next: one that somebody waits for, else the one that is due for the longest time.
   /// `wants` tells the position at which somebody waits for it. nil: none.
   func nextToRefresh(
@@ -60,7 +63,8 @@ extension ProjectionCopies {
     else { return }
     // A query that takes longer than its interval leaves the machine to others for as long as it took.
     let pause = max(UInt64(clamping: copy.definition.refreshMicroseconds ?? 0) &* 1_000, result.nanoseconds)
-    copy.refreshAt = clock.monotonicNanoseconds() &+ pause
+    let now = clock.monotonicNanoseconds()
+    copy.refreshAt = now &+ pause
     if !result.reads.isEmpty { copy.reads = result.reads }
     copy.isHeldBack = false
     let failure: String?
@@ -72,6 +76,8 @@ extension ProjectionCopies {
     case .failed(let error):
       if error.isAboutFile { throw error }
       failure = copy.explained(error)
+      // Room is made, or not: that has nothing to do with the interval.
+      if error.kind == .temporary { copy.refreshAt = now &+ min(pause, max(Self.retryNanoseconds, result.nanoseconds)) }
     case .rows(let rows):
       if let reason = failedSource(of: copy) {
         failure = reason

@@ -88,7 +88,6 @@ final class ProjectionCopies {
       if let before = earlier[serial], print(before.definition) == print(copy.definition) {
         copy.takeOver(from: before)
       }
-      try copy.complete()
       all.append(copy)
     }
   }
@@ -163,7 +162,7 @@ final class ProjectionCopies {
     for (_, text) in changed.sorted(by: { $0.key < $1.key }) { try begin(text, catalog) }
   }
 
-  /// PAUSE: it stays as it is; of one that is made anew as a whole, there may be nothing yet.
+  /// PAUSE: it stays as it is. One that does not serve yet waits until somebody asks for it, or for RESUME.
   func pause(_ name: String) throws(SQLiteError) {
     let isThere = serving(name) != nil
     for copy in copies(name) {
@@ -388,6 +387,8 @@ final class ProjectionCopies {
 
   /// The copies that wait to be filled, the oldest first.
   var building: [ProjectionCopy] { all.filter { $0.state == .building && $0.plan != nil } }
+  /// Those that were paused while they were filled.
+  var unfilled: [ProjectionCopy] { all.filter { $0.state == .paused && !$0.serves && $0.plan != nil } }
   /// Those that are made anew from time to time.
   var refreshed: [ProjectionCopy] { all.filter { $0.isRefreshed && $0.state != .paused } }
 
@@ -415,6 +416,7 @@ final class ProjectionCopies {
     try connection.setCache(bytes: FileCache.usualBytes)
     copy.builtKey = upper
     copy.position = position
+    copy.filledRows += rowCount
     if upper == nil { try serve(copy) } else { try save(copy) }
   }
 

@@ -16,6 +16,8 @@ final class ProjectionCopy {
   var serves: Bool
   /// While it is built: the key up to which it has the mirror's rows; nil: none yet.
   var builtKey: [Value]?
+  /// Rows of the mirror that it got since the file was opened.
+  var filledRows = 0
   /// Up to where it was brought, where that is not as far as the mirrors.
   var position: UInt64
   /// What went wrong last.
@@ -77,6 +79,7 @@ final class ProjectionCopy {
   func takeOver(from other: ProjectionCopy) {
     refreshAt = other.refreshAt
     reads = other.reads
+    filledRows = other.filledRows
     isHeldBack = other.isHeldBack
     if state == .failed { failedPosition = other.failedPosition }
   }
@@ -103,15 +106,6 @@ final class ProjectionCopy {
     let select = try connection.prepare("SELECT 1 FROM main.sqlite_schema WHERE name = ?")
     try select.bind(1, tableName)
     return try !select.rows().isEmpty
-  }
-
-  /// Adds what the table of an earlier version lacks.
-  func complete() throws(SQLiteError) {
-    guard case .groups(let groups)? = plan?.stored, let column = groups.spelledColumn, try isCreated() else { return }
-    let select = try connection.prepare("SELECT 1 FROM pragma_table_info(?1, 'main') WHERE name = ?2")
-    try select.bind([.text(Array(tableName.utf8)), .text(Array(column.name.utf8))])
-    guard try select.rows().isEmpty else { return }
-    try connection.execute("ALTER TABLE main.\(quoted(tableName)) ADD COLUMN \(column.declaration)")
   }
 
   func drop() throws(SQLiteError) {
@@ -281,7 +275,11 @@ final class ProjectionCopy {
     let marks = (1...width).map { "?\($0)" }.joined(separator: ", ")
     let target = try connection.prepare("INSERT INTO main.\(quoted(tableName)) VALUES(\(marks))")
     var count = 0
-    while try source.step() {
+    // Its rows lie in a temporary file, and whatever is wrong with that is wrong with nothing else.
+    func next() throws(SQLiteError) -> Bool {
+      do throws(SQLiteError) { return try source.step() } catch { throw SQLiteError(message: error.message) }
+    }
+    while try next() {
       for column in 0..<width { try target.bind(column + 1, source.cell(column), borrowed: true) }
       try target.run()
       count += 1

@@ -29,14 +29,8 @@ extension Session {
   private func count(
     _ snapshots: [Snapshot], _ prefix: [UInt8], _ overlay: EntryOverlay?
   ) throws(StoreError) -> Int64 {
-    let rows = MergeIterator(snapshots, lower: prefix, upper: successor(ofPrefix: prefix), overlay: overlay)
-    var count: Int64 = 0
-    do {
-      while try rows.next() {
-        count += 1
-        if count & 1023 == 0 { try interrupter.check() }
-      }
-    } catch { throw StoreError(converting: error) }
-    return count
+    Int64(
+      try countEntries(
+        snapshots, from: prefix, to: successor(ofPrefix: prefix), overlay: overlay, check: interrupter.check))
   }
 }

@@ -72,7 +72,7 @@ extension StoreError {
       case .corrupt: .corrupt
       case .constraint: .conflict
       case .busy: .overloaded
-      case .full, .io, .unwritable: .unavailable
+      case .full, .temporary, .io, .unwritable: .unavailable
       default: .invalid
       }
     self.init(kind, error.message, offset: error.offset < 0 ? nil : error.offset, sqliteCode: error.primaryCode)

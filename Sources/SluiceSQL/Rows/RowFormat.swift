@@ -166,14 +166,6 @@ public struct RowReader {
     return body
   }
 
-  /// Whether the row is whole, for readers that need no column.
-  public var isValid: Bool {
-    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: CreateTable.maximumColumns) { offsets in
-      guard let start = offsets.baseAddress else { return false }
-      return locate(into: start)
-    }
-  }
-
   /// The column's cell, after `locate` returned true. `column` is below `columnCount`.
   @inlinable @inline(__always)
   public func cell(_ column: Int, _ offsets: UnsafePointer<UInt32>) -> Cell {
