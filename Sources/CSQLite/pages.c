@@ -9,7 +9,9 @@
    log is left alone: its frames have checksums of their own by then. Databases without reserved bytes are, too.
 
    Programs that use another VFS read such a database as any other. A page that one of them writes into the file itself
-   has no checksum, so it is found to be damaged.
+   has no checksum, so it is found to be damaged. So that none of them copies pages there from the write-ahead log,
+   which it may do at any time and at no fault, a connection can keep the lock of who does so for itself: to the others
+   it looks as if somebody was always at it. What they commit goes into the log, as before.
 
    What goes wrong with a temporary file, which may lie on another disk, is nothing about the database: SQLITE_IOERR,
    SQLITE_CANTOPEN and SQLITE_FULL become SQLITE_IOERR and SQLITE_FULL with an extension of their own. */
@@ -23,6 +25,8 @@ typedef struct pages_file {
   sqlite3_file *real;
   int page_size; /* 0: no page of this file has a sum */
   uint8_t *copy; /* a page on its way into the file */
+  int keeps_checkpoints; /* whether the lock of checkpoints stays once it was taken */
+  int has_checkpoints;   /* whether it is held */
 } pages_file;
 
 static sqlite3_vfs pages_vfs;
@@ -103,11 +107,30 @@ static int pages_device(sqlite3_file *f) {
 static int pages_shm_map(sqlite3_file *f, int region, int size, int extends, void volatile **memory) {
   return real(f)->pMethods->xShmMap(real(f), region, size, extends, memory);
 }
+/* One of SQLite's locks on the index of the write-ahead log (https://sqlite.org/walformat.html, 2.3.2). */
+enum { checkpoint_lock = 1 };
+
 static int pages_shm_lock(sqlite3_file *f, int offset, int count, int flags) {
-  return real(f)->pMethods->xShmLock(real(f), offset, count, flags);
+  pages_file *file = mine(f);
+  int (*lock)(sqlite3_file *, int, int, int) = real(f)->pMethods->xShmLock;
+  int end = offset + count;
+  if (!file->keeps_checkpoints || offset > checkpoint_lock || end <= checkpoint_lock) {
+    return lock(real(f), offset, count, flags);
+  }
+  if (file->has_checkpoints) {
+    /* It is there, and stays. Recovery takes it with the ones behind it. */
+    int next = checkpoint_lock + 1;
+    return end > next ? lock(real(f), next, end - next, flags) : SQLITE_OK;
+  }
+  int code = lock(real(f), offset, count, flags);
+  if (code == SQLITE_OK && count == 1 && (flags & SQLITE_SHM_LOCK)) file->has_checkpoints = 1;
+  return code;
 }
 static void pages_shm_barrier(sqlite3_file *f) { real(f)->pMethods->xShmBarrier(real(f)); }
-static int pages_shm_unmap(sqlite3_file *f, int deletes) { return real(f)->pMethods->xShmUnmap(real(f), deletes); }
+static int pages_shm_unmap(sqlite3_file *f, int deletes) {
+  mine(f)->has_checkpoints = 0;
+  return real(f)->pMethods->xShmUnmap(real(f), deletes);
+}
 
 /* Version 2: without xFetch no page is mapped past xRead. */
 static const sqlite3_io_methods methods = {
@@ -224,6 +247,19 @@ const char *sx_page_sums_vfs(sx_page_sum function) {
 int sx_reserve_page_sums(sqlite3 *db) {
   int size = sum_size;
   return sx_api->file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &size);
+}
+
+int sx_keep_checkpoints(sqlite3 *db) {
+  sqlite3_file *file = NULL;
+  int code = sx_api->file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (code != SQLITE_OK || file == NULL || file->pMethods != &methods) return SQLITE_MISUSE;
+  void volatile *memory = NULL;
+  /* Locks are there once the index is. */
+  code = pages_shm_map(file, 0, 32768, 0, &memory);
+  if (code != SQLITE_OK || memory == NULL) return code;
+  mine(file)->keeps_checkpoints = 1;
+  code = pages_shm_lock(file, checkpoint_lock, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+  return code == SQLITE_BUSY ? SQLITE_OK : code;
 }
 
 int sx_has_page_sums(sqlite3 *db) {

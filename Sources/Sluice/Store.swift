@@ -41,8 +41,8 @@ public final class Store: Sendable {
   /// disk has no room for the tables. Cost: about 0.3 µs a row that was in memory.
   public func flush() throws(StoreError) { try core.pipeline.flush() }
 
-  /// What became of projections.db that people should know and that is no statement's error, a sentence each: that it
-  /// was made anew, and why. Each is told once.
+  /// What people should know that is no statement's error, a sentence each: that projections.db was made anew, and why;
+  /// that the log lacks its beginning. Each is told once.
   public func takeNotices() -> [String] { core.pipeline.takeNotices() }
 
   /// Figures of each shard's engine at this moment, by shard.

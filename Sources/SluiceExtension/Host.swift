@@ -56,8 +56,10 @@ final class Host {
         made = HostedStore(path: path, host: connection, session: try store.makeSession(), writers: use.writers) {
           () throws(StoreError) in try use.check()
         }
-      case .reading(let reader):
-        made = HostedStore(path: path, host: connection, reader: reader) { () throws(StoreError) in try use.check() }
+      case .reading(let reader, let refusal):
+        made = HostedStore(path: path, host: connection, reader: reader, refusal: refusal) { () throws(StoreError) in
+          try use.check()
+        }
       }
       stores[path] = Weak(store: made)
       return made

@@ -29,7 +29,8 @@ final class OpenStores: @unchecked Sendable {
 
   enum Access {
     case writing(Store)
-    case reading(StoreReader)
+    /// With the reason why it cannot be written; nil: another process holds it.
+    case reading(StoreReader, StoreError?)
   }
 
   private init() {
@@ -142,13 +143,13 @@ final class OpenStores: @unchecked Sendable {
     options.createIfMissing = creates
     do { return .writing(try Store.open(path: path, options: options)) } catch {
       guard error.kind == .unavailable else { throw error }
-      // Held by another process, it can still be read.
+      // Held by another process, or not to be written, it can still be read.
       let reader: StoreReader
       do {
         reader = try StoreReader.open(path: path, options: options)
-        guard try reader.holder != nil else { throw error }
+        guard try error.isAboutWriting || reader.holder != nil else { throw error }
       } catch _ { throw error }
-      return .reading(reader)
+      return .reading(reader, error.isAboutWriting ? error : nil)
     }
   }
 

@@ -83,6 +83,19 @@ public final class Log: @unchecked Sendable {
     return Log(recovery, clock)
   }
 
+  /// The same log for reading alone: nothing is created, cut, renamed, removed or synced. Who writes it must not be at
+  /// work. Throws as `open` does.
+  public static func openForReading(
+    fileSystem: any FileSystem, directory: String, storeID: UInt64, clock: any Clock, witnesses: [LogWitness] = []
+  ) throws(LogError) -> Log {
+    var recovery = LogRecovery(
+      fileSystem: fileSystem, directory: directory, storeID: storeID, witnesses: witnesses, writes: false)
+    try recovery.run()
+    let log = Log(recovery, clock)
+    log.poison = LogError(kind: .poisoned, message: "the log in \(directory) was opened for reading")
+    return log
+  }
+
   private init(_ recovery: LogRecovery, _ clock: any Clock) {
     fileSystem = recovery.fileSystem
     directory = recovery.directory

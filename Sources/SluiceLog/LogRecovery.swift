@@ -18,6 +18,9 @@
 //      cache becomes durable before it counts.
 //   3. When it ends with an adoption record: seal it, rename the staged file if that was not done.
 //   4. Remove staged files without an adoption record: transactions that were never committed.
+//
+// For who may only read, nothing of that is done: the torn tail is passed over, a staged file that was adopted is read
+// under its old name, and all else is left for the next opening that writes.
 import SluiceSystem
 
 /// One run over the directory, and what it found.
@@ -26,6 +29,8 @@ struct LogRecovery {
   let directory: String
   let storeID: UInt64
   let witnesses: [LogWitness]
+  /// Whether the log is brought to order; else it is only read.
+  let writes: Bool
   private(set) var segments: [Segment] = []
   private(set) var lastPosition: UInt64 = 0
   /// Where it begins at the latest, by what retention noted; nil: nothing was noted.
@@ -36,8 +41,11 @@ struct LogRecovery {
   /// Whether the directory holds nothing that could come back.
   private var isEmpty = true
 
-  init(fileSystem: any FileSystem, directory: String, storeID: UInt64, witnesses: [LogWitness]) {
+  init(
+    fileSystem: any FileSystem, directory: String, storeID: UInt64, witnesses: [LogWitness], writes: Bool = true
+  ) {
     self.witnesses = witnesses
+    self.writes = writes
     self.fileSystem = fileSystem
     self.directory = directory
     self.storeID = storeID
@@ -45,9 +53,9 @@ struct LogRecovery {
 
   mutating func run() throws(LogError) {
     do {
-      if try !fileSystem.exists(directory) { try fileSystem.createDirectory(directory) }
+      if writes, try !fileSystem.exists(directory) { try fileSystem.createDirectory(directory) }
       try listFiles()
-      if segments.isEmpty {
+      if writes, segments.isEmpty {
         // Also when it was there: who created it may have been killed before its name was durable. Where there are
         // segments it is: the first one comes behind this.
         let slash = directory.lastIndex(of: "/")
@@ -66,7 +74,7 @@ struct LogRecovery {
       try complete(adoption, tail, after: index)
     } else {
       segments[index].limit = tail.end
-      current = tail.writer
+      if writes { current = tail.writer } else { tail.writer.file.close() }
       try removeStaged(but: nil)
     }
   }
@@ -74,7 +82,7 @@ struct LogRecovery {
   private func scanTail(_ index: Int) throws(LogError) -> Tail {
     let segment = segments[index]
     let file: any File
-    do { file = try fileSystem.open(segment.path, .write) } catch {
+    do { file = try fileSystem.open(segment.path, writes ? .write : .read) } catch {
       throw LogError("open the segment \(segment.path)", error)
     }
     do throws(LogError) {
@@ -94,10 +102,12 @@ struct LogRecovery {
   private func cut(_ scan: TailScan, _ file: any File) throws(LogError) -> Tail {
     let end = scan.end
     let isClean = try scan.scanner.isZero(from: end)
-    do {
-      if !isClean { try file.truncate(to: end) }
-      try file.sync()
-    } catch { throw LogError("cut the torn tail of \(file.path) at \(end)", error) }
+    if writes {
+      do {
+        if !isClean { try file.truncate(to: end) }
+        try file.sync()
+      } catch { throw LogError("cut the torn tail of \(file.path) at \(end)", error) }
+    }
     return Tail(
       writer: SegmentWriter(
         file: file, path: file.path, header: scan.scanner.header, end: end,
@@ -113,7 +123,7 @@ struct LogRecovery {
       case .normal(let first): segments.append(Segment(path: path, firstPosition: first, adopted: false, limit: nil))
       case .adopted(let first): segments.append(Segment(path: path, firstPosition: first, adopted: true, limit: nil))
       case .staged(let serial): staged.append(serial)
-      case .new: try fileSystem.remove(path)
+      case .new: if writes { try fileSystem.remove(path) }
       case .begin(let first): notedBegin = max(notedBegin ?? 0, first)
       case nil: continue
       }
@@ -122,7 +132,12 @@ struct LogRecovery {
 
   /// The last normal segment ends with `adoption`: its file must be there, under the one name or the other.
   private mutating func complete(_ adoption: Adoption, _ tail: Tail, after index: Int) throws(LogError) {
-    try tail.writer.seal()
+    if writes {
+      try tail.writer.seal()
+    } else {
+      tail.writer.file.close()
+      segments[index].limit = tail.end
+    }
     let path = directory + "/" + SegmentName.adopted(first: adoption.firstPosition).text
     let stagedPath = directory + "/" + SegmentName.staged(serial: adoption.serial).text
     let known = index + 1 < segments.count
@@ -135,8 +150,9 @@ struct LogRecovery {
     }
     try AdoptedCheck(fileSystem, path: known ? path : stagedPath, storeID: storeID).run(adoption, whole: !known)
     if !known {
-      try Log.rename(fileSystem, stagedPath, to: path, in: directory)
-      segments.append(Segment(path: path, firstPosition: adoption.firstPosition, adopted: true, limit: nil))
+      if writes { try Log.rename(fileSystem, stagedPath, to: path, in: directory) }
+      let present = writes ? path : stagedPath
+      segments.append(Segment(path: present, firstPosition: adoption.firstPosition, adopted: true, limit: nil))
     }
     lastPosition = adoption.firstPosition + adoption.commandCount - 1
     try removeStaged(but: adoption.serial)
@@ -144,6 +160,7 @@ struct LogRecovery {
 
   /// Also makes the directory durable as it stands: what a killed process renamed must not come back.
   private func removeStaged(but adopted: UInt64?) throws(LogError) {
+    guard writes else { return }
     do {
       for serial in staged where serial != adopted {
         try fileSystem.remove(directory + "/" + SegmentName.staged(serial: serial).text)

@@ -43,7 +43,7 @@ public struct LogEnd: Sendable, Equatable {
       ? "to go on without it, " + remedies.joined(separator: " and ")
       : "restore the log, or the whole store, from a copy"
     return "the log ends here with position \(position), but \(proofs): what stood behind it was durable, and is "
-      + "damaged or missing; \(remedy)"
+      + "damaged or missing, or this is a copy made while the store was written; \(remedy)"
   }
 
   /// Throws `corrupt`, with file and offset, when a witness knows of more.

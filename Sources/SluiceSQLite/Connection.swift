@@ -35,16 +35,18 @@ public final class Connection {
 
   /// Opens the database at `path` (`:memory:` for one in memory, "" for a temporary one); a URI is not interpreted.
   /// A call that meets another connection's lock waits up to `busyTimeoutMilliseconds`. An error names the database by
-  /// `title`, where that is not its path. With `checksPages` the connection, and what is attached to it, puts checksums
-  /// into the pages that have room for them, and looks at those that it reads.
+  /// `title`, where that is not its path. With `attachesURIs` ATTACH takes a URI. With `checksPages` the connection,
+  /// and what is attached to it, puts checksums into the pages that have room for them, and looks at those that it
+  /// reads.
   public init(
-    path: String, mode: Mode, busyTimeoutMilliseconds: Int32 = 0, title: String? = nil, checksPages: Bool = false
+    path: String, mode: Mode, busyTimeoutMilliseconds: Int32 = 0, title: String? = nil, attachesURIs: Bool = false,
+    checksPages: Bool = false
   ) throws(SQLiteError) {
     guard sx_ready() == SQLITE_OK else { throw Connection.noLibrary }
     if path.utf8.contains(0) {
       throw SQLiteError(code: SQLITE_CANTOPEN, message: "unable to open database file: the path has a NUL byte")
     }
-    var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | (attachesURIs ? SQLITE_OPEN_URI : 0)
     var name = path
     switch mode {
     case .readOnly: flags |= SQLITE_OPEN_READONLY
@@ -61,8 +63,10 @@ public final class Connection {
     let code = sx_open(name, &opened, flags, checksPages ? try Connection.checkingVFS() : nil)
     if code != SQLITE_OK {
       let message = opened.map { String(cString: sx_errmsg($0)) } ?? String(cString: sx_errstr(code))
+      let error = SQLiteError(code: code, message: message)
+        .withSystemReason(opened.map { sx_system_errno($0) } ?? 0)
       sx_close(opened)
-      throw SQLiteError(code: code, message: "\(message): \(title ?? path)")
+      throw SQLiteError(code: error.code, message: "\(error.message): \(title ?? path)")
     }
     sx_busy_timeout(opened, busyTimeoutMilliseconds)
     handle = opened
@@ -88,6 +92,13 @@ public final class Connection {
     if sx_reserve_page_sums(db) != SQLITE_OK { throw .last(db, sql: nil) }
   }
 
+  /// Keeps other connections, of this process and of others, from copying pages of the write-ahead log into the file,
+  /// where they would have no checksums. The file must have been read in WAL mode, with `checksPages`.
+  public func keepCheckpoints() throws(SQLiteError) {
+    let code = sx_keep_checkpoints(try opened())
+    if code != SQLITE_OK { throw .general(code) }
+  }
+
   /// Whether the pages of the database have room for checksums. It must have been read, or be new.
   public var hasPageSums: Bool { handle.map { sx_has_page_sums($0) != 0 } ?? false }
 
@@ -100,7 +111,7 @@ public final class Connection {
   }
 
   /// The URI of a file (https://sqlite.org/uri.html).
-  private static func uri(_ path: String, _ query: String) -> String {
+  public static func uri(_ path: String, _ query: String) -> String {
     var text = Array((path.hasPrefix("/") ? "file://" : "file:").utf8)
     for byte in path.utf8 {
       if "%?#".utf8.contains(byte) { text += Array("%\(String(byte, radix: 16))".utf8) } else { text.append(byte) }

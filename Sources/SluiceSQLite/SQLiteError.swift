@@ -1,5 +1,6 @@
 // The module's one error type: what SQLite answered, with the statement it answered it to.
 import CSQLite
+import SluiceSystem
 
 /// A call to SQLite that failed.
 public struct SQLiteError: Error, Equatable, CustomStringConvertible {
@@ -105,7 +106,18 @@ public struct SQLiteError: Error, Equatable, CustomStringConvertible {
       code == pageDamage
       ? "a page of the file is damaged, or was written by another program"
       : code & ~0xff == SX_TEMPORARY ? temporary(code, db) : String(cString: sx_errmsg(db))
-    return SQLiteError(code: code, message: message, sql: sql, offset: offset)
+    return SQLiteError(code: code, message: message, sql: sql, offset: offset).withSystemReason(sx_system_errno(db))
+  }
+
+  /// The same with what the system said, where SQLite says no more than that it refused. A full disk is one whatever it
+  /// was that found no room.
+  func withSystemReason(_ number: Int32) -> SQLiteError {
+    guard primaryCode == SQLITE_IOERR || primaryCode == SQLITE_CANTOPEN, number != 0,
+      message == String(cString: sx_errstr(code))
+    else { return self }
+    let isFull = SystemError(call: "", path: "", code: number).reason == .diskFull
+    return SQLiteError(
+      code: isFull ? SQLITE_FULL : code, message: "\(message) (\(systemMessage(number)))", sql: sql, offset: offset)
   }
 
   private static func temporary(_ code: Int32, _ db: OpaquePointer?) -> String {

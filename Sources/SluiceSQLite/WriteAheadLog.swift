@@ -90,10 +90,12 @@ extension Connection {
     }
   }
 
-  /// The log's state; nil when the connection has not read a database in WAL mode yet.
+  /// The log's state; nil when the connection has not read a database in WAL mode yet, or may only read, for the index
+  /// would be made where there is none.
   public func walIndex() throws(SQLiteError) -> WalIndex? {
     var index = sx_wal_index()
-    guard sx_read_wal_index(try opened(), &index) == SQLITE_OK else { return nil }
+    let db = try opened()
+    guard sx_db_readonly(db, "main") != 1, sx_read_wal_index(db, &index) == SQLITE_OK else { return nil }
     let marks = [index.marks.0, index.marks.1, index.marks.2, index.marks.3, index.marks.4]
     return WalIndex(
       frames: Int(index.frames), movedFrames: Int(index.moved),

@@ -15,7 +15,7 @@ struct Launch {
     }
     let store: Store
     do throws(StoreError) {
-      store = try Store.open(path: path, options: command.storeOptions)
+      store = try open(path)
     } catch {
       complain("unable to open store \"\(path)\": \(error.message)")
       return 1
@@ -50,6 +50,22 @@ struct Launch {
     console.flush()
     if console.isAbandoned { dieByBrokenPipe() }
     return summary.exitStatus ?? (summary.errorCount > 0 ? 1 : 0)
+  }
+
+  /// A store that cannot be written for where it is, or for whose it is, is read.
+  private func open(_ path: String) throws(StoreError) -> Store {
+    var options = command.storeOptions
+    let refusal: StoreError
+    do throws(StoreError) { return try Store.open(path: path, options: options) } catch {
+      guard !options.isReadOnly, error.isAboutWriting else { throw error }
+      refusal = error
+    }
+    options.isReadOnly = true
+    options.readOnlyReason = refusal.message
+    do throws(StoreError) { return try Store.open(path: path, options: options) } catch {
+      // Where there is no store, it cannot be made.
+      throw error.kind == .invalid ? refusal : error
+    }
   }
 
   /// The session ends with this function, and an open transaction with it: before the store is closed.

@@ -58,6 +58,9 @@ struct SluiceCommand: ParsableCommand {
     help: "Run a command before the input is read; may be given several times.")
   var cmd: [String] = []
 
+  @Flag(name: both("readonly"), help: "Only read the store: change no file of it.")
+  var readonly = false
+
   @Option(name: both("shards"), help: "Shards of a store that is created, 1 to 256.  [default: 4]")
   var shards: Int?
 
@@ -112,6 +115,8 @@ struct SluiceCommand: ParsableCommand {
   var storeOptions: StoreOptions {
     var options = StoreOptions()
     options.projectsAhead = !noDrain
+    options.isReadOnly = readonly
+    if readonly { options.readOnlyReason = "it was opened with -readonly" }
     if let shards { options.shardCount = shards }
     if let ack { options.acknowledgement = ack }
     return options
@@ -122,7 +127,7 @@ extension SluiceCommand {
   /// Options that the next argument belongs to.
   private static let withValue: Set<String> = ["separator", "newline", "nullvalue", "cmd", "shards", "ack"]
   private static let flags: Set<String> = Set(
-    ["bail", "batch", "interactive", "echo", "header", "noheader", "no-drain", "version", "help", "h"]
+    ["bail", "batch", "interactive", "echo", "header", "noheader", "no-drain", "readonly", "version", "help", "h"]
       + OutputMode.allCases.map(\.rawValue))
 
   /// The first option that there is not, with one dash as sqlite3 tells it; nil: all are known. Looked for before the

@@ -115,9 +115,10 @@ public final class RealFileSystem: FileSystem {
       throw error
     }
     do throws(SystemError) {
-      try file.truncate(to: 0)
+      // In this order, so that it takes no room on a disk that is full.
       let bytes = Array(holder.utf8)
       if let error = bytes.withUnsafeBytes({ file.attemptWrite($0) }) { throw error }
+      try file.truncate(to: UInt64(bytes.count))
       return RealLock(file)
     } catch {
       file.unlock()

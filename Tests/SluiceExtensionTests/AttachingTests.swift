@@ -16,6 +16,32 @@ struct AttachingTests {
 
     """
 
+  /// Of another user, who lets others read it.
+  @Test func aStoreThatMayNotBeWrittenIsRead() throws {
+    let answer = try host.python(
+      """
+      a = connect()
+      ask(a, "SELECT sluice_attach('s.sluice', '', 'create')")
+      execute(a, 'CREATE TABLE t(id INTEGER PRIMARY KEY, v)')
+      ask(a, "INSERT INTO t VALUES(1, 'a'), (2, 'b')")
+      a.close()
+      os.chmod('.', 0o755)
+      subprocess.run(['chmod', '-R', 'a-w,a+rX', 's.sluice'])
+      if os.getuid() == 0:
+          os.setgroups([]); os.setgid(65534); os.setuid(65534)
+      b = connect()
+      ask(b, "SELECT sluice_attach('s.sluice')")
+      print(ask(b, 'SELECT * FROM t'))
+      here = os.path.realpath('s.sluice')
+      sentence = here + ' is read only: permission is denied: open ' + here + '/LOCK: Permission denied'
+      for change in ["INSERT INTO t VALUES(3, 'c')", 'DELETE FROM t', "SELECT sluice_execute('CREATE TABLE u(x)')"]:
+          print(fails(b, change) == (8, sentence) or fails(b, change))
+      print(ask(b, 'SELECT count(*) FROM t'))
+      """)
+    _ = try runProcess("chmod", ["-R", "u+w", host.folder.path])
+    #expect(answer == "[(1, 'a'), (2, 'b')]\nTrue\nTrue\nTrue\n[(2,)]\n")
+  }
+
   @Test func aWholeStoreComesAndGoes() throws {
     let answer = try host.shell(
       schema + """

@@ -146,6 +146,77 @@ import Testing
     #expect(found.outcome == .sound, "\(found.lines)")
   }
 
+  /// Segments at the beginning that nobody dropped: all rows are there, and who opens the store hears of it, each time.
+  @Test func aFirstSegmentThatIsGoneIsTold() throws {
+    let bench = Bench()
+    var store = try bench.open()
+    var session = try store.makeSession()
+    try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+    for number in 1...3 {
+      try session.run("BEGIN")
+      for row in 0..<40 { try session.run("INSERT INTO t VALUES(\(number * 100 + row), 'some text of a length')") }
+      try session.run("COMMIT")
+    }
+    try session.settle()
+    try store.core.pipeline.flush()
+    try store.close()
+    #expect(store.takeNotices() == [])
+    let names = try bench.disk.list("shop/log").filter { $0.hasSuffix(".log") }
+    try #require(names.count > 3)
+    for name in names.prefix(2) { try bench.disk.remove("shop/log/" + name) }
+    for isReadOnly in [false, true, false] {
+      store = try bench.open { $0.isReadOnly = isReadOnly }
+      let first = store.core.pipeline.log.firstPosition
+      #expect(first == 42)
+      #expect(
+        store.takeNotices() == [
+          "the log in shop/log begins with position 42: no segment holds positions 1 to 41, and they were not dropped; "
+            + "all rows are there, but sluice_events, AS OF and sluice tail lack these"
+        ])
+      session = try store.makeSession()
+      #expect(try session.run("SELECT count(*) FROM t") == [[.integer(120)]])
+      try store.close()
+      #expect(store.takeNotices() == [])
+    }
+  }
+
+  /// A copy of which the log was taken first, and projections.db when more had been written. What the message names is
+  /// the way out: what is moved away shows all rows, and the store opens without them.
+  @Test func aCopyOfAStoreThatIsWritten() throws {
+    let scratch = Scratch()
+    let (source, copy) = (scratch.file("s"), scratch.file("c"))
+    let store = try Store.open(path: source)
+    var session: Session? = try store.makeSession()
+    try session?.run("CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    try session?.run("INSERT INTO t VALUES(1),(2)")
+    try session?.wait(for: .projected)
+    _ = try runProcess("cp", ["-r", source, copy])
+    try session?.run("INSERT INTO t VALUES(3)")
+    try session?.wait(for: .projected)
+    for suffix in ["", "-wal", "-shm"] { _ = try runProcess("cp", [source + "/projections.db" + suffix, copy]) }
+    session = nil
+    try store.close()
+    for _ in 0..<2 {
+      let error = storeError { _ = try Store.open(path: copy) }
+      let way =
+        "to go on without it, save what \(copy)/projections.db shows of it and move that file away, with its "
+        + "-wal and -shm"
+      #expect(error?.kind == .corrupt && error?.message.hasSuffix(way) == true, "\(error?.message ?? "opened")")
+    }
+    let aside = scratch.file("aside.db")
+    for suffix in ["", "-wal", "-shm"] {
+      _ = try runProcess("mv", [copy + "/projections.db" + suffix, aside + suffix])
+    }
+    #expect(try stockSQLite("SELECT group_concat(id) FROM t", database: aside).text == "1,2,3\n")
+    let opened = try Store.open(path: copy)
+    session = try opened.makeSession()
+    try session?.run("INSERT INTO t VALUES(4)")
+    try session?.wait(for: .projected)
+    #expect(try session?.run("SELECT group_concat(id) FROM projections.t") == [[text("1,2,4")]])
+    session = nil
+    try opened.close()
+  }
+
   /// Another store's file, a damaged one, one from before this store's log: none of them proves anything.
   @Test func whatIsNotThisStoresProvesNothing() throws {
     let (bench, other) = (Bench(), Bench())

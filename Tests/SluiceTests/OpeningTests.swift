@@ -92,6 +92,54 @@ import Testing
     #expect(outcome != .sound && lines.contains(where: isNamed), "\(lines)")
   }
 
+  /// A store that is made, and one that was killed behind a large transaction and torn at its end: whatever call is
+  /// refused, the error has the file and what the system said.
+  @Test(arguments: [false, true]) func eachRefusalNamesItsFile(isNew: Bool) throws {
+    let bench = Bench()
+    if !isNew {
+      let store = try bench.open { $0.memtableBudgetBytes = 1 << 20 }
+      let session = try store.makeSession()
+      try session.run("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
+      for round in 0..<3 {
+        try session.run("BEGIN")
+        for id in 0..<20 { try session.run("INSERT INTO t VALUES(\(round * 20 + id), 'a value of some length')") }
+        try session.run("COMMIT")
+        try session.settle()
+      }
+      try session.run("INSERT INTO t VALUES(-1, 'torn')")
+      try session.settle()
+      try store.close(drain: false)
+      let path = try "shop/log/" + #require(try bench.disk.list("shop/log").last { $0.hasSuffix(".log") })
+      let bytes = try #require(bench.disk.content(path))
+      try bench.disk.setContent(path, Array(bytes[...(try #require(bytes.lastIndex { $0 != 0 }) - 3)]))
+      removeDatabase(bench.projections)
+    }
+    var refusals = 0
+    for call in FileCall.allCases {
+      for number in 1...1_000 {
+        let image = Bench(disk: bench.disk.crashImage(.keepAll))
+        try image.disk.inject("fail \(call.rawValue) * at \(number)")
+        let error = storeError { try image.open().close(drain: false) }
+        guard let error else { break }
+        refusals += 1
+        // The store's name is durable once the folder around it is synced.
+        let isNamed = error.message.contains("shop") || error.message.contains("fsync .: ")
+        #expect(
+          error.kind == .unavailable && isNamed && error.message.contains("Input/output error"),
+          "\(call) \(number): \(error)")
+      }
+    }
+    #expect(refusals > 10, "\(refusals)")
+    for size in 0..<(isNew ? 80 : 20) {
+      let image = Bench(disk: bench.disk.crashImage(.keepAll))
+      try image.disk.inject("full after \(size * 256)")
+      guard let error = storeError({ try image.open().close(drain: false) }) else { continue }
+      #expect(
+        error.sqliteCode == 13 && error.message.contains("shop") && error.message.contains("the disk is full"),
+        "\(error)")
+    }
+  }
+
   /// Replay computes each outcome again and compares: a resolution that says otherwise is corruption.
   @Test func replayComparesResolutions() throws {
     let bench = Bench()

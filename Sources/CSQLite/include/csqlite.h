@@ -52,6 +52,9 @@ const char *sx_page_sums_vfs(sx_page_sum function);
 
 /* Has the pages of a database that is made now leave room for their checksums. Before anything is written. */
 int sx_reserve_page_sums(sqlite3 *db);
+/* Keeps all others from copying pages of the write-ahead log into the database, which must have been read in WAL mode,
+   as long as the connection is open. When one of them is at it, from this connection's next checkpoint on. */
+int sx_keep_checkpoints(sqlite3 *db);
 /* Whether the pages of a database have that room. */
 int sx_has_page_sums(sqlite3 *db);
 
@@ -72,6 +75,8 @@ SX int sx_open(const char *path, sqlite3 **db, int flags, const char *vfs) {
 }
 SX int sx_close(sqlite3 *db) { return sx_api->close_v2(db); }
 SX int sx_errcode(sqlite3 *db) { return sx_api->extended_errcode(db); }
+/* What the system said to the last call that it refused. */
+SX int sx_system_errno(sqlite3 *db) { return sx_api->system_errno(db); }
 SX const char *sx_errmsg(sqlite3 *db) { return sx_api->errmsg(db); }
 SX int sx_error_offset(sqlite3 *db) { return sx_api->error_offset(db); }
 SX int sx_busy_timeout(sqlite3 *db, int milliseconds) { return sx_api->busy_timeout(db, milliseconds); }

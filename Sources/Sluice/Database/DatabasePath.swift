@@ -10,9 +10,12 @@ struct DatabasePath: Sendable {
   var path: String
   /// Reach the file and those beside it.
   let files: RealFileSystem
+  /// Whether no connection writes the file.
+  let isReadOnly: Bool
 
   /// `given`: the path when it is not in the store at `storePath`, whose files are `fileSystem`.
-  init(given: String?, storePath: String, fileSystem: any FileSystem) {
+  init(given: String?, storePath: String, fileSystem: any FileSystem, isReadOnly: Bool = false) {
+    self.isReadOnly = isReadOnly
     path = given ?? storePath + "/projections.db"
     files = given == nil ? fileSystem as? RealFileSystem ?? RealFileSystem() : RealFileSystem()
   }
@@ -22,7 +25,8 @@ struct DatabasePath: Sendable {
   func connect(
     _ mode: Connection.Mode, busyTimeoutMilliseconds: Int32 = 0, checksPages: Bool = true
   ) throws(SQLiteError) -> Connection {
-    try reach { (name) throws(SQLiteError) in
+    let mode = isReadOnly && (mode == .readWrite || mode == .readWriteCreate) ? .readOnly : mode
+    return try reach { (name) throws(SQLiteError) in
       try Connection(
         path: name, mode: mode, busyTimeoutMilliseconds: busyTimeoutMilliseconds, title: path, checksPages: checksPages)
     }
@@ -33,7 +37,7 @@ struct DatabasePath: Sendable {
     try reach { (name) throws(SQLiteError) in
       do throws(SQLiteError) {
         let attach = try connection.prepare("ATTACH ? AS projections")
-        try attach.bind(1, name)
+        try attach.bind(1, isReadOnly ? Connection.uri(name, "mode=ro") : name)
         try attach.run()
       } catch {
         guard error.message.hasSuffix(name) else { throw error }

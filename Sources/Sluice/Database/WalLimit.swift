@@ -215,8 +215,10 @@ final class WalLimit {
 /// The locks of processes on the file `-shm` of a database in WAL mode (https://sqlite.org/walformat.html, 2.3.2; the
 /// first of them lies at byte 120).
 enum WalLocks {
-  /// Of who writes, and of who copies the log into the file.
-  private static let writing: Set<UInt64> = [120, 121]
+  /// Of who writes.
+  private static let writing: UInt64 = 120
+  /// Of who copies the log into the file.
+  private static let copying: UInt64 = 121
   private static let firstMark: UInt64 = 123
 
   /// Processes whose locks keep a checkpoint from ending or the log from beginning anew, in rising order. Readers that
@@ -234,7 +236,11 @@ enum WalLocks {
     return holders(of: bytes, locks)
   }
 
-  static func writers(_ locks: [HeldLock]) -> [Int32] { holders(of: writing, locks) }
+  /// This process always has the lock of who copies.
+  static func writers(_ locks: [HeldLock]) -> [Int32] {
+    let others = holders(of: [copying], locks).filter { $0 != processIdentifier() }
+    return Set(holders(of: [writing], locks) + others).sorted()
+  }
 
   private static func holders(of bytes: Set<UInt64>, _ locks: [HeldLock]) -> [Int32] {
     let holders = locks.filter { lock in lock.kind == .bytes && bytes.contains(where: lock.range.contains) }

@@ -40,7 +40,7 @@ struct FollowedStore {
   ) throws(StoreError) {
     var options = options
     options.fileSystem = try convertingErrors { try StoreOpening.hold(path, options.fileSystem) }
-    let identity = try convertingErrors { try Self.loadIdentity(path, options.fileSystem) }
+    let identity = try convertingErrors { try StoreOpening.knownIdentity(path, options.fileSystem) }
     let engines = try Self.openEngines(path, options, identity, resources, sharing: nil)
     try self.init(
       path: path, options: options, resources: resources, identity: identity, engines: engines, listener: listener)
@@ -158,15 +158,6 @@ struct FollowedStore {
   private static func lowestFlushed(_ engines: [Engine]) -> UInt64 { engines.map(\.flushedPosition).min() ?? 0 }
 
   // MARK: The files
-
-  static func loadIdentity(_ path: String, _ files: any FileSystem) throws -> StoreIdentity {
-    // Its identity is written last.
-    guard try StoreOpening.names(path, files).contains("store") else {
-      if files.whereabouts == .removed { throw StoreOpening.missing(path) }
-      throw StoreError(.invalid, "there is no store at \(path) yet: it was not made to its end")
-    }
-    return try StoreIdentity.decode(try files.contents(path + "/store"), path: path + "/store")
-  }
 
   private static func openEngines(
     _ path: String, _ options: StoreOptions, _ identity: StoreIdentity, _ resources: EngineResources,

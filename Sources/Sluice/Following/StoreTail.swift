@@ -93,7 +93,7 @@ public final class StoreTail {
     var path = path
     while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
     let files = try convertingErrors { try StoreOpening.hold(path, options.fileSystem) }
-    let identity = try convertingErrors { try FollowedStore.loadIdentity(path, files) }
+    let identity = try convertingErrors { try StoreOpening.knownIdentity(path, files) }
     return (GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: files), identity)
   }
 

@@ -17,8 +17,8 @@
 //
 // A sync of the store that succeeds is not taken back when the host's own file, or another store, then fails to commit.
 //
-// A store that another process holds is shown as far as it is at the beginning of each statement or transaction, and
-// not written.
+// A store that another process holds, or that this one may not write, is shown as far as it is at the beginning of each
+// statement or transaction, and not written.
 import SluiceLSM
 import SluiceSQL
 import SluiceSQLite
@@ -32,6 +32,8 @@ package final class HostedStore {
   let host: Connection
   let session: Session?
   private let reader: StoreReader?
+  /// Why it cannot be written, when that is not for another process.
+  private let refusal: StoreError?
   private let check: () throws(StoreError) -> Void
   /// Shared with all other connections of the process to the store.
   private let writers: WriterLock
@@ -74,13 +76,16 @@ package final class HostedStore {
     self.session = session
     self.writers = writers
     reader = nil
+    refusal = nil
     self.check = check
   }
 
-  /// A store that another process holds.
+  /// A store that another process holds, or that cannot be written for `refusal`.
   package init(
-    path: String, host: Connection, reader: StoreReader, check: @escaping () throws(StoreError) -> Void
+    path: String, host: Connection, reader: StoreReader, refusal: StoreError?,
+    check: @escaping () throws(StoreError) -> Void
   ) {
+    self.refusal = refusal
     self.path = path
     self.host = host
     self.reader = reader
@@ -381,6 +386,7 @@ package final class HostedStore {
 
   /// Why nothing can be written.
   private var heldError: StoreError {
+    if let refusal { return StoreError(.unavailable, "\(path) is read only: \(refusal.message)", sqliteCode: 8) }
     var holder: String?
     do { holder = try reader?.holder } catch { holder = nil }
     return StoreError(

@@ -14,13 +14,14 @@ final class StoreCore: Sendable {
   let pipeline: Pipeline
   let projector: Projector
   let projections: DatabasePath
-  private let lock: any FileLock
+  /// Nil: the store is only read.
+  private let lock: (any FileLock)?
   private let nextTableID: Monitor<UInt32>
   private let isClosed = Monitor(false)
   private let draining = Monitor((isRunning: false, isHastened: false))
 
   init(
-    path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock, pipeline: Pipeline,
+    path: String, options: StoreOptions, identity: StoreIdentity, lock: (any FileLock)?, pipeline: Pipeline,
     projector: Projector, projections: DatabasePath, nextTableID: UInt32
   ) {
     self.path = path
@@ -97,7 +98,7 @@ final class StoreCore: Sendable {
     var failure: StoreError?
     /// What is told although all else went well.
     var delay: StoreError?
-    if drain {
+    if drain, !options.isReadOnly {
       draining.withLock { $0.isRunning = true }
       do throws(StoreError) {
         let isHastened = { [self] in draining.withLock { $0.isHastened } }
@@ -114,7 +115,7 @@ final class StoreCore: Sendable {
     projector.close()
     for engine in pipeline.engines { engine.close() }
     pipeline.log.close()
-    lock.release()
+    lock?.release()
     pipeline.fail(StoreError(.unavailable, "the store at \(path) is closed"))
     if let failure { throw failure }
   }

@@ -12,6 +12,7 @@ enum StoreOpening {
     }
     try checkName(path)
     var options = options
+    if options.isReadOnly { return try openForReading(path, options) }
     options.fileSystem = try convertingErrors { try prepareDirectory(path, options) }
     let lock = try convertingErrors { try takeLock(path, options) }
     do throws(StoreError) {
@@ -21,6 +22,31 @@ enum StoreOpening {
       lock.release()
       throw error
     }
+  }
+
+  /// Opens a store that nobody writes, without a trace. It is not locked: whoever may write it is not kept from that.
+  private static func openForReading(_ path: String, _ options: StoreOptions) throws(StoreError) -> StoreCore {
+    var options = options
+    options.fileSystem = try convertingErrors { try hold(path, options.fileSystem) }
+    try checkNotHeld(path, options.fileSystem)
+    do throws(StoreError) {
+      let identity = try convertingErrors { try knownIdentity(path, options.fileSystem) }
+      return try assemble(path: path, options: options, identity: identity, lock: nil)
+    } catch {
+      // Its writer may have come meanwhile.
+      try checkNotHeld(path, options.fileSystem)
+      throw error
+    }
+  }
+
+  /// Throws when a process holds the store, where the system tells that.
+  private static func checkNotHeld(_ path: String, _ files: any FileSystem) throws(StoreError) {
+    let holder = try convertingErrors { () -> String? in
+      let file = path + "/LOCK"
+      guard try files.exists(file), try files.isLocked(file) == true else { return nil }
+      return String(decoding: try files.beginning(file, 256), as: UTF8.self)
+    }
+    if let holder { throw inUse(path, holder) }
   }
 
   /// Refuses names by which SQLite means no file of that name. Written with a folder in front they are names.
@@ -77,8 +103,12 @@ enum StoreOpening {
   private static func takeLock(_ path: String, _ options: StoreOptions) throws -> any FileLock {
     do { return try options.fileSystem.lock(path + "/LOCK", holder: "process \(processIdentifier())") } catch {
       guard error.reason == .locked else { throw error }
-      throw StoreError(.unavailable, "\(path) is in use by \(error.detail.isEmpty ? "another process" : error.detail)")
+      throw inUse(path, error.detail)
     }
+  }
+
+  private static func inUse(_ path: String, _ holder: String) -> StoreError {
+    StoreError(.unavailable, "\(path) is in use by \(holder.isEmpty ? "another process" : holder)")
   }
 
   private static func loadIdentity(_ path: String, _ options: StoreOptions) throws -> StoreIdentity {
@@ -99,10 +129,21 @@ enum StoreOpening {
     return identity
   }
 
+  /// That of a store which is there.
+  static func knownIdentity(_ path: String, _ files: any FileSystem) throws -> StoreIdentity {
+    // Its identity is written last.
+    guard try names(path, files).contains("store") else {
+      if files.whereabouts == .removed { throw missing(path) }
+      throw StoreError(.invalid, "there is no store at \(path) yet: it was not made to its end")
+    }
+    return try StoreIdentity.decode(try files.contents(path + "/store"), path: path + "/store")
+  }
+
   private static func assemble(
-    path: String, options: StoreOptions, identity: StoreIdentity, lock: any FileLock
+    path: String, options: StoreOptions, identity: StoreIdentity, lock: (any FileLock)?
   ) throws(StoreError) -> StoreCore {
-    let place = DatabasePath(given: options.projectionsPath, storePath: path, fileSystem: options.fileSystem)
+    let place = DatabasePath(
+      given: options.projectionsPath, storePath: path, fileSystem: options.fileSystem, isReadOnly: options.isReadOnly)
     let witnesses = StoreWitnesses(
       path: path, projections: place, storeID: identity.storeID, fileSystem: options.fileSystem)
     let (options, room) = try diskRoom(path, options, identity)
@@ -121,8 +162,10 @@ enum StoreOpening {
       refresher: Refresher(pipeline: pipeline, place: place))
     projector.openFirst()
     let groups = GroupFiles(storePath: path, storeID: identity.storeID, fileSystem: options.fileSystem)
-    try pipeline.start(
-      applier, Compactor(pipeline: pipeline, groups: groups), projector: projector, refresher: projector.refresher)
+    if !options.isReadOnly {
+      try pipeline.start(
+        applier, Compactor(pipeline: pipeline, groups: groups), projector: projector, refresher: projector.refresher)
+    }
     do throws(StoreError) {
       let replay = Replay(pipeline: pipeline, resolver: resolver, projectedPosition: projector.openFile?.checkpoint)
       try replay.run()
@@ -132,11 +175,26 @@ enum StoreOpening {
       pipeline.stop()
       throw error
     }
+    try tellMissing(log, path, pipeline, resolver.catalog)
     // Replay is done, and the file holds no more than the log: one that does is only made anew behind this.
-    if options.synchronous, projector.openFile != nil { try convertingErrors { try witnesses.unmark() } }
+    if options.synchronous, !options.isReadOnly, projector.openFile != nil {
+      try convertingErrors { try witnesses.unmark() }
+    }
     return StoreCore(
       path: path, options: options, identity: identity, lock: lock, pipeline: pipeline, projector: projector,
       projections: place, nextTableID: resolver.catalog.highestTableID + 1)
+  }
+
+  /// Events that are missing at the log's beginning stop nothing, and are told.
+  private static func tellMissing(
+    _ log: Log, _ path: String, _ pipeline: Pipeline, _ catalog: Catalog
+  ) throws(StoreError) {
+    let missing = try LogBegin.missing(first: log.firstPosition, noted: log.notedBegin) { catalog }
+    guard let missing else { return }
+    pipeline.notify(
+      "the log in \(path)/log begins with position \(log.firstPosition): no segment holds positions "
+        + "\(missing.lowerBound) to \(missing.upperBound), and they were not dropped; all rows are there, but "
+        + "sluice_events, AS OF and sluice tail lack these")
   }
 
   /// What the file system has room for: its watermark, and a memtable budget that fits it.
@@ -161,10 +219,10 @@ enum StoreOpening {
   ) throws(StoreError) -> Log {
     do {
       let shard = StoreWitnesses.shard(engines).map { [$0] } ?? []
-      let log = try Log.open(
-        fileSystem: options.fileSystem, directory: path + "/log", storeID: witnesses.storeID, clock: options.clock,
-        witnesses: shard + witnesses.others())
-      if !options.synchronous { try witnesses.markUnsynced() }
+      let open = options.isReadOnly ? Log.openForReading : Log.open
+      let log = try open(
+        options.fileSystem, path + "/log", witnesses.storeID, options.clock, shard + witnesses.others())
+      if !options.synchronous, !options.isReadOnly { try witnesses.markUnsynced() }
       return log
     } catch {
       for engine in engines { engine.close() }
@@ -179,10 +237,13 @@ enum StoreOpening {
     var engines: [Engine] = []
     for shard in 0..<identity.shardCount {
       do {
+        let directory = path + "/shards/" + shardName(shard)
         engines.append(
-          try Engine.open(
-            fileSystem: options.fileSystem, directory: path + "/shards/" + shardName(shard), shard: shard,
-            resources: resources))
+          options.isReadOnly
+            ? try Engine.openForReading(
+              fileSystem: options.fileSystem, directory: directory, shard: shard, resources: resources)
+            : try Engine.open(
+              fileSystem: options.fileSystem, directory: directory, shard: shard, resources: resources))
       } catch {
         for engine in engines { engine.close() }
         throw StoreError(error)

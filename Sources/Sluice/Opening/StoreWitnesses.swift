@@ -43,7 +43,7 @@ struct StoreWitnesses {
       witnesses.append(
         LogWitness(
           position: position, name: projections.path,
-          remedy: "save what \(projections.path) shows of it and move that file away"))
+          remedy: "save what \(projections.path) shows of it and move that file away, with its -wal and -shm"))
     }
     return witnesses + groups()
   }

@@ -143,6 +143,11 @@ final class Pipeline: Sendable {
   /// Notes what people should know of projections.db, for whoever asks next.
   func tell(_ notice: String) {
     projectorStatus.withLock { $0.lastError = notice }
+    notify(notice)
+  }
+
+  /// The same of anything else.
+  func notify(_ notice: String) {
     notices.withLock { if $0.count < 100, $0.last != notice { $0.append(notice) } }
   }
 
@@ -321,12 +326,20 @@ final class Pipeline: Sendable {
   /// Counts an item before the appender has it, so that nobody finds everything resolved while it is on its way.
   private func beginSubmitting(_ session: UInt64) throws(StoreError) -> Appender {
     try checkFailure()
-    guard let appender = roles.withLock({ $0.appender }) else { throw StoreError(.unavailable, "the store is closed") }
+    guard let appender = roles.withLock({ $0.appender }) else {
+      throw readOnlyRefusal ?? StoreError(.unavailable, "the store is closed")
+    }
     progress.withLock {
       $0.submitted += 1
       $0.sessions[session]?.submitted += 1
     }
     return appender
+  }
+
+  /// What is told to who writes to a store that is only read; nil: it can be written.
+  var readOnlyRefusal: StoreError? {
+    guard options.isReadOnly else { return nil }
+    return StoreError(.invalid, "this store is read only: \(options.readOnlyReason)", sqliteCode: 8)
   }
 
   /// Writing stops with the first failure of any role.
@@ -385,6 +398,13 @@ final class Pipeline: Sendable {
   /// Waits until the log holds the outcome of everything that is applied now. Any thread but the appender's.
   func waitRecorded() throws(StoreError) {
     let count = generations.submittedResolutions
+    if options.isReadOnly {
+      if count == 0 { return }
+      throw StoreError(
+        .unavailable,
+        "which of its last commands have no effect does not stand in the log: the process that wrote them ended before "
+          + "that, and the next opening that may write notes it", sqliteCode: 8)
+    }
     if !options.threaded, let appender = roles.withLock({ $0.appender }) {
       while !generations.waitDurable(count, orUntil: { true }), appender.step() {}
     }
@@ -412,6 +432,7 @@ final class Pipeline: Sendable {
 
   /// Waits until everything that was handed over before is in tables.
   func flush() throws(StoreError) {
+    if let readOnlyRefusal { throw readOnlyRefusal }
     let submitted = progress.withLock { $0.submitted }
     let target = try wait(unless: { applyObstacle }) { $0.resolved >= submitted ? $0.applied : nil }
     try requestFreeze()

@@ -50,6 +50,8 @@ struct ProjectorStatus: Sendable {
   private var shortage: String?
   /// Wall time of the last sign of life, in microseconds; 0 before the first one.
   private(set) var heartbeat: Int64 = 0
+  /// Whether the store is only read, so that nobody brings the file up to date.
+  var isReadOnly = false
   /// The last thing that went wrong, also when it has been overcome.
   var lastError: String?
   /// When the oldest command was written that the projector knows of and has not committed, in microseconds.
@@ -146,7 +148,7 @@ struct ProjectorStatus: Sendable {
   /// What is told to who has waited for projections since `start`, when others have blocked them for longer than
   /// anybody is patient; else nil. Who has just begun to wait gives the projector time to look again.
   func refusal(_ clock: any Clock, waitingSince start: UInt64) -> StoreError? {
-    if obstacle == .stopped || shortage != nil { return refusal }
+    if obstacle == .stopped || shortage != nil || isReadOnly { return refusal }
     guard let since = blockedSince else { return nil }
     let now = clock.monotonicNanoseconds()
     guard now >= since + Self.patienceNanoseconds, now >= start + Self.patienceNanoseconds / 5 else { return nil }
@@ -155,6 +157,12 @@ struct ProjectorStatus: Sendable {
 
   /// What is told to who waits for projections while others block them; else nil.
   var refusal: StoreError? {
+    if isReadOnly {
+      return StoreError(
+        .overloaded,
+        "projections.db cannot be brought up to date, for this store is read only: "
+          + (lastError ?? "others have changed the file since"), sqliteCode: 8)
+    }
     if let shortage { return StoreError(.overloaded, shortage, sqliteCode: 13) }
     if obstacle == .stopped || obstacle == .rebuilding {
       return StoreError(

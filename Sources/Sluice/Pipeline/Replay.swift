@@ -52,7 +52,8 @@ struct Replay {
         }
       }
       // Below it a generation cannot end: some shard has already been flushed further.
-      if batch.lastPosition >= flushed { try pipeline.countGeneration(batch) }
+      // Of a store that is only read none ends.
+      if batch.lastPosition >= flushed, !pipeline.options.isReadOnly { try pipeline.countGeneration(batch) }
     }
   }
 }

@@ -8,9 +8,10 @@
 //
 // and those of the projections (ProjectionCopies.swift), and of what it does without (Quarantine.swift).
 //
-// Its pages have checksums (CSQLite/pages.c), which the connections of Sluice look at and others leave alone. A page
-// that another program copies into the file from its write-ahead log, as the last one to close it, has none: the file
-// is then made anew, which is safe, and rare.
+// Its pages have checksums (CSQLite/pages.c), which the connections of Sluice look at and others leave alone. While the
+// projector has the file open, nobody else copies pages into it from its write-ahead log. A page that another program
+// writes into the file when the store is closed, or has been killed, has none: the file is then made anew, which is
+// safe, and rare.
 //
 // While a store is open the file is in WAL mode, so that readers and the projector are in nobody's way; at its tidy end
 // it goes back to a rollback journal, which can be read without the right to write beside it.
@@ -59,27 +60,13 @@ final class ProjectionsFile {
   /// life meanwhile.
   private static let busyMilliseconds: Int32 = 50
 
-  /// Opens the file, or makes an empty one.
+  /// Opens the file, or makes an empty one, unless its place is only read.
   init(_ place: DatabasePath, storeID: UInt64, clock: any Clock) throws(SQLiteError) {
     path = place.path
     self.place = place
     self.storeID = storeID
     connection = try place.connect(.readWriteCreate, busyTimeoutMilliseconds: Self.busyMilliseconds * 5)
-    try connection.reservePageSums()
-    // The page size holds for a file that is made now. A smaller one costs more calls: of a load into a mirror, which
-    // is 0.47 µs of SQLite a row with pages of 4 KiB, it takes a twelfth away.
-    // Until the file is in WAL mode nothing of it is worth a sync: what a power cut leaves of it is empty, or found to
-    // be damaged, and the file is made anew.
-    try connection.execute(
-      "PRAGMA synchronous = OFF; PRAGMA page_size = \(Self.pageSizeBytes); PRAGMA journal_mode = WAL")
-    // Where SQLite was built to wipe what is deleted, emptying a table writes all of its pages into the log.
-    try connection.execute("PRAGMA secure_delete = OFF")
-    // Rows come in key order, so more cache wins nothing. Without temporary files SQLite would sort all rows of a part
-    // at once, in memory without limit.
-    try connection.execute(
-      """
-      PRAGMA synchronous = NORMAL; PRAGMA temp_store = FILE; PRAGMA journal_size_limit = \(WalLimit.capBytes);
-      """)
+    if !place.isReadOnly { try Self.prepareToWrite(connection) }
     identity = place.identity
     try connection.setCache(bytes: FileCache.usualBytes)
     // Nobody else's triggers act on what is written here, and the file's own refuse writers without this.
@@ -90,10 +77,29 @@ final class ProjectionsFile {
     quarantine = Quarantine(connection)
     indexes = MirrorIndexes(connection, quarantine)
     copies = try ProjectionCopies(connection, quarantine, clock: clock)
-    try connection.takeOverCheckpoints()
+    if !place.isReadOnly { try connection.takeOverCheckpoints() }
     try connection.execute("PRAGMA busy_timeout = \(Self.busyMilliseconds)")
     wal = try WalLimit(connection, place)
     try load()
+    if !place.isReadOnly { try connection.keepCheckpoints() }
+  }
+
+  private static func prepareToWrite(_ connection: Connection) throws(SQLiteError) {
+    try connection.reservePageSums()
+    // The page size holds for a file that is made now. A smaller one costs more calls: of a load into a mirror, which
+    // is 0.47 µs of SQLite a row with pages of 4 KiB, it takes a twelfth away.
+    // Until the file is in WAL mode nothing of it is worth a sync: what a power cut leaves of it is empty, or found to
+    // be damaged, and the file is made anew.
+    try connection.execute(
+      "PRAGMA synchronous = OFF; PRAGMA page_size = \(pageSizeBytes); PRAGMA journal_mode = WAL")
+    // Where SQLite was built to wipe what is deleted, emptying a table writes all of its pages into the log.
+    try connection.execute("PRAGMA secure_delete = OFF")
+    // Rows come in key order, so more cache wins nothing. Without temporary files SQLite would sort all rows of a part
+    // at once, in memory without limit.
+    try connection.execute(
+      """
+      PRAGMA synchronous = NORMAL; PRAGMA temp_store = FILE; PRAGMA journal_size_limit = \(WalLimit.capBytes);
+      """)
   }
 
   private func isEmpty() throws(SQLiteError) -> Bool {

@@ -55,6 +55,22 @@ struct ProjectionsPlace: Sendable {
     return .unusable(flaw)
   }
 
+  /// Opens what is there for reading. It must be a projection of this store up to `last`.
+  func openForReading(last: UInt64) throws(SQLiteError) -> Found {
+    if try exists(newPath) { return .unusable("making it anew was not brought to an end") }
+    guard try exists(path) else { return .unusable("it is missing") }
+    let file = try ProjectionsFile(database, storeID: storeID, clock: clock)
+    let flaw =
+      switch file.checkpoint {
+      case last: nil as String?
+      case let position?: "it holds position \(position), where the log ends at \(last)"
+      case nil: file.flaw ?? "it is empty"
+      }
+    guard let flaw else { return .file(file) }
+    file.connection.close()
+    return .unusable(flaw)
+  }
+
   /// An empty file beside the old one; in its place where there is none.
   func openNew() throws(SQLiteError) -> ProjectionsFile {
     try remove(newPath, newPath + "-wal", newPath + "-shm")

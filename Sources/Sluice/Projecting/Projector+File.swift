@@ -66,12 +66,41 @@ extension Projector {
 
   /// Opens what is there, before replay. What keeps it from that is waited for in the background.
   func openFirst() {
+    if pipeline.options.isReadOnly { return openForReading() }
     do throws(SQLiteError) {
       switch try place.open(first: pipeline.log.firstPosition, last: pipeline.log.lastPosition) {
       case .file(let file): openFile = file
       case .unusable(let flaw): condemn(flaw)
       }
-    } catch { _ = giveUpFile(error) }
+    } catch {
+      if error.kind == .full { holdForRoom(nil) } else { _ = giveUpFile(error) }
+      if error.kind == .full || error.kind == .busy { noteCheckpoint() }
+    }
+  }
+
+  /// The file cannot be opened for now: the disk has no room, or others lock it. Nothing is wrong with it, and nobody
+  /// who leaves waits for it where it holds all that the log does.
+  private func noteCheckpoint() {
+    let last = pipeline.log.lastPosition
+    if CheckpointLook.position(place.database, storeID: place.storeID) == last {
+      pipeline.progress.update { $0.projected = last }
+    }
+  }
+
+  /// Opens what is there for a store that is only read. A file that does not hold all that the log does is not used.
+  private func openForReading() {
+    pipeline.projectorStatus.withLock { $0.isReadOnly = true }
+    var flaw: String?
+    do throws(SQLiteError) {
+      switch try place.openForReading(last: pipeline.log.lastPosition) {
+      case .file(let file): openFile = file
+      case .unusable(let reason): flaw = reason
+      }
+    } catch { flaw = error.message }
+    guard let flaw else { return }
+    pipeline.tell(
+      "projections.db is not used: \(flaw), and a store that is read only cannot change that; all tables are there")
+    pipeline.projectorStatus.withLock { $0.fail(pipeline.options.clock, flaw, isFinal: true) }
   }
 
   /// Called once, after replay: from now on the file is brought up to date.
@@ -104,6 +133,7 @@ extension Projector {
 
   private func condemn(_ flaw: String) {
     trouble.flaw = flaw
+    pipeline.progress.update { $0.projected = 0 }
     pipeline.tell("projections.db is made anew: \(flaw)")
   }
 
@@ -238,7 +268,7 @@ extension Projector {
     let asked = pipeline.projectorRequests.examination
     if let asked { pipeline.projectorRequests.examined(asked) }
     pipeline.progress.update {
-      $0.projected = 0
+      if !isBusy { $0.projected = 0 }
       $0.fileNumber = 0
       $0.examined = max($0.examined, asked ?? 0)
     }
@@ -251,7 +281,7 @@ extension Projector {
   /// Closes the file; all that was projected is then in the file itself, unless a reader sits on older pages. What goes
   /// wrong is found by the next opening.
   func close() {
-    guard let openFile else { return }
+    guard let openFile, !pipeline.options.isReadOnly else { return openFile = nil }
     // Rolled back rows, and those that only gathered, are projected again from the checkpoint that stands.
     let isBehind = openFile.checkpoint.map { $0 < boundary } == true && !isOpen && gathered.isEmpty
     if isOpen {

@@ -119,6 +119,7 @@ public final class Session {
     emptyMark = builder.mark()
     evaluator = try Evaluator(lastRowid: lastRowid)
     id = store.pipeline.openSession()
+    settings.isQueryOnly = store.options.isReadOnly
     try evaluator.interrupted(by: interrupter)
   }
 
@@ -348,9 +349,11 @@ public final class Session {
       return true
     }
     connection.watchesReads = false
+    // Nobody tells a session that only reads what others have done to the file since.
+    let position = store.options.isReadOnly ? " AND position = \(store.pipeline.log.lastPosition)" : ""
     let isSame = try connection.prepare(
-      "SELECT schema_version = (SELECT schema FROM main.sluice_checkpoint) FROM pragma_schema_version",
-      persistent: true)
+      "SELECT schema_version = (SELECT schema FROM main.sluice_checkpoint WHERE 1\(position)) "
+        + "FROM pragma_schema_version", persistent: true)
     return FileReader(connection: connection, fileNumber: number, isSame: isSame)
   }
 

@@ -49,7 +49,7 @@ final class LiveConnection {
     self.scope = scope
     // Nothing is created by attaching it.
     connection = try Connection(
-      path: ":memory:", mode: .readWrite, busyTimeoutMilliseconds: 5_000, checksPages: true)
+      path: ":memory:", mode: .readWrite, busyTimeoutMilliseconds: 5_000, attachesURIs: true, checksPages: true)
     let known = known
     try connection.register(module: "sluice_live") { (arguments) throws(SQLiteError) in
       guard let id = UInt32(arguments.unquoted(0)), let table = known.tables[id] else {

@@ -33,7 +33,7 @@ extension StoreError {
       case .noDescriptor: "the process has too many files open"
       default: "the operating system refused"
       }
-    self.init(.unavailable, "\(sentence): \(error)", sqliteCode: error.reason == .diskFull ? 13 : 10)
+    self.init(.unavailable, "\(sentence): \(error)", sqliteCode: Self.code(error))
   }
 
   init(_ error: LogError) {
@@ -52,9 +52,18 @@ extension StoreError {
     }
   }
 
-  /// What the disk refused: SQLite's code for a full disk, else that for an input/output error.
+  /// What the disk refused.
   private init(unavailable message: String, cause: SystemError?) {
-    self.init(.unavailable, message, sqliteCode: cause?.reason == .diskFull ? 13 : 10)
+    self.init(.unavailable, message, sqliteCode: Self.code(cause))
+  }
+
+  /// SQLite's code for a full disk, for what may only be read, else that for an input/output error.
+  private static func code(_ cause: SystemError?) -> Int32 {
+    switch cause?.reason {
+    case .diskFull: 13
+    case .readOnly, .noPermission: 8
+    default: 10
+    }
   }
 
   /// An error of a statement's text.

@@ -70,6 +70,10 @@ public struct StoreError: Error, CustomStringConvertible {
   /// The sentence alone.
   public var description: String { message }
 
+  /// Whether it tells that a store cannot be written for where it is, or for whose it is: it may be readable all the
+  /// same.
+  package var isAboutWriting: Bool { kind == .unavailable && sqliteCode == 8 }
+
   /// The same error of a call that leaves what was sent in that state, which the message says. What is known better
   /// stays.
   func leaving(_ outcome: Outcome) -> StoreError {

@@ -19,6 +19,11 @@ public struct StoreOptions: Sendable {
   public var shardCount = 4
   /// Whether a missing store is created.
   public var createIfMissing = true
+  /// Whether the store is only read. Nothing of it is created, changed, removed or locked, but that SQLite may note
+  /// who reads a projections.db that was not closed in `projections.db-shm`. So it may lie on a read-only file system,
+  /// or belong to somebody else. What writes is refused, with SQLite's code 8. What only the log holds is applied in
+  /// memory. Projections can be read where projections.db is up to date.
+  public var isReadOnly = false
   /// Whether the disk has what counts as durable. False: the operating system has it, which survives the end of the
   /// process but not a power cut; such a cut may take back the last writes, the latest first, never a part of one
   /// statement. For loads that can be repeated.
@@ -42,6 +47,8 @@ public struct StoreOptions: Sendable {
   /// The defaults, which each property tells.
   public init() {}
 
+  /// Why the store is only read, as a part of a sentence.
+  package var readOnlyReason = "it was opened for reading alone"
   /// Bytes that the memtables of all shards may hold together before they are flushed; one more such generation may
   /// wait for that. At most a sixteenth of the file system.
   package var memtableBudgetBytes = 32 << 20

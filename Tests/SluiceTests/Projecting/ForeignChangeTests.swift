@@ -270,6 +270,57 @@ import Testing
     }
   }
 
+  /// Others that copy the write-ahead log into the file all the time (Litestream, a pool of connections with its usual
+  /// settings): its pages keep their checksums, and it is made anew for none of them.
+  @Test(arguments: ["PASSIVE", "FULL", "RESTART", "TRUNCATE"])
+  func othersMayAskForCheckpoints(_ mode: String) throws {
+    let bench = WalBench()
+    try make(bench)
+    var store = try bench.open()
+    let file = RealFileSystem()
+    let identity = try file.identity(bench.projections)
+    let other = try StockShell(bench.projections)
+    for round in 1...20 {
+      let session = try store.makeSession()
+      for id in 1...200 { try session.run("INSERT INTO t VALUES(\(round * 1_000 + id), \(id % 5), 'value \(id)')") }
+      try session.run("UPDATE t SET v = v || 'x' WHERE id % 97 = \(round)")
+      try session.wait(for: .projected)
+      let answer = try other.run("PRAGMA wal_checkpoint(\(mode)); SELECT count(*) FROM t;")
+      #expect(answer.split(separator: "\n").last == "\(100 + round * 200)")
+    }
+    try expectTrue(store)
+    try store.close()
+    try other.end()
+    store = try bench.open()
+    try expectTrue(store)
+    try store.close()
+    #expect(store.takeNotices() == [])
+    #expect(try file.identity(bench.projections) == identity)
+    var lines: [String] = []
+    #expect(try StoreInspection.run(.store(check: true), path: bench.path) { lines.append($0) } == .sound, "\(lines)")
+  }
+
+  /// A reader that began when the store was closed keeps the file from being opened: nobody waits for it who has
+  /// nothing to bring into the file.
+  @Test func aReaderFromBeforeTheOpeningHoldsUpNobody() throws {
+    let bench = WalBench()
+    try make(bench)
+    let reader = try StockShell(bench.projections)
+    #expect(try reader.run("BEGIN; SELECT count(*) FROM t;") == "100")
+    let store = try bench.open()
+    var session: Session? = try store.makeSession()
+    #expect(try session?.run("SELECT count(*) FROM t") == [[.integer(100)]])
+    #expect(try session?.projectionStatus("t")["blocked_by"] == text(reader.name))
+    session = nil
+    try store.close()
+    #expect(store.takeNotices() == [])
+    #expect(try reader.run("SELECT count(*) FROM t; COMMIT;") == "100")
+    try reader.end()
+    let reopened = try bench.open()
+    try expectTrue(reopened)
+    try reopened.close()
+  }
+
   @Test func aLockedFileIsWaitedFor() throws {
     let bench = WalBench()
     try make(bench)

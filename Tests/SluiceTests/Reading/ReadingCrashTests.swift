@@ -1,5 +1,6 @@
 // What a reader sees of a store that a crash left is what opening it for writing finds then, at every file call of a
-// workload; and a reader that looked before goes on behind the opening.
+// workload; and a reader that looked before goes on behind the opening. A store that is only opened for reading is the
+// same, and no file is another one behind that.
 import SluiceSystem
 import SluiceTesting
 import Testing
@@ -54,6 +55,7 @@ private final class CutWatch: @unchecked Sendable {
     }
     let before = reader.reader.view
     let beforeNames = try image.disk.list("shop/log")
+    try readOnly(image, before, comment)
     let store = try image.open()
     readCount += 1
     try expectEqual(before, store, comment)
@@ -71,6 +73,38 @@ private final class CutWatch: @unchecked Sendable {
     try expectEqual(reader.reader.view, store, comment)
     #expect(reader.reader.view.catalog.table("later") != nil, comment)
     try store.close()
+  }
+}
+
+extension CutWatch {
+  private func readOnly(_ image: Bench, _ expected: StoreView, _ comment: Comment) throws {
+    let before = try files(image.disk)
+    let store = try image.open { $0.isReadOnly = true }
+    try expectEqual(expected, store, comment)
+    var session: Session? = try store.makeSession()
+    for table in expected.catalog.tables.values {
+      let count = try session?.run("SELECT count(*) FROM \"\(table.name)\" WHERE 1").first?.first
+      #expect(count == .integer(Int64(try expected.contents()[table.name]?.count ?? -1)), comment)
+    }
+    let error = storeError { try session?.run("CREATE TABLE later(n INTEGER PRIMARY KEY)") }
+    #expect(error?.sqliteCode == 8 && error?.message.hasPrefix("this store is read only: ") == true, comment)
+    session = nil
+    try store.close()
+    #expect(try files(image.disk) == before, comment)
+  }
+
+  /// All files with what they hold.
+  private func files(_ disk: SimulatedFileSystem) throws -> [String: [UInt8]?] {
+    var found: [String: [UInt8]?] = [:]
+    var folders = ["shop"]
+    while let folder = folders.popLast() {
+      for name in try disk.list(folder) {
+        let path = folder + "/" + name
+        found[path] = disk.content(path)
+        if disk.content(path) == nil { folders.append(path) }
+      }
+    }
+    return found
   }
 }
 

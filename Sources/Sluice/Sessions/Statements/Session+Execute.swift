@@ -24,7 +24,7 @@ extension Session {
       endRows()
       interrupter.begin()
       currentLine = line
-      if statement?.isReading != true { try checkWritable() }
+      if settings.isQueryOnly, statement?.isReading != true, !isOwnView(statement) { try checkWritable() }
       try checkTransaction(before: statement)
       isChange = statement?.isChange ?? true
       let outcome =

@@ -58,7 +58,7 @@ extension Session {
     switch name {
     case "query_only":
       guard let argument else { return report(name, settings.isQueryOnly ? 1 : 0) }
-      settings.isQueryOnly = isOn(argument)
+      settings.isQueryOnly = isOn(argument) || store.options.isReadOnly
       return .done
     case "journal_mode": return .rows(Rows(columns: ["journal_mode"], values: [[.text(Array("wal".utf8))]]))
     case "user_version", "application_id", "schema_version":
@@ -110,9 +110,21 @@ extension Session {
     }
   }
 
-  /// Throws SQLite's error of a statement that writes, under PRAGMA query_only.
+  /// Whether a statement makes or drops a view of the session's own, which a store that is only read does not forbid.
+  func isOwnView(_ statement: SluiceSQL.Statement?) -> Bool {
+    guard store.options.isReadOnly else { return false }
+    return switch statement {
+    case .createView(let view): view.isTemporary
+    case .dropView(let drop): isTemporaryView(drop.name)
+    default: false
+    }
+  }
+
+  /// Throws SQLite's error of a statement that writes, under PRAGMA query_only, or in a store that is only read.
   func checkWritable() throws(StoreError) {
-    if settings.isQueryOnly { throw StoreError(.invalid, "attempt to write a readonly database", sqliteCode: 8) }
+    guard settings.isQueryOnly else { return }
+    throw store.pipeline.readOnlyRefusal
+      ?? StoreError(.invalid, "attempt to write a readonly database", sqliteCode: 8)
   }
 }
 
