@@ -18,6 +18,12 @@ public struct ProcessResult: Sendable {
   /// Wall time in seconds.
   public let seconds: Double
 
+  /// The errors as text, but for what a shell tells that leaves on a slow machine.
+  public var complaints: String {
+    errorText.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("leaving: ") }
+      .joined(separator: "\n")
+  }
+
   /// The output as text.
   public var text: String { String(decoding: output, as: UTF8.self) }
   /// The errors as text.
