@@ -11,7 +11,7 @@ EXPLAIN SELECT * FROM numbered JOIN orders USING (id);
 EXPLAIN QUERY PLAN SELECT * FROM orders;
 EXPLAIN QUERY PLAN SELECT * FROM orders WHERE user_id = 2;
 EXPLAIN INSERT INTO orders VALUES (1, 2, 'row'), (9, 1, 'other shard');
-EXPLAIN INSERT INTO events VALUES ('placed by its position');
+EXPLAIN INSERT INTO events VALUES ('placed by its number');
 EXPLAIN INSERT OR REPLACE INTO numbered (v) VALUES ('numbered');
 EXPLAIN INSERT INTO orders SELECT id, 1, v FROM numbered;
 EXPLAIN UPDATE orders SET note = 'x' WHERE user_id = 1;

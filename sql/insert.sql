@@ -22,6 +22,7 @@ INSERT INTO t (a) VALUES (CAST('7' AS INTEGER)), (coalesce(NULL, 1)), (CASE WHEN
 INSERT INTO n DEFAULT VALUES;
 INSERT INTO n (v) VALUES ('numbered');
 INSERT INTO n (rowid, v) VALUES (7, 'seven');
+INSERT INTO "my table" (rowid, second) VALUES (12, 'twelve'), (NULL, 'thirteen');
 INSERT INTO n (v, v) VALUES ('first', 'dropped');
 INSERT INTO sqlite_sequence VALUES('n',7);
 -- Rows of a query.

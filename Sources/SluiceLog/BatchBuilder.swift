@@ -92,6 +92,22 @@ public struct BatchBuilder: ~Copyable {
     return start
   }
 
+  /// As above, for a key of `keyPrefix` and the lowest `keySize` bytes of `keyWord`.
+  @inline(__always)
+  public mutating func append(
+    kind: CommandKind, startsStatement: Bool, slot: UInt16, line: Int, keyPrefix: UInt32, keyWord: UInt64, keySize: Int,
+    value: UnsafeRawBufferPointer
+  ) {
+    let tag = kind.rawValue | (startsStatement ? CommandTag.startsStatement : 0)
+    let target = open(tag, slot, line, keySize: 4 &+ keySize, valueSize: value.count)
+    target.storeBytes(of: keyPrefix.bigEndian, as: UInt32.self)
+    // What it stores too much lies within the command's overhead, or the value takes its place.
+    target.storeBytes(of: keyWord.littleEndian, toByteOffset: 4, as: UInt64.self)
+    if let source = value.baseAddress {
+      (target + 4 + keySize).copyMemory(from: source, byteCount: value.count)
+    }
+  }
+
   /// The commands so far, encoded. Valid until the next change of the builder.
   public var body: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.bytes[RecordHeader.size...]) }
 

@@ -18,6 +18,7 @@ public final class Statement {
   public let connection: Connection
   @usableFromInline let handle: OpaquePointer
   private let db: OpaquePointer
+  private var givenNames: [Int: String] = [:]
 
   init(_ handle: OpaquePointer, of connection: Connection, _ db: OpaquePointer) {
     self.handle = handle
@@ -177,7 +178,19 @@ public final class Statement {
     sx_column_decltype(handle, Int32(truncatingIfNeeded: index)).map { String(cString: $0) }
   }
 
-  public var columnNames: [String] { (0..<columnCount).map { columnName($0) } }
+  /// Names of the result columns; those of `nameRowids` where it has given them some.
+  public var columnNames: [String] { (0..<columnCount).map { givenNames[$0] ?? columnName($0) } }
+
+  /// Gives each result column that is the rowid of a virtual table, and goes by no other name, the name of the column
+  /// that stands for it: SQLite does so with tables of its own.
+  public func nameRowids(_ column: (_ table: String) -> String?) {
+    for index in 0..<columnCount where columnName(index) == "rowid" {
+      guard let origin = sx_column_origin(handle, Int32(truncatingIfNeeded: index)), String(cString: origin) == "rowid",
+        let table = sx_column_table(handle, Int32(truncatingIfNeeded: index))
+      else { continue }
+      givenNames[index] = column(String(cString: table))
+    }
+  }
 
   /// A value's storage class. Ask before a conversion (`text` of a number) changes it.
   @inlinable @inline(__always)

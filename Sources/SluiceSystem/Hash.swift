@@ -47,3 +47,10 @@ public func hash(_ bytes: UnsafeRawBufferPointer, seed: UInt64 = 0) -> UInt64 {
   }
   return fold(state ^ UInt64(bytes.count), 0x8ebc_6af0_9c88_c6e3)
 }
+
+/// The same for `size` bytes, one to eight, which stand in a word from its lowest byte on, with zeros above.
+@inlinable @inline(__always)
+public func hash(word: UInt64, size: Int, seed: UInt64) -> UInt64 {
+  let state = fold(seed ^ 0xa076_1d64_78bd_642f ^ word, 0xe703_7ed1_a0b4_28db)
+  return fold(state ^ UInt64(truncatingIfNeeded: size), 0x8ebc_6af0_9c88_c6e3)
+}

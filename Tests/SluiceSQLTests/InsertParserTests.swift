@@ -278,7 +278,7 @@ private func rowsWithOffsets(_ text: [UInt8], _ shape: InsertShape) throws(SQLEr
     default: break
     }
   }
-  #expect(count == 26)
+  #expect(count == 28)
   #expect(evaluated == 7)
 }
 

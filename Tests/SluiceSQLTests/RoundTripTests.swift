@@ -122,7 +122,7 @@ func affinityFollowsTheTypesName(_ type: String, _ expected: Affinity) {
 
 @Test func clausesAreKept() throws {
   let p = try table("CREATE TABLE p (a CONSTRAINT positive CHECK (a > 0 /* c */ AND a < 10) DEFAULT 'x', CHECK (1))")
-  #expect(p.allChecks == [Check(name: "positive", text: "a > 0 AND a < 10"), Check(name: nil, text: "1")])
+  #expect(p.allChecks == [Check(name: "positive", text: "a > 0 AND a < 10"), Check(name: "positive", text: "1")])
   let d = try table("CREATE TABLE d (id INTEGER PRIMARY KEY AUTOINCREMENT, v DEFAULT (1 + 1))")
   #expect(d.isRowidAlias && d.autoIncrement && d.primaryKey == [0] && !d.rejectsNull(0))
   #expect(d.columns[1].defaultValue == DefaultValue(text: "(1 + 1)", value: nil))

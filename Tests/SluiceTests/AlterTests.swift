@@ -166,7 +166,7 @@ private func compare(_ found: [String: [String]], _ expected: [String: [String]]
     let session = try store.makeSession(), other = try store.makeSession()
     try session.run("CREATE TABLE t(a, b)")
     guard case .alterTable(let statement) = try parseStatement("ALTER TABLE t RENAME a TO c") else { return }
-    let changes = try Alteration(statement, session.catalog).changes()
+    let changes = try Alteration(statement, session.catalog, isEmpty: { false }).changes()
     try other.run("CREATE INDEX by_a ON t(a)")
     #expect(storeError { try session.change(changes, line: 1) }?.message == "database schema has changed")
     #expect(session.columnNames("t") == ["a", "b"])

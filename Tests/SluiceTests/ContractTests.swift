@@ -233,7 +233,7 @@ import Testing
     #expect(try other.prepare("SELECT position FROM sluice_checkpoint").rows() == [[.integer(2)]])
     #expect(
       try session.run("SELECT rowid, v FROM t").map { $0.map(literal) } == [
-        ["2", "'a'"], ["3", "'b'"], ["4", "'c'"],
+        ["1", "'a'"], ["2", "'b'"], ["3", "'c'"],
       ])
     try store.close()
   }

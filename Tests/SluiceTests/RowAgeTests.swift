@@ -28,10 +28,10 @@ private final class RowAgeRun {
     session = try store.makeSession()
     try session.run("CREATE TABLE pair(a INTEGER, b TEXT, v TEXT, PRIMARY KEY(a, b), SHARD KEY(a))")
     try oracle.execute("CREATE TABLE pair(a INTEGER, b TEXT, v TEXT, PRIMARY KEY(a, b)) WITHOUT ROWID")
-    for sql in ["CREATE TABLE stream(n INTEGER, w TEXT, v TEXT)", "CREATE INDEX by_v ON pair(v)"] {
-      try session.run(sql)
-      try oracle.execute(sql)
-    }
+    let stream = "CREATE TABLE stream(n INTEGER, w TEXT, v TEXT)"
+    try session.createEarly(stream)
+    try session.run("CREATE INDEX by_v ON pair(v)")
+    for sql in [stream, "CREATE INDEX by_v ON pair(v)"] { try oracle.execute(sql) }
   }
 
   func step() throws {

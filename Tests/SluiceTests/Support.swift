@@ -111,6 +111,22 @@ extension Session {
   }
 }
 
+extension Session {
+  /// Creates a table without a primary key as early versions did: its rows are keyed by their positions.
+  func createEarly(_ sql: String) throws(StoreError) {
+    let definition: CreateTable
+    do {
+      guard case .createTable(let parsed) = try parseStatement(sql) else { preconditionFailure(sql) }
+      definition = parsed
+    } catch { throw StoreError(converting: error) }
+    invariant(definition.primaryKey.isEmpty, "a table that early versions made no other way")
+    try change(
+      CatalogChange(
+        operation: .create, object: .table, tableID: try store.newTableID(), name: definition.name,
+        definition: SluiceSQL.print(definition, shardKey: true)), line: 1)
+  }
+}
+
 extension Store {
   var lastPosition: UInt64 { core.pipeline.log.lastPosition }
   var progress: Sluice.Progress { core.pipeline.progress.withLock { $0 } }
@@ -141,8 +157,7 @@ private func contents(_ catalog: Catalog, _ snapshots: [Snapshot], _ comment: Co
         let entry = iterator.current
         let stored = try #require(RowReader(entry.value).values(), comment)
         let values = stored + table.definition.columns.dropFirst(stored.count).map(\.valueOfEarlierRows)
-        let isStream = table.definition.primaryKey.isEmpty
-        let first = isStream ? entry.key.dropFirst(4).reduce(0) { $0 << 8 | UInt64($1) } : 0
+        let first = table.isKeyless ? UInt64(bitPattern: try #require(table.rowid(ofKey: entry.key))) : 0
         let row = ContentRow(position: entry.position, values: values, firstPosition: first)
         let key = contentKey(table.definition.primaryKey, row)
         let story = comment.map { "\($0)" } ?? ""
@@ -155,7 +170,7 @@ private func contents(_ catalog: Catalog, _ snapshots: [Snapshot], _ comment: Co
   return contents
 }
 
-/// A row with the position that wrote it, and, of a table without a key, the one that it is keyed by.
+/// A row with the position that wrote it, and, of a table without a key, the number or position that it is keyed by.
 struct ContentRow: Equatable {
   let position: UInt64
   let values: [Value]
@@ -165,7 +180,7 @@ struct ContentRow: Equatable {
 /// SQL table, key, row.
 typealias Contents = [String: [String: ContentRow]]
 
-/// The primary key as text, or the position of a row without one.
+/// The primary key as text, or the number or position of a row without one.
 func contentKey(_ primaryKey: [Int], _ row: ContentRow) -> String {
   primaryKey.isEmpty ? "#\(row.firstPosition)" : primaryKey.map { literal(row.values[$0]) }.joined(separator: ",")
 }

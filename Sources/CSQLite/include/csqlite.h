@@ -172,6 +172,13 @@ SX int sx_bind_blob(sqlite3_stmt *statement, int index, const void *bytes, uint6
 SX int sx_column_count(sqlite3_stmt *statement) { return sx_api->column_count(statement); }
 SX int sx_data_count(sqlite3_stmt *statement) { return sx_api->data_count(statement); }
 SX const char *sx_column_name(sqlite3_stmt *statement, int index) { return sx_api->column_name(statement, index); }
+/* The table, and the column in it, that a result column is; null: it is none, or the host's SQLite does not tell. */
+SX const char *sx_column_table(sqlite3_stmt *statement, int index) {
+  return sx_api->column_table_name ? sx_api->column_table_name(statement, index) : 0;
+}
+SX const char *sx_column_origin(sqlite3_stmt *statement, int index) {
+  return sx_api->column_origin_name ? sx_api->column_origin_name(statement, index) : 0;
+}
 SX const char *sx_column_decltype(sqlite3_stmt *statement, int index) {
   return sx_api->column_decltype(statement, index);
 }

@@ -8,48 +8,73 @@ import Synchronization
 final class SQLTable: Sendable {
   let id: UInt32
   let definition: CreateTable
-  /// Highest value given to, or seen in, an INTEGER PRIMARY KEY column; nil until somebody needs it.
+  /// Highest number given to a row, or brought by one; nil until somebody needs it.
   let highestKey: KeyCounter
-  /// Whether rows have a number: their INTEGER PRIMARY KEY, or their position.
-  let hasRowid: Bool
+  /// Whether the engine key of a row is one number that is given out when it is omitted: its INTEGER PRIMARY KEY, or a
+  /// number of its own in a table without a primary key.
+  let hasNumberKey: Bool
+  /// Whether rows are keyed by their position: in a table without a primary key that an early store made.
+  let isStream: Bool
   /// What stands behind the table's name in each index that computes its entries: a row for which one of them fails is
   /// refused when it is written.
   let evaluatedIndexes: [String]
 
+  /// `isNumbered`: rows have numbers of their own when there is no primary key, and not their positions.
   init(
-    id: UInt32, definition: CreateTable, highestKey: KeyCounter = KeyCounter(), evaluatedIndexes: [String] = []
+    id: UInt32, definition: CreateTable, isNumbered: Bool, highestKey: KeyCounter = KeyCounter(),
+    evaluatedIndexes: [String] = []
   ) {
     self.id = id
     self.definition = definition
     self.highestKey = highestKey
-    hasRowid = definition.isRowidAlias || definition.primaryKey.isEmpty
+    isStream = definition.primaryKey.isEmpty && !isNumbered
+    hasNumberKey = definition.isRowidAlias || (definition.primaryKey.isEmpty && isNumbered)
     self.evaluatedIndexes = evaluatedIndexes
   }
 
   /// The same table with other indexes.
   func with(evaluatedIndexes: [String]) -> SQLTable {
-    SQLTable(id: id, definition: definition, highestKey: highestKey, evaluatedIndexes: evaluatedIndexes)
+    SQLTable(
+      id: id, definition: definition, isNumbered: isNumbered, highestKey: highestKey,
+      evaluatedIndexes: evaluatedIndexes)
   }
 
   var name: String { definition.name }
-  /// Whether rows are keyed by their position: no primary key.
-  var isStream: Bool { definition.primaryKey.isEmpty }
+  /// Whether no column tells rows apart, but their rowid.
+  var isKeyless: Bool { definition.primaryKey.isEmpty }
+  /// Whether rows of a table without a primary key have numbers of their own.
+  var isNumbered: Bool { isKeyless && hasNumberKey }
+  /// Whether rows have a rowid: their INTEGER PRIMARY KEY, their number, or their position.
+  var hasRowid: Bool { hasNumberKey || isStream }
 
-  /// Columns whose values place a row: the shard key, else the primary key; empty: the row's position.
+  /// Columns whose values place a row: the shard key, else the primary key; empty: its number or position.
   var placingColumns: [Int] { definition.shardKey ?? definition.primaryKey }
-
-  /// Whether `name` is one of SQLite's names for the INTEGER PRIMARY KEY column.
-  func acceptsRowid(_ name: String) -> Bool {
-    definition.isRowidAlias && ["rowid", "oid", "_rowid_"].contains(folded(name))
-  }
 
   /// Why an INSERT cannot name a column so; nil: it can.
   func objection(toColumn name: String) -> String? {
-    if definition.columnIndex(name) != nil || acceptsRowid(name) { return nil }
-    if isStream, ["rowid", "oid", "_rowid_"].contains(folded(name)) {
-      return "the rowid of \(self.name) cannot be set: a row of a table without a primary key has its position"
-    }
+    if definition.columnIndex(name) != nil { return nil }
+    if hasRowid, ["rowid", "oid", "_rowid_"].contains(folded(name)) { return rowidObjection }
     return "table \(self.name) has no column named \(name)"
+  }
+
+  /// Why nobody can choose the rowid of a row; nil: anybody can.
+  var rowidObjection: String? {
+    if isStream {
+      return
+        "the rowid of \(name) cannot be set: each row of this table has its position, as an earlier version made it"
+    }
+    guard isNumbered, let shardKey = definition.shardKey else { return nil }
+    let columns = shardKey.map { definition.columns[$0].name }.joined(separator: ", ")
+    return
+      "the rowid of \(name) cannot be set: rows are placed by \(columns), and any shard may have one of that number"
+  }
+
+  /// Why the rowid of a row cannot be read; nil: it can. SQLite numbers the rows of a table with another key too, as
+  /// they come; here such a table is one WITHOUT ROWID.
+  var rowidAbsence: String? {
+    if hasRowid || definition.columnIndex("rowid") != nil { return nil }
+    let key = definition.primaryKey.map { definition.columns[$0].name }.joined(separator: ", ")
+    return "no such column: rowid (rows of \(name) are told apart by their primary key: \(key))"
   }
 
   /// SQLite's name for the rowid that no column has taken; nil: all are taken.
@@ -57,21 +82,27 @@ final class SQLTable: Sendable {
 
   /// Quoted names of the columns that tell the mirror's rows apart, or of the rowid; nil: nothing names its rows.
   var keyNames: [String]? {
-    if isStream { return rowidName.map { [quoted($0)] } }
+    if isKeyless { return rowidName.map { [quoted($0)] } }
     return definition.primaryKey.map { quoted(definition.columns[$0].name) }
   }
 
+  /// The column that stands for the rowid.
+  var rowidAlias: String? { definition.isRowidAlias ? definition.columns[definition.primaryKey[0]].name : nil }
+
   /// SQLite's sentence for a duplicate.
   var duplicateMessage: String {
+    if isKeyless { return "UNIQUE constraint failed: \(name).rowid" }
     let columns = definition.primaryKey.map { "\(name).\(definition.columns[$0].name)" }
     return "UNIQUE constraint failed: " + columns.joined(separator: ", ")
   }
 }
 
-/// Gives out keys for `INTEGER PRIMARY KEY` columns that a row leaves out.
+/// Gives out the numbers of rows that bring none.
 final class KeyCounter: Sendable {
   private let highest = Atomic<Int64>(Int64.min)
   private let loaded = Atomic<Bool>(false)
+  /// The highest stored key that was found, unless it has gone since.
+  private let found = Atomic<Int64>(Int64.min)
   /// What the catalog says it was at last.
   private let kept = Atomic<Int64>(Int64.min)
 
@@ -96,7 +127,10 @@ final class KeyCounter: Sendable {
   /// Looks at the stored keys, unless that was done.
   func load<E: Error>(stored: () throws(E) -> Int64?) throws(E) {
     guard !loaded.load(ordering: .acquiring) else { return }
-    if let key = try stored() { raise(to: key) }
+    if let key = try stored() {
+      found.store(key, ordering: .relaxed)
+      raise(to: key)
+    }
     loaded.store(true, ordering: .releasing)
   }
 
@@ -114,6 +148,8 @@ final class KeyCounter: Sendable {
   /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written;
   /// nothing when others have moved on from `reached`, which is what `current` was afterwards.
   func restore(_ key: Int64, from reached: Int64) {
+    // The stored ones may have been looked at since.
+    let key = max(key, found.load(ordering: .relaxed))
     let (exchanged, _) = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
     // Before the first key the stored ones were not looked at yet.
     if exchanged, key == Int64.min { loaded.store(false, ordering: .releasing) }
@@ -127,7 +163,18 @@ final class KeyCounter: Sendable {
   func lower(to key: Int64?, from reached: Int64) {
     let (exchanged, _) = highest.compareExchange(
       expected: reached, desired: key ?? Self.empty, ordering: .relaxed)
-    if exchanged { loaded.store(true, ordering: .releasing) }
+    guard exchanged else { return }
+    found.store(Int64.min, ordering: .relaxed)
+    loaded.store(true, ordering: .releasing)
+  }
+
+  /// The next key where the stored ones were looked at and it is in 2 ... `limit`; nil: ask `next`.
+  @inline(__always)
+  func following(upTo limit: Int64) -> Int64? {
+    let current = highest.load(ordering: .relaxed)
+    guard loaded.load(ordering: .acquiring), current > 0, current < limit else { return nil }
+    let (exchanged, _) = highest.compareExchange(expected: current, desired: current &+ 1, ordering: .relaxed)
+    return exchanged ? current &+ 1 : nil
   }
 
   /// The next key, 1 when there is none yet and `least` or above; `stored` finds the highest stored one the first time.
@@ -226,7 +273,8 @@ struct Catalog: Sendable {
         return change.lenient && exists(change.object, key) ? .none : .refused(obstacle)
       }
       if change.object == .table {
-        let table = SQLTable(id: change.tableID, definition: try parseDefinition(change.definition))
+        let table = SQLTable(
+          id: change.tableID, definition: try parseDefinition(change.definition), isNumbered: change.isNumbered)
         tables[key] = table
         tablesByID[change.tableID] = table
       } else {
@@ -292,7 +340,8 @@ struct Catalog: Sendable {
       return "there is already another table or index with this name: \(name)"
     }
     let altered = SQLTable(
-      id: table.id, definition: definition, highestKey: table.highestKey, evaluatedIndexes: table.evaluatedIndexes)
+      id: table.id, definition: definition, isNumbered: table.isNumbered, highestKey: table.highestKey,
+      evaluatedIndexes: table.evaluatedIndexes)
     tables[key] = nil
     tables[newKey] = altered
     tablesByID[table.id] = altered

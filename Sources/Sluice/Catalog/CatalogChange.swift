@@ -8,7 +8,8 @@
 //        1    1  kind of object: 1 table, 2 index, 3 view, 4 projection, 5 setting of the store, whose value is the
 //                definition (always an alter)
 //        2    1  flags: bit 0 lenient (IF NOT EXISTS, IF EXISTS: an object in the way, or a missing one, is no error;
-//                of a sequence: it is this number, and not merely at least this)
+//                of a sequence: it is this number, and not merely at least this); bit 1 of a table without a primary
+//                key: its rows have numbers of their own (early stores: their positions)
 //        3    1  zero
 //        4    4  table id of a created or altered table, and of the one that a sequence belongs to (0 in early
 //                stores); for a drop the highest id given out so far, so that none is ever used again; else 0
@@ -54,6 +55,8 @@ struct CatalogChange: Equatable, Sendable {
   var operation: Operation
   var object: ObjectKind
   var lenient = false
+  /// Of a table without a primary key: whether its rows have numbers of their own.
+  var isNumbered = false
   var tableID: UInt32 = 0
   var sequence: Int64 = 0
   var name: String
@@ -72,13 +75,13 @@ struct CatalogChange: Equatable, Sendable {
   /// A change that creates what this one creates or makes of it.
   var asCreation: CatalogChange {
     CatalogChange(
-      operation: .create, object: object, tableID: tableID, name: name, owner: object == .table ? "" : owner,
-      definition: definition)
+      operation: .create, object: object, isNumbered: isNumbered, tableID: tableID, name: name,
+      owner: object == .table ? "" : owner, definition: definition)
   }
 
   func encoded() -> [UInt8] {
     var buffer = ByteBuffer(capacity: 64 + definition.utf8.count)
-    buffer.append([operation.rawValue, object.rawValue, lenient ? 1 : 0, 0])
+    buffer.append([operation.rawValue, object.rawValue, (lenient ? 1 : 0) | (isNumbered ? 2 : 0), 0])
     buffer.append(littleEndian: tableID)
     buffer.append(littleEndian: sequence)
     for text in [name, owner, definition] {
@@ -98,10 +101,10 @@ struct CatalogChange: Equatable, Sendable {
     let tableID = reader.readLittleEndian(UInt32.self)
     let sequence = reader.readLittleEndian(Int64.self)
     let texts = (0..<3).map { _ in String(decoding: reader.readSized(), as: UTF8.self) }
-    guard !reader.failed, reader.remaining == 0, let operation, let object, flags < 2 else { return nil }
+    guard !reader.failed, reader.remaining == 0, let operation, let object, flags < 4 else { return nil }
     return CatalogChange(
-      operation: operation, object: object, lenient: flags == 1, tableID: tableID, sequence: sequence,
-      name: texts[0], owner: texts[1], definition: texts[2])
+      operation: operation, object: object, lenient: flags & 1 != 0, isNumbered: flags & 2 != 0, tableID: tableID,
+      sequence: sequence, name: texts[0], owner: texts[1], definition: texts[2])
   }
 }
 

@@ -16,7 +16,7 @@ final class LastRowid {
   func known() throws(SQLiteError) -> Int64 {
     if !isOpen { return value }
     throw SQLiteError(
-      message: "last_insert_rowid() is not known yet: the last row is in a table without a primary key, whose rows get "
-        + "their numbers at COMMIT")
+      message: "last_insert_rowid() is not known yet: the last row is in a table that an earlier version made without "
+        + "a primary key, whose rows get their numbers at COMMIT")
   }
 }

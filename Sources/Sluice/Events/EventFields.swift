@@ -25,7 +25,8 @@ struct EventNames {
     guard catalog.tablesByID[change.tableID] == nil else { return }
     do {
       guard case .createTable(let definition) = try parseStatement(change.definition) else { return }
-      seen[change.tableID] = SQLTable(id: change.tableID, definition: definition)
+      seen[change.tableID] = SQLTable(
+        id: change.tableID, definition: definition, isNumbered: change.isNumbered)
     } catch { throw StoreError(error) }
   }
 }

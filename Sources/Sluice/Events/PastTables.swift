@@ -49,8 +49,8 @@ struct PastTables {
   /// Folded names of the tables that a query reads.
   private func tables(in query: String, _ connection: Connection) throws(SQLiteError) -> Set<String> {
     var names: Set<String> = []
-    try connection.watchReads { table, _, _ in
-      names.insert(folded(table))
+    try connection.watchReads { read in
+      names.insert(folded(read.table))
       return true
     }
     _ = try connection.prepare(query)

@@ -236,7 +236,8 @@ final class Pipeline: Sendable {
 
   /// Enters a session; returns its id. `mark` tells it how many of its items are applied.
   func openSession(_ mark: SessionMark? = nil) -> UInt64 {
-    progress.withLock { progress in
+    progress.wait { progress -> UInt64? in
+      if progress.isReserved { return nil }
       progress.lastSession += 1
       let id = progress.lastSession
       progress.sessions[id] = SessionProgress(mark: mark)
@@ -244,6 +245,18 @@ final class Pipeline: Sendable {
       return id
     }
   }
+
+  /// Has the one session that there is stay alone until `release`: another one waits to be opened. False when there is
+  /// another one, or something is on its way.
+  func reserve() -> Bool {
+    progress.withLock { progress in
+      guard progress.sessions.count == 1, progress.submitted == progress.resolved else { return false }
+      progress.isReserved = true
+      return true
+    }
+  }
+
+  func release() { progress.update { $0.isReserved = false } }
 
   /// Forgets a session; what it has on its way goes on.
   func closeSession(_ id: UInt64) { progress.update { $0.sessions[id] = nil } }

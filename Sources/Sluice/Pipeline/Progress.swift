@@ -61,6 +61,8 @@ struct Progress: Sendable {
   /// Indexes and views that projections.db does without, by folded name.
   var quarantined: [String: QuarantinedObject] = [:]
   var sessions: [UInt64: SessionProgress] = [:]
+  /// Whether the one session that there is works on something that no other may come in between.
+  var isReserved = false
   /// The last session id given out. Ids are never used again: what a session that has ended left on its way must not
   /// be counted for another one.
   var lastSession: UInt64 = 0

@@ -71,10 +71,3 @@ extension RowOutcome {
     lastWithoutEffect = ofStatement
   }
 }
-
-/// The INTEGER PRIMARY KEY in an engine key of a table that has one.
-func storedRowid(ofKey key: UnsafeRawBufferPointer) -> Int64? {
-  var decoder = KeyDecoder(key, offset: 4)
-  guard case .integer(let number)? = decoder.next() else { return nil }
-  return number
-}

@@ -41,7 +41,7 @@ final class Rebuild {
     for table in catalog.tables.values.sorted(by: { $0.id < $1.id }) {
       try apply(
         CatalogChange(
-          operation: .create, object: .table, tableID: table.id, name: table.name,
+          operation: .create, object: .table, isNumbered: table.isNumbered, tableID: table.id, name: table.name,
           definition: SluiceSQL.print(table.definition, shardKey: true)))
       try fill(table, file, isStopped)
     }

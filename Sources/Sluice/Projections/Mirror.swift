@@ -148,10 +148,10 @@ final class Mirror {
     delta.rows.removeAll(where: \.isRemoval)
   }
 
-  /// A table without a key has its rows' positions as rowids, under a name for it that no column has taken.
+  /// A table without a key has its rows' numbers as rowids, under a name for it that no column has taken.
   private var insertSQL: String {
     var columns = table.definition.columns.map { quoted($0.name) }
-    if table.isStream, let rowid = table.rowidName { columns.insert(rowid, at: 0) }
+    if table.isKeyless, let rowid = table.rowidName { columns.insert(rowid, at: 0) }
     let list = columns.joined(separator: ", ")
     let source = ProjectionBase.deltaName(table)
     return "INSERT OR REPLACE INTO main.\(quoted(table.name))(\(list)) SELECT \(list) FROM \(source)"
@@ -177,25 +177,13 @@ struct DeltaRow {
 
   var isRemoval: Bool { row.baseAddress == nil }
 
-  /// The key of a row without a primary key: the position that first wrote it. A new image keeps it.
-  @inline(__always)
-  var keyPosition: Int64 {
-    guard key.count == KeySpace.prefixSize + 8 else { return Int64(bitPattern: position) }
-    return Int64(bigEndian: key.loadUnaligned(fromByteOffset: KeySpace.prefixSize, as: Int64.self))
-  }
-
   /// The values of the key's columns, or the rowid.
-  func keyValues(of table: SQLTable) throws(SQLiteError) -> [Value] {
-    if table.isStream { return [.integer(keyPosition)] }
-    return try Sluice.keyValues(key, of: table)
-  }
+  func keyValues(of table: SQLTable) throws(SQLiteError) -> [Value] { try Sluice.keyValues(key, of: table) }
 }
 
-/// The values of a key's columns.
+/// The values of a key's columns, or the rowid.
 func keyValues(_ key: UnsafeRawBufferPointer, of table: SQLTable) throws(SQLiteError) -> [Value] {
-  if table.isStream, key.count == KeySpace.prefixSize + 8 {
-    return [.integer(Int64(bigEndian: key.loadUnaligned(fromByteOffset: KeySpace.prefixSize, as: Int64.self)))]
-  }
+  if let rowid = table.rowid(ofKey: key) { return [.integer(rowid)] }
   var decoder = KeyDecoder(key, offset: KeySpace.prefixSize)
   var values: [Value] = []
   while let value = decoder.next() { values.append(value) }
@@ -216,7 +204,7 @@ func engineKey(_ values: [Value], of table: SQLTable) -> [UInt8] {
   key.append(keyPrefix(ofTable: table.id))
   for value in values {
     if table.isStream, case .integer(let position) = value {
-      withUnsafeBytes(of: position.bigEndian) { key.append($0) }
+      table.append(rowid: position, to: &key)
     } else {
       KeyFormat.append(value, to: &key)
     }
@@ -303,12 +291,7 @@ final class RowDelta: DeltaTable {
   }
 
   override func rowid(_ index: Int) -> Int64? {
-    let row = base.unsafelyUnwrapped[index]
-    if table.isStream { return row.keyPosition }
-    guard table.definition.isRowidAlias else { return nil }
-    var decoder = KeyDecoder(row.key, offset: KeySpace.prefixSize)
-    guard case .integer(let number)? = decoder.next() else { return nil }
-    return number
+    table.rowid(ofKey: base.unsafelyUnwrapped[index].key)
   }
 }
 

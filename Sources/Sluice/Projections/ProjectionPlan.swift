@@ -147,7 +147,7 @@ struct ProjectionBase {
   }
 
   /// Whether rows are named by one integer.
-  var hasIntegerKey: Bool { table.isStream || table.definition.isRowidAlias }
+  var hasIntegerKey: Bool { table.hasRowid }
 
   /// The name of the virtual table over the new images, and of that over the keys whose images are replaced.
   static func deltaName(_ table: SQLTable) -> String { "sluice_delta_\(table.id)" }
@@ -175,7 +175,7 @@ struct ProjectionBase {
     case .delta: text = "\(Self.deltaName(table)) AS \(alias)"
     case .replaced:
       let join = keyNames.indices.map { "T.\(keyNames[$0]) = K.k\($0)" }.joined(separator: " AND ")
-      let rowid = table.isStream ? ", T.\(keyNames[0]) AS \(keyNames[0])" : ""
+      let rowid = table.isKeyless ? ", T.\(keyNames[0]) AS \(keyNames[0])" : ""
       text = "(SELECT T.*\(rowid) FROM \(Self.keysName(table)) AS K CROSS JOIN \(mirror) AS T ON \(join)) AS \(alias)"
     case .range(let hasLower, let hasUpper):
       text = "\(mirror) AS \(alias)"

@@ -206,9 +206,9 @@ final class Refresher: Role {
     if case .integer(let read)? = try connection.prepare("SELECT position FROM sluice_checkpoint").rows().first?.first {
       position = max(position, UInt64(bitPattern: read))
     }
-    try connection.watchReads { table, _, view in
-      names.insert(folded(table))
-      if let view { names.insert(folded(view)) }
+    try connection.watchReads { read in
+      names.insert(folded(read.table))
+      if let view = read.view { names.insert(folded(view)) }
       return true
     }
     let creation = try connection.prepare(

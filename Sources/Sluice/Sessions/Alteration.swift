@@ -2,9 +2,10 @@
 // that holds the definitions of all tables, indexes and views, and the texts that it leaves are read back. SHARD KEY
 // and the other clauses that SQLite does not know go over by the places of their columns.
 //
-// Those tables are empty, and SQLite allows more in an empty table than in one with rows. Whether there are rows when
-// the change is applied nobody can tell before, so a new column is also added to a table of one row: there SQLite says
-// what it says of any table with rows, and shows the value that these rows get.
+// Those tables are empty, and SQLite allows more in an empty table than in one with rows. So a new column is also
+// added to a table of one row: there SQLite says what it says of any table with rows, and shows the value that these
+// rows get. Where the table is known to be empty, that does not count; with other sessions about, nobody can tell
+// whether it still is when the change is applied.
 import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
@@ -14,8 +15,13 @@ struct Alteration {
   private let statement: AlterTable
   private let catalog: Catalog
   private let scratch: Connection
+  /// Whether the table has no rows, and gets none before the change.
+  private let isEmpty: () throws(StoreError) -> Bool
 
-  init(_ statement: AlterTable, _ catalog: Catalog) throws(StoreError) {
+  init(
+    _ statement: AlterTable, _ catalog: Catalog, isEmpty: @escaping () throws(StoreError) -> Bool
+  ) throws(StoreError) {
+    self.isEmpty = isEmpty
     self.statement = statement
     self.catalog = catalog
     do {
@@ -66,7 +72,7 @@ struct Alteration {
 
   private func changes(of table: SQLTable, to definition: CreateTable) -> [CatalogChange] {
     var change = CatalogChange(
-      operation: .alter, object: .table, tableID: table.id, name: table.name,
+      operation: .alter, object: .table, isNumbered: table.isNumbered, tableID: table.id, name: table.name,
       definition: SluiceSQL.print(definition, shardKey: true))
     if definition.name == table.name { return [change] }
     var renamed = change
@@ -81,7 +87,7 @@ struct Alteration {
     if case .rename(let other) = statement.action { name = other }
     guard let sql = after[folded(name)] else { throw StoreError(.internal, "SQLite holds no table \(name)") }
     var definition = try parse(sql).keepingClauses(of: table.definition)
-    if case .addColumn(let column) = statement.action, let (text, value) = try valueOfRows(column) {
+    if case .addColumn(let column) = statement.action, let (text, value) = try valueOfRowsThere(column) {
       definition = try parse(SluiceSQL.print(definition.withLastDefault(text), shardKey: true))
       guard isSame(definition.columns[definition.columns.count - 1].valueOfEarlierRows, value) else {
         throw StoreError(
@@ -89,14 +95,25 @@ struct Alteration {
           sqliteCode: 1)
       }
     }
-    let altered = SQLTable(id: table.id, definition: definition)
-    guard !table.isStream || altered.rowidName != nil || table.rowidName == nil else {
+    let altered = SQLTable(id: table.id, definition: definition, isNumbered: table.isNumbered)
+    guard !table.isKeyless || altered.rowidName != nil || table.rowidName == nil else {
       throw StoreError(
         .unsupported,
         "columns named rowid, oid and _rowid_ leave the rows of \(table.name) without a name: it has no primary key",
         isParse: true, sqliteCode: 1)
     }
     return definition
+  }
+
+  /// What rows that are there get in a new column; nil also where there are none.
+  private func valueOfRowsThere(_ column: Column) throws(StoreError) -> (text: String, value: Value)? {
+    do throws(StoreError) {
+      guard let value = try valueOfRows(column) else { return nil }
+      return try isEmpty() ? nil : value
+    } catch {
+      if try isEmpty() { return nil }
+      throw error
+    }
   }
 
   /// What the rows of a table get in a new column, as a literal and its value, where that is not what its default says

@@ -66,11 +66,12 @@ extension Session {
       result = try lines(of: sql, on: live.connection, isMirror: false)
     }
     let placing = table.placingColumns.map { table.definition.columns[$0].name }.joined(separator: ", ")
+    let place = placing.isEmpty ? (table.isStream ? "its position" : "its rowid") : placing
     let verb = isInsert ? "INSERT" : change.verb == .update ? "UPDATE" : "DELETE"
     result.append(
       Line(
         table: table.name, source: "log", shards: allShards,
-        access: "\(verb): each row to the shard of \(placing.isEmpty ? "its position" : placing), "
+        access: "\(verb): each row to the shard of \(place), "
           + (isInsert ? "if its key is free" : "if no other session changes it"), lag: "0"))
     return answer(result)
   }
@@ -131,7 +132,7 @@ extension Session {
 extension KeyPlan {
   /// What the plan reads, in words.
   func words(_ table: SQLTable) -> String {
-    let names = table.isStream ? ["rowid"] : table.definition.primaryKey.map { table.definition.columns[$0].name }
+    let names = table.isKeyless ? ["rowid"] : table.definition.primaryKey.map { table.definition.columns[$0].name }
     var parts = names.prefix(equalCount).map { "\($0) = ?" }
     if equalCount < names.count {
       if hasList { parts.append("\(names[equalCount]) IN (…)") }

@@ -19,8 +19,8 @@ struct RowCounts {
   /// Tables with INTEGER PRIMARY KEY whose counter was raised by statements that may yet be rejected as a whole, and
   /// where it stood before.
   var raised: [(table: SQLTable, before: Int64)] = []
-  /// The last number that a row was given.
-  var given = Int64.min
+  /// Rows that were given their number by `giveRowid` and not left out.
+  var given: Int64 = 0
   /// Whether a row has had no effect since the first of those.
   var hasLost = false
 
@@ -92,12 +92,11 @@ extension Session {
 
   // MARK: Numbers
 
-  /// A statement of several rows that brought their numbers: should one of them be a duplicate, the counter is to be
-  /// where it was.
+  /// A statement of `count` rows, of which `given` did not bring their numbers: should one of the others be a
+  /// duplicate, the counter is to be where it was.
   @inline(never)
-  func noteRaised(_ plan: InsertPlan, from before: Int64) {
-    let highest = plan.highestKey.current
-    guard plan.bringsRowid, transaction == nil, highest > before, highest != counts.given,
+  func noteRaised(_ plan: InsertPlan, from before: Int64, given: Int64, of count: Int64) {
+    guard plan.bringsRowid, given < count, transaction == nil, plan.highestKey.current > before,
       !counts.raised.contains(where: { $0.table === plan.table })
     else { return }
     counts.raised.append((plan.table, before))

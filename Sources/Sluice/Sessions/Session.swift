@@ -16,6 +16,10 @@ public final class Session {
   /// Where the builder stands when it is empty.
   let emptyMark: BatchBuilder.Mark
   var row = RowBuilder()
+  /// The number of the row being built, in a table without a primary key.
+  var number: Int64 = 0
+  /// Whether the statement says itself what becomes of a row whose key is taken: ON CONFLICT.
+  var handlesConflict = false
   var key = ByteBuffer()
   /// A shard key while its slot is worked out.
   var slotScratch = ByteBuffer()
@@ -343,9 +347,9 @@ public final class Session {
     let connection = try store.openReader()
     try interrupter.watch(connection)
     try registerFunctions(connection)
-    try connection.watchReads { [unowned self] table, _, view in
-      fileReads.insert(folded(table))
-      if let view { fileReads.insert(folded(view)) }
+    try connection.watchReads { [unowned self] read in
+      fileReads.insert(folded(read.table))
+      if let view = read.view { fileReads.insert(folded(view)) }
       return true
     }
     connection.watchesReads = false

@@ -137,14 +137,14 @@ public final class TextImport {
   @inline(__always)
   private func add(_ plan: InsertPlan, _ line: Int) throws(StoreError) {
     let mark = session.statementMark()
-    let highestKey = plan.rowidColumn >= 0 ? plan.table.highestKey.current : 0
+    let highestKey = plan.hasNumberKey ? plan.table.highestKey.current : 0
     do throws(StoreError) {
       if reader.obstacle != nil || !reader.unconverted.isEmpty { try convert(plan) }
-      _ = try session.add(plan, isFirst: true, line: line)
+      _ = try session.addAlone(plan, line: line)
       rowCount &+= 1
     } catch {
       session.rollback(to: mark)
-      if plan.rowidColumn >= 0 { session.takeBack(plan.table.highestKey, to: highestKey) }
+      if plan.hasNumberKey { session.takeBack(plan.table.highestKey, to: highestKey) }
       guard error.kind == .conflict || error.kind == .invalid else { throw error }
       fail(line, error.message)
     }

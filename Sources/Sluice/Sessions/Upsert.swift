@@ -13,6 +13,8 @@ final class Upsert {
   private static let firstParameter = 20_000
 
   private let table: SQLTable
+  /// The rowid's name where no column is the key: its value stands before those of the columns.
+  private let rowidName: String?
   private let live: LiveConnection
   private let name: String
   private let load: SluiceSQLite.Statement
@@ -26,6 +28,7 @@ final class Upsert {
   ) throws(StoreError) {
     self.table = table
     self.live = live
+    rowidName = table.isNumbered ? table.rowidName : nil
     let name = "sluice_upsert_\(table.id)"
     self.name = name
     do {
@@ -33,16 +36,16 @@ final class Upsert {
       // The one of an earlier statement may belong to an older definition.
       try connection.execute("DROP TABLE IF EXISTS temp.\(name)")
       try connection.execute(SluiceSQL.print(table.definition, shardKey: false, temporaryName: name))
-      let columns = table.definition.columns
-      let names = columns.map { quoted($0.name) }.joined(separator: ", ")
+      let columns = [rowidName].compactMap(\.self) + table.definition.columns.map(\.name)
+      let names = columns.map(quoted).joined(separator: ", ")
       func parameters(from first: Int) -> String {
         columns.indices.map { "?\(first + $0)" }.joined(separator: ", ")
       }
-      load = try connection.prepare("INSERT INTO temp.\(name) VALUES(\(parameters(from: 1)))")
+      load = try connection.prepare("INSERT INTO temp.\(name)(\(names)) VALUES(\(parameters(from: 1)))")
       insert = try connection.prepare(
         "INSERT INTO temp.\(name) AS \(quoted(alias))(\(names)) "
           + "VALUES(\(parameters(from: Self.firstParameter))) \(clause)")
-      select = try connection.prepare("SELECT * FROM temp.\(name)")
+      select = try connection.prepare("SELECT \(names) FROM temp.\(name)")
       clear = try connection.prepare("DELETE FROM temp.\(name)")
       try session.bindParameters(of: insert)
     } catch {
@@ -70,9 +73,11 @@ final class Upsert {
   /// Inserts the row that the session is building, or does to the row in its way what the clauses say.
   func run(_ plan: InsertPlan, _ session: Session) throws(StoreError) {
     guard let writes = session.writes else { throw StoreError(.internal, "an upsert outside a transaction") }
+    session.handlesConflict = true
+    defer { session.handlesConflict = false }
     guard let value = try session.complete(plan) else { return }
-    // A table without primary key knows no conflict.
-    if plan.isStream { return try session.addCompleted(plan, value) }
+    // Where only a rowid tells rows apart, one that is given out knows no conflict.
+    if plan.table.isKeyless, !plan.bringsRowid { return try session.addCompleted(plan, value) }
     guard let new = RowReader(value).values(), let slot = session.buildKey(plan) else {
       throw StoreError(.internal, "a row that was just encoded cannot be read")
     }
@@ -81,9 +86,11 @@ final class Upsert {
     let found: (state: OpenWrites.State, row: [Value]?) = try withBytes(key) { (key) throws(StoreError) in
       (try writes.state(of: key, shard: shard), try writes.row(of: key, shard: shard) { RowReader($0).values() } ?? nil)
     }
-    guard let row = try evaluate(new, over: found.row.map(padded)) else { return }
+    let rowid = rowidName.map { _ in Value.integer(session.number) }.map { [$0] } ?? []
+    guard let row = try evaluate(rowid + new, over: found.row.map { rowid + padded($0) }) else { return }
+    if !rowid.isEmpty, case .integer(let number)? = row.first { session.number = number }
     session.row.begin(plan.shape)
-    for (column, value) in row.enumerated() { session.row.put(value, at: column) }
+    for (column, value) in row.dropFirst(rowid.count).enumerated() { session.row.put(value, at: column) }
     try withBytes(key) { (key) throws(StoreError) in
       try session.put(plan, oldKey: key, oldSlot: slot, oldState: found.state)
     }
@@ -145,8 +152,8 @@ extension Session {
       try noteNewKey(of: plan)
     }
     try writes.put(key: key.bytes, row: value, slot: slot, line: currentLine, over: state)
-    if plan.rowidColumn >= 0, !oldState.isAlive { setLastRowid(rowid(plan)) }
-    returned?.add(value, rowid: plan.rowidColumn >= 0 ? rowid(plan) : 0)
+    if plan.hasNumberKey, !oldState.isAlive { setLastRowid(rowid(plan)) }
+    returned?.add(value, rowid: plan.hasNumberKey ? rowid(plan) : 0)
     insertedCount += 1
   }
 }

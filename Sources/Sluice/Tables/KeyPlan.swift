@@ -39,7 +39,7 @@ struct KeyPlan: Hashable {
 
 /// Finds the plan for a query: one use.
 struct KeyPlanner {
-  /// Key columns in order; a table that is keyed by position has -1, the rowid.
+  /// Key columns in order; a table without a primary key has -1, the rowid.
   private let keyColumns: [Int]
   private let placingColumns: [Int]
   private let table: SQLTable
@@ -59,7 +59,7 @@ struct KeyPlanner {
   init(_ table: SQLTable, hasIndexes: Bool) {
     self.table = table
     self.hasIndexes = hasIndexes
-    keyColumns = table.isStream ? [-1] : table.definition.primaryKey
+    keyColumns = table.isKeyless ? [-1] : table.definition.primaryKey
     placingColumns = table.placingColumns
   }
 

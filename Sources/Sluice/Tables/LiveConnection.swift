@@ -31,8 +31,8 @@ final class LiveConnection {
   var hidden: Set<String> = []
   /// Whether the statement being prepared asks for projections.db by name.
   private var namesProjections = false
-  /// The one of `hidden` that a statement was refused for.
-  private var missing: String?
+  /// Why the statement being prepared is refused.
+  private var refusal: String?
   /// What the statement being prepared reads in projections.db, by folded name.
   private(set) var reads: Set<String> = []
   /// Rises when a view of this connection's own comes or goes: a name may mean something else then.
@@ -59,15 +59,22 @@ final class LiveConnection {
       known.live[id] = live
       return live
     }
-    try connection.watchReads { [unowned self] table, schema, view in
-      // A table named without a schema and without columns is that of the main database if there is one.
-      guard schema.map({ $0 == "projections" }) ?? !isLive(table) else { return true }
-      reads.insert(folded(table))
-      if let view { reads.insert(folded(view)) }
-      guard hidden.contains(folded(table)), !namesProjections else { return true }
-      missing = table
-      return false
+    try connection.watchReads { [unowned self] read in allows(read) }
+  }
+
+  private func allows(_ read: ReadColumn) -> Bool {
+    // A table named without a schema and without columns is that of the main database if there is one.
+    guard read.schema.map({ $0 == "projections" }) ?? !isLive(read.table) else {
+      return read.isRowid ? passes(tables[folded(read.table)]?.rowidAbsence) : true
     }
+    reads.insert(folded(read.table))
+    if let view = read.view { reads.insert(folded(view)) }
+    return passes(hidden.contains(folded(read.table)) && !namesProjections ? "no such table: \(read.table)" : nil)
+  }
+
+  private func passes(_ objection: String?) -> Bool {
+    refusal = refusal ?? objection
+    return objection == nil
   }
 
   private func isLive(_ name: String) -> Bool {
@@ -79,15 +86,16 @@ final class LiveConnection {
   func prepare(_ text: String, persistent: Bool = false) throws(SQLiteError) -> PreparedQuery {
     reads = []
     scope.isIndexable = false
-    missing = nil
+    refusal = nil
     var copy = text
     namesProjections = !hidden.isEmpty && copy.withUTF8 { mentions(UnsafeRawBufferPointer($0), "projections") }
     do {
       let statement = try connection.prepare(text, persistent: persistent)
+      statement.nameRowids(in: text) { tables[folded($0)] }
       return PreparedQuery(statement: statement, reads: reads, isIndexable: scope.isIndexable)
     } catch {
-      guard let missing else { throw error }
-      throw SQLiteError(message: "no such table: \(missing)", sql: error.sql)
+      guard let refusal else { throw error }
+      throw SQLiteError(message: refusal, sql: error.sql)
     }
   }
 
@@ -154,6 +162,18 @@ final class LiveConnection {
       views[name] = sql
     }
     version = catalog.version
+  }
+}
+
+extension SluiceSQLite.Statement {
+  /// Has results that are rowids go by the names of their columns, unless the text calls one so itself, or takes it out
+  /// of a subquery, which SQLite names by what stands there.
+  func nameRowids(in text: String, _ table: (_ name: String) -> SQLTable?) {
+    lazy var words = ExpressionText(text).names.map(folded)
+    lazy var isNamed =
+      words.count { $0 == "select" } > 1
+      || zip(words, words.dropFirst()).contains { $0 == "as" && $1 == "rowid" }
+    nameRowids { name in isNamed ? nil : table(name)?.rowidAlias }
   }
 }
 

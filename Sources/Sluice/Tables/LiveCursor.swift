@@ -119,14 +119,7 @@ final class LiveCursor: VirtualCursor {
 
   override var rowid: Int64? {
     let key = isPoint ? lower.bytes : rows.current.key
-    if table.table.isStream {
-      return Int64(bitPattern: UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 4, as: UInt64.self)))
-    }
-    if table.table.definition.isRowidAlias {
-      var decoder = KeyDecoder(key, offset: 4)
-      guard case .integer(let number)? = decoder.next() else { return nil }
-      return number
-    }
+    if table.table.hasRowid { return table.table.rowid(ofKey: key) }
     return table.scope.handle(of: key, position: isPoint ? pointPosition : rows.current.position)
   }
 
@@ -177,7 +170,7 @@ final class LiveCursor: VirtualCursor {
 
   // MARK: Keys
 
-  private func keyColumn(_ index: Int) -> Int { table.table.isStream ? -1 : table.table.definition.primaryKey[index] }
+  private func keyColumn(_ index: Int) -> Int { table.table.isKeyless ? -1 : table.table.definition.primaryKey[index] }
 
   private enum Encoding {
     case encoded
@@ -195,8 +188,8 @@ final class LiveCursor: VirtualCursor {
   private func append(
     _ arguments: Arguments, _ index: Int, column: Int, to key: inout ByteBuffer
   ) -> Encoding {
-    if column < 0 { return appendPosition(arguments, index, to: &key) }
-    let affinity = table.table.definition.columns[column].affinity
+    if column < 0, table.table.isStream { return appendPosition(arguments, index, to: &key) }
+    let affinity = column < 0 ? .integer : table.table.definition.columns[column].affinity
     if affinity == .text || affinity == .blob { return append(arguments.cell(index), affinity, to: &key) }
     switch arguments.numericType(index) {
     case .null: return .none
@@ -241,7 +234,7 @@ final class LiveCursor: VirtualCursor {
     return .encoded
   }
 
-  /// A position as the key of a table without primary key has it: 8 bytes, big-endian.
+  /// A position as a key: 8 bytes, big-endian.
   private func appendPosition(_ arguments: Arguments, _ index: Int, to key: inout ByteBuffer) -> Encoding {
     switch arguments.numericType(index) {
     case .null: return .none

@@ -5,9 +5,10 @@
 // read, or that there was none. Later ones on the same key need no condition. When the batch is applied and some
 // condition does not hold any more, another session was faster, and the whole batch has no effect.
 //
-// A table without primary key is keyed by position, which a row gets at COMMIT. Until then its key is a provisional
-// position above all real ones; a row that is changed again before COMMIT is written once, in its first place. Where
-// its table was altered in between, that goes before it: no row is older than the definition it was made for.
+// A table that an early store made without primary key is keyed by position, which a row gets at COMMIT. Until then its
+// key is a provisional position above all real ones; a row that is changed again before COMMIT is written once, in its
+// first place. Where its table was altered in between, that goes before it: no row is older than the definition it was
+// made for.
 //
 // A command whose key stands above all keys before it, as in a load in key order, is looked for by nobody until some
 // key does not: until then it is not in the index, which costs a cache miss for each.

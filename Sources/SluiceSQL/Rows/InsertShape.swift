@@ -5,7 +5,7 @@ import SluiceSystem
 
 /// Where a value goes.
 public struct ValuePlace: Sendable {
-  /// The column; -1: the value is read and dropped.
+  /// The column; -1: the value is read and dropped; `RowBuilder.rowidPlace`: it is the rowid.
   public let column: Int
   public let affinity: Affinity
 }
@@ -16,7 +16,7 @@ public final class InsertShape: @unchecked Sendable {
   public let columnCount: Int
   /// Values that each row of the statement must have.
   public let valueCount: Int
-  /// Column of each value position; -1: the value is read and dropped, for a column named twice takes its first value.
+  /// Place of each value position (ValuePlace): a column named twice takes its first value.
   public let targets: [Int]
   /// Affinity of the column behind each value position.
   public let affinities: [Affinity]
@@ -50,8 +50,12 @@ public final class InsertShape: @unchecked Sendable {
     if let columns {
       for name in columns {
         let column = try InsertShape.column(name, of: table)
-        targets.append(isNamed[column] ? -1 : column)
-        isNamed[column] = true
+        if column < 0 {
+          targets.append(targets.contains(column) ? -1 : column)
+        } else {
+          targets.append(isNamed[column] ? -1 : column)
+          isNamed[column] = true
+        }
       }
     } else {
       targets = Array(0..<columnCount)
@@ -59,7 +63,9 @@ public final class InsertShape: @unchecked Sendable {
     }
     self.targets = targets
     valueCount = targets.count
-    affinities = targets.map { $0 < 0 ? .blob : table.columns[$0].affinity }
+    affinities = targets.map { target in
+      target < 0 ? (target == RowBuilder.rowidPlace ? .integer : .blob) : table.columns[target].affinity
+    }
     isIdentity = targets.elementsEqual(0..<columnCount)
 
     var template = DefaultTemplate(columnCount: columnCount)
@@ -82,7 +88,9 @@ public final class InsertShape: @unchecked Sendable {
 
   private static func column(_ name: String, of table: CreateTable) throws(SQLError) -> Int {
     if let column = table.columnIndex(name) { return column }
-    if table.isRowidAlias, ["rowid", "oid", "_rowid_"].contains(folded(name)) { return table.primaryKey[0] }
+    if table.isRowidAlias || table.primaryKey.isEmpty, ["rowid", "oid", "_rowid_"].contains(folded(name)) {
+      return table.primaryKey.first ?? RowBuilder.rowidPlace
+    }
     throw SQLError(.invalid, "table \(table.name) has no column named \(name)")
   }
 

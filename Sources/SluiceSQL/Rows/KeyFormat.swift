@@ -77,6 +77,18 @@ public enum KeyFormat {
     append(magnitude: integer.magnitude, isNegative: integer < 0, fraction: 0, to: &key)
   }
 
+  /// Integers from 0 up to this one have encodings that fit in a word.
+  public static let wordLimit: Int64 = 1 << 48 - 1
+
+  /// The encoding of an integer of 0 … `wordLimit`: its bytes from the word's lowest one on, with zeros above.
+  @inlinable @inline(__always)
+  public static func word(of integer: Int64) -> (bytes: UInt64, size: Int) {
+    let magnitude = UInt64(bitPattern: integer)
+    let size = (71 &- magnitude.leadingZeroBitCount) / 8
+    let tag = UInt64(truncatingIfNeeded: Int(positive) &+ size) << 56
+    return ((tag | magnitude << UInt64(truncatingIfNeeded: 56 &- size &* 8)).byteSwapped, size &+ 2)
+  }
+
   public static func append(real: Double, to key: inout ByteBuffer) {
     if real.isNaN { return key.append(byte: null) }
     if real >= 0x1p63 {

@@ -17,6 +17,12 @@ public struct RowBuilder: ~Copyable {
   @usableFromInline var headerSize = 1
   @usableFromInline var columnCount = 0
   @usableFromInline var isOrdered = true
+  /// The rowid that was put at `rowidPlace`: its code, and the offset of its body.
+  @usableFromInline var rowidCode = RowFormat.null
+  @usableFromInline var rowidOffset: UInt32 = 0
+
+  /// The place of a rowid that is no column: its value is kept beside the row.
+  public static let rowidPlace = -2
 
   /// Bytes beyond a body that a store may touch.
   @usableFromInline static let slack = 32
@@ -62,6 +68,7 @@ public struct RowBuilder: ~Copyable {
     row.storeBytes(of: UInt16(count).littleEndian, as: UInt16.self)
     used = headerSize &+ columnCount
     isOrdered = true
+    rowidCode = RowFormat.null
   }
 
   /// Makes all columns of a row that was just begun NULL, for one whose values may be left out.
@@ -111,6 +118,13 @@ public struct RowBuilder: ~Copyable {
     return Cell(code: code, body: body, size: RowReader.bodySize(code, body))
   }
 
+  /// What was put at `rowidPlace`, else NULL. Valid until the builder is used again.
+  public var rowid: Cell {
+    let body = UnsafeRawPointer(row) + Int(rowidOffset)
+    return Cell(
+      code: rowidCode, body: body, size: rowidCode == RowFormat.null ? 0 : RowReader.bodySize(rowidCode, body))
+  }
+
   /// Whether the column is NULL.
   @inlinable @inline(__always)
   public func isNull(column: Int) -> Bool {
@@ -157,7 +171,8 @@ public struct RowBuilder: ~Copyable {
   mutating func rewind(to mark: Int) { used = mark }
 }
 
-// One store per storage class. `column` -1 keeps the bytes without a place; the row is put in order without them.
+// One store per storage class. `column` -1 keeps the bytes without a place, and `rowidPlace` notes where they are; the
+// row is put in order without them.
 extension RowBuilder {
   public mutating func put(_ value: Value, at column: Int) {
     switch value {
@@ -224,9 +239,16 @@ extension RowBuilder {
 
   @inlinable @inline(__always)
   mutating func note(_ code: UInt8, at column: Int) {
-    guard column >= 0 else { return }
+    guard column >= 0 else { return noteRowid(code, at: column) }
     row.storeBytes(of: code, toByteOffset: headerSize &+ column, as: UInt8.self)
     offsets[column] = UInt32(truncatingIfNeeded: used)
+  }
+
+  @usableFromInline @inline(never)
+  mutating func noteRowid(_ code: UInt8, at place: Int) {
+    guard place == RowBuilder.rowidPlace else { return }
+    rowidCode = code
+    rowidOffset = UInt32(truncatingIfNeeded: used)
   }
 
   @inlinable @inline(__always)

@@ -28,6 +28,8 @@ public struct ChangeStatement: Equatable, Sendable {
   public internal(set) var verbOffset = 0
   /// VALUES … or SELECT … of an INSERT; empty for DEFAULT VALUES.
   public internal(set) var source = 0..<0
+  /// Whether VALUES has more than one row.
+  public internal(set) var hasSeveralRows = false
   /// `ON CONFLICT …`, all of them; nil without.
   public internal(set) var conflict: Range<Int>?
   /// What stands behind RETURNING; nil without.
@@ -143,6 +145,7 @@ extension Parser {
       case .rightParen:
         depth -= 1
         if depth < 0 { throw unexpected() }
+      case .comma where depth == 0 && conflictStart == nil: change.hasSeveralRows = true
       case .word where depth == 0:
         if at("RETURNING") { break scan }
         if conflictStart == nil, change.verb == .insert, at("ON"), lexer.isWord(peek(), "CONFLICT") {

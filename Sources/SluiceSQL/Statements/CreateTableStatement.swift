@@ -11,6 +11,9 @@ struct TableDraft {
   var shardKeyOffset = -1
   var uniques: [UniqueDraft] = []
   var foreignKeyColumns: [String] = []
+  /// The CONSTRAINT name that SQLite has read last and not forgotten: that of a CHECK. It forgets it where a column
+  /// begins, and at a comma between two constraints of the table.
+  var checkName: String?
 }
 
 /// A column as a key names it.
@@ -54,7 +57,7 @@ extension Parser {
   /// The constraints behind the first one: SQLite lets the commas out.
   private mutating func moreTableConstraints(into draft: inout TableDraft) throws(SQLError) {
     while !at(.rightParen) {
-      _ = take(.comma)
+      if take(.comma) { draft.checkName = nil }
       guard try tableConstraint(into: &draft) else { throw unexpected() }
     }
   }
@@ -96,9 +99,9 @@ extension Parser {
     var column = Column(name: name)
     column.typeName = try typeName()
     column.affinity = affinity(ofType: column.typeName)
-    var constraintName: String?
+    draft.checkName = nil
     while !at(.comma), !at(.rightParen), !at(.semicolon), !at(.end) {
-      try columnConstraint(of: &column, name: &constraintName, in: &draft)
+      try columnConstraint(of: &column, in: &draft)
     }
     draft.table.columns.append(column)
   }
@@ -137,14 +140,12 @@ extension Parser {
     unsupported("generated columns are not supported: compute the value before the insert, or in a view")
   }
 
-  /// One constraint of a column, with its CONSTRAINT name. To SQLite that is also the name of the CHECKs behind it.
-  private mutating func columnConstraint(
-    of column: inout Column, name checkName: inout String?, in draft: inout TableDraft
-  ) throws(SQLError) {
+  /// One constraint of a column, with its CONSTRAINT name.
+  private mutating func columnConstraint(of column: inout Column, in draft: inout TableDraft) throws(SQLError) {
     var constraintName: String?
     if take("CONSTRAINT") {
       constraintName = try name()
-      checkName = constraintName
+      draft.checkName = constraintName
       // A name without a constraint is one to SQLite.
       if at(.comma) || at(.rightParen) { return }
     }
@@ -155,7 +156,7 @@ extension Parser {
     } else if take("COLLATE") {
       column.collation = try name()
     } else if take("CHECK") {
-      column.checks.append(Check(name: checkName, text: try parenthesised()))
+      column.checks.append(Check(name: draft.checkName, text: try parenthesised()))
     } else if at("REFERENCES") {
       column.references.append(constraintPrefix(constraintName) + (try references()))
     } else if at("PRIMARY") {

@@ -6,7 +6,10 @@ extension Parser {
   mutating func tableConstraint(into draft: inout TableDraft) throws(SQLError) -> Bool {
     var name: String?
     let isNamed = at("CONSTRAINT")
-    if take("CONSTRAINT") { name = try self.name() }
+    if take("CONSTRAINT") {
+      name = try self.name()
+      draft.checkName = name
+    }
     if at("PRIMARY") {
       try tablePrimaryKey(name: name, into: &draft)
     } else if try shardKey(into: &draft) {
@@ -14,7 +17,7 @@ extension Parser {
     } else if at("UNIQUE") {
       try tableUnique(into: &draft)
     } else if take("CHECK") {
-      draft.table.checks.append(Check(name: name, text: try parenthesised()))
+      draft.table.checks.append(Check(name: draft.checkName, text: try parenthesised()))
       try conflictClause()
     } else if at("FOREIGN") {
       try foreignKey(name: name, into: &draft)

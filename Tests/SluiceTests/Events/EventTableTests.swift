@@ -46,7 +46,7 @@ private let shown = "SELECT \"table\", kind, key, row, accepted, reason FROM slu
         "t|put|[3]|{\"id\":3,\"v\":9e999,\"words\":null}|1|NULL",
         "t|putIf|[3]|{\"id\":3,\"v\":-9e999,\"words\":null}|1|NULL",
         "t|deleteIf|[3]|NULL|1|NULL",
-        "s|insert|[10]|{\"kind\":\"made\"}|1|NULL",
+        "s|insert|[1]|{\"kind\":\"made\"}|1|NULL",
       ])
     #expect(lines[10] == "s|clear|NULL|NULL|1|NULL")
     // What SQLite makes of it.

@@ -24,7 +24,7 @@ import Testing
       }
       connection = try Connection(path: ":memory:", mode: .readWriteCreate)
       try connection.execute(DeltaOrderTests.table)
-      delta = RowDelta(SQLTable(id: 7, definition: definition))
+      delta = RowDelta(SQLTable(id: 7, definition: definition, isNumbered: true))
       try connection.register(table: "delta", delta)
       let insert = try connection.prepare("INSERT INTO t VALUES(?,?,?,?,?)")
       var builder = RowBuilder()

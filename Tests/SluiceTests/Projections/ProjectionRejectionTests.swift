@@ -189,11 +189,10 @@ import Testing
     try session.run("INSERT INTO u VALUES('it''s', X'00ff', '{'), ('b', X'', '[1]')")
     try session.run("INSERT INTO v VALUES('{'), ('[ 1]'), ('[1 ]')")
     try session.settle()
-    let position = session.lastPosition
     try session.expect("p", equals: "SELECT a, b, json(doc) FROM u WHERE json_valid(doc)")
     try session.expect("q", equals: "SELECT json(doc), count(*) FROM v WHERE json_valid(doc) GROUP BY json(doc)")
     #expect(try bench.rejected("p") == ["'''it''''s'', X''00FF''', 1"])
-    #expect(try bench.rejected("q") == ["'\(position - 2)', 1"])
+    #expect(try bench.rejected("q") == ["'1', 1"])
     try session.run("UPDATE u SET doc = '[2]'")
     try session.run("DELETE FROM v WHERE doc = '{'")
     try session.expect("p", equals: "SELECT a, b, json(doc) FROM u")

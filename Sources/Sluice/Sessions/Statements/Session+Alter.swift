@@ -10,7 +10,23 @@ extension Session {
     // The catalog that it is worked out for is the newest one; a change by another session that comes in between makes
     // the statement fail when it is applied.
     if transaction == nil { try waitApplied() }
-    try change(try Alteration(statement, catalog).changes(), line: line)
+    var isReserved = false
+    defer { if isReserved { store.pipeline.release() } }
+    let alteration = try Alteration(statement, catalog) { [self] () throws(StoreError) in
+      if transaction == nil, !isReserved { isReserved = store.pipeline.reserve() }
+      return try isEmpty(statement.table, isReserved)
+    }
+    try change(try alteration.changes(), line: line)
+  }
+
+  /// Whether a table has no rows and gets none before the session's next statement: nobody else is there, or nobody
+  /// else sees it yet.
+  private func isEmpty(_ name: String, _ isReserved: Bool) throws(StoreError) -> Bool {
+    guard let table = catalog.table(name) else { return false }
+    let isOwn = store.pipeline.catalog.withLock { $0.tablesByID[table.id] == nil }
+    guard isReserved || isOwn else { return false }
+    if transaction != nil { try openTransaction() }
+    return try highestKeyBytes(of: table, in: makeView()) == nil
   }
 
   /// Puts a change of the catalog into the log. Inside a transaction the session sees it at once and others at COMMIT;

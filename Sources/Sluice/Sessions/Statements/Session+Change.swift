@@ -217,9 +217,11 @@ extension Session {
       try live.connection.register(table: "sluice_returning", rows)
       returned = rows
       let head = "SELECT "
-      return try prepare(
+      let returning = try prepare(
         head + list + " FROM sluice_returning AS " + quoted(table.name), on: live,
         offset: range.lowerBound - head.utf8.count)
+      returning.nameRowids(in: list) { _ in table }
+      return returning
     } catch { throw StoreError(converting: error) }
   }
 }

@@ -148,11 +148,14 @@ extension Session {
     } catch {
       // The row path has undone its rows.
       let isDuplicate = writes != nil && error.kind == .conflict
-      guard error.isEvaluated || isDuplicate else { throw error }
+      // Several rows are a query to SQLite, which finds other words for it, and takes a window function.
+      let isMisuse = error.message.hasPrefix("misuse of ")
+      guard error.isEvaluated || isDuplicate || isMisuse else { throw error }
       let change: ChangeStatement
       do { change = try parseInsertChange(text) } catch { throw StoreError(error) }
       // In a transaction that reads, a row's key is looked for before ON CONFLICT is seen behind it.
       if isDuplicate, change.conflict == nil { throw error }
+      if isMisuse, !change.hasSeveralRows { throw error }
       return try self.change(change, text)
     }
     try statementEnded()
@@ -192,7 +195,7 @@ extension Session {
     try sendBatch()
     if !counts.raised.isEmpty { try waitApplied() }
     transaction = Transaction()
-    transaction?.highestKeys = catalog.tables.values.filter(\.definition.isRowidAlias).map {
+    transaction?.highestKeys = catalog.tables.values.filter(\.hasNumberKey).map {
       ($0.highestKey, $0.highestKey.current)
     }
   }
@@ -289,8 +292,9 @@ extension Session {
     }
     try change(
       CatalogChange(
-        operation: .create, object: .table, lenient: definition.ifNotExists, tableID: try store.newTableID(),
-        name: definition.name, definition: SluiceSQL.print(definition, shardKey: true)), line: line)
+        operation: .create, object: .table, lenient: definition.ifNotExists,
+        isNumbered: definition.primaryKey.isEmpty, tableID: try store.newTableID(), name: definition.name,
+        definition: SluiceSQL.print(definition, shardKey: true)), line: line)
   }
 
   func checkName(_ name: String) throws(StoreError) {

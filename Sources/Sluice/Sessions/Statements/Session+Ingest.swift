@@ -77,7 +77,7 @@ extension Session {
       return placingSlot(plan)
     }
     key.append(bigEndian: plan.tableID)
-    row.appendKey(columns: plan.primaryKey, to: &key)
+    appendKey(plan)
     let size = key.count
     defer { key.truncate(to: size) }
     return rowSlot(plan)
@@ -117,6 +117,7 @@ extension Session {
   ) throws(StoreError) -> UnsafePointer<UInt8>? {
     let mark = statementMark()
     let highestKey = plan.highestKey.current
+    let given = counts.given
     var cursor = start + plan.prefixSize
     var count: Int64 = 0
     do {
@@ -138,7 +139,7 @@ extension Session {
           }
           changeCount = count
           totalChangeCount &+= count
-          if count > 1 { noteRaised(plan, from: highestKey) }
+          if count > 1 { noteRaised(plan, from: highestKey, given: counts.given - given, of: count) }
           return cursor
         case .needMore: break
         }
@@ -233,7 +234,7 @@ extension Session {
   @inline(never)
   func undo(_ plan: InsertPlan, _ mark: StatementMark, _ highestKey: Int64) {
     rollback(to: mark)
-    if plan.rowidColumn >= 0 { takeBack(plan.highestKey, to: highestKey) }
+    if plan.hasNumberKey { takeBack(plan.highestKey, to: highestKey) }
   }
 
   /// The plan of the statement at `start`: that of the statement before when it begins with the same bytes.
@@ -287,6 +288,7 @@ extension Session {
   private func addPlain(_ plan: InsertPlan, _ row: inout RowBuilder, isFirst: Bool, line: Int) -> Bool {
     guard plan.isPlain, writes == nil else { return false }
     for place in 0..<plan.notNullCount where row.isNull(column: plan.notNull[place]) { return false }
+    if plan.primaryKey.isEmpty { return addCounted(plan, &row, isFirst: isFirst, line: line) }
     key.removeAll()
     key.append(bigEndian: plan.tableID)
     var rowid: Int64 = 0
@@ -311,6 +313,31 @@ extension Session {
     return true
   }
 
+  /// The same in a table without a primary key, where the row gets the next number.
+  @inline(__always)
+  private func addCounted(_ plan: InsertPlan, _ row: inout RowBuilder, isFirst: Bool, line: Int) -> Bool {
+    let value = row.finish(plan.shape)
+    guard plan.isCounted, counts.raised.isEmpty, builder.fits(keySize: 12, valueSize: value.count),
+      let number = plan.highestKey.following(upTo: KeyFormat.wordLimit)
+    else { return false }
+    let key = KeyFormat.word(of: number)
+    let router = store.router
+    lastRowid.value = number
+    lastRowid.isOpen = false
+    builder.append(
+      kind: plan.kind, startsStatement: isFirst,
+      slot: router.slot(hash: hash(word: key.bytes, size: key.size, seed: router.hashSeed)), line: line,
+      keyPrefix: plan.tableID, keyWord: key.bytes, keySize: key.size, value: value)
+    return true
+  }
+
+  /// Adds the session's row, of a statement of its own. False when OR IGNORE leaves it out.
+  @inline(__always)
+  func addAlone(_ plan: InsertPlan, line: Int) throws(StoreError) -> Bool {
+    if addPlain(plan, &row, isFirst: true, line: line) { return true }
+    return try add(plan, isFirst: true, line: line)
+  }
+
   /// Adds the row just parsed as a command. False when OR IGNORE leaves it out.
   @inline(__always)
   func add(_ plan: InsertPlan, isFirst: Bool, line: Int) throws(StoreError) -> Bool {
@@ -324,15 +351,18 @@ extension Session {
   @inline(__always)
   func complete(_ plan: InsertPlan) throws(StoreError) -> UnsafeRawBufferPointer? {
     for column in plan.computedDefaults { try setDefault(plan, column) }
-    let needsRowid = plan.rowidColumn >= 0 ? try checkRowid(row.cell(column: plan.rowidColumn)) : false
+    let needsRowid = plan.hasNumberKey ? try needsRowid(plan) : false
     for column in plan.notNull where row.cell(column: column).isNull {
       if try !replaceNull(plan, column) { return nil }
     }
     // Not before: a row that is left out takes no number.
     if needsRowid { try giveRowid(plan) }
     let value = row.finish(plan.shape)
-    if plan.needsCheck, try !passesChecks(plan, value) { return nil }
-    if plan.rowidColumn >= 0 { plan.highestKey.raise(to: rowid(plan)) }
+    if plan.needsCheck, try !passesChecks(plan, value, isNew: true) {
+      if needsRowid { takeBackLast(plan) }
+      return nil
+    }
+    if plan.hasNumberKey { plan.highestKey.raise(to: rowid(plan)) }
     return value
   }
 
@@ -351,7 +381,7 @@ extension Session {
       return true
     }
     key.append(bigEndian: plan.tableID)
-    row.appendKey(columns: plan.primaryKey, to: &key)
+    appendKey(plan)
     let keySize = key.count
     let slot =
       plan.placesByKey
@@ -360,7 +390,7 @@ extension Session {
     builder.append(
       kind: plan.kind, startsStatement: isFirst, slot: slot, line: line,
       key: UnsafeRawBufferPointer(start: key.base, count: keySize), value: value)
-    if plan.rowidColumn >= 0 { setLastRowid(rowid(plan)) }
+    if plan.hasNumberKey { setLastRowid(rowid(plan)) }
     return true
   }
 

@@ -17,7 +17,7 @@ extension Session: LiveSource {
     _ change: RowChange, to table: LiveTable, _ action: ConflictAction
   ) throws(StoreError) -> Int64 {
     guard let writes else { throw StoreError(.internal, "a row changes outside a transaction") }
-    if table.table.isStream, table.table.rowidName == nil, !change.isInsert {
+    if table.table.isKeyless, table.table.rowidName == nil, !change.isInsert {
       throw StoreError(
         .unsupported,
         "rows of \(table.table.name) cannot be changed: it has no primary key, and its columns take all names of the "
@@ -54,7 +54,7 @@ extension Session: LiveSource {
   // MARK: INSERT
 
   /// `values` has one for each column of the table; those of columns that the plan does not name are not looked at.
-  /// Returns the row's INTEGER PRIMARY KEY, or in other tables that of the session's last row that has one.
+  /// Returns the row's number, or in other tables that of the session's last row that has one.
   func insert(
     _ values: Arguments, rowid: Int64?, by plan: InsertPlan, into table: LiveTable
   ) throws(StoreError) -> Int64 {
@@ -66,8 +66,12 @@ extension Session: LiveSource {
       try row.put(values.cell(column), at: column, shape.affinities[position], evaluator)
     }
     if let rowid {
-      guard plan.rowidColumn >= 0 else { throw noRowid(table) }
-      if row.cell(column: plan.rowidColumn).isNull { row.set(column: plan.rowidColumn, .integer(rowid)) }
+      try checkRowid(of: table)
+      if plan.rowidColumn < 0 {
+        row.put(integer: rowid, at: RowBuilder.rowidPlace)
+      } else if row.cell(column: plan.rowidColumn).isNull {
+        row.set(column: plan.rowidColumn, .integer(rowid))
+      }
     }
     _ = try add(plan, isFirst: true, line: currentLine)
     return lastRowid.value
@@ -80,9 +84,12 @@ extension Session: LiveSource {
     }
   }
 
-  private func noRowid(_ table: LiveTable) -> StoreError {
-    StoreError(
-      .unsupported, "the rowid of \(table.table.name) cannot be set: rows of this table are numbered by the store",
+  /// Throws why nobody can choose the rowid of a row.
+  private func checkRowid(of table: LiveTable) throws(StoreError) {
+    if let objection = table.table.rowidObjection { throw StoreError(.unsupported, objection, sqliteCode: 1) }
+    if table.table.hasRowid { return }
+    throw StoreError(
+      .unsupported, "the rowid of \(table.table.name) cannot be set: its rows are told apart by the primary key",
       sqliteCode: 1)
   }
 
@@ -118,8 +125,8 @@ extension Session: LiveSource {
       }
     }
     try writes.put(key: key.bytes, row: value, slot: slot, line: line, over: state)
-    if plan.rowidColumn >= 0 { setLastRowid(rowid(plan)) }
-    returned?.add(value, rowid: plan.rowidColumn >= 0 ? lastRowid.value : 0)
+    if plan.hasNumberKey { setLastRowid(rowid(plan)) }
+    returned?.add(value, rowid: plan.hasNumberKey ? lastRowid.value : 0)
     return true
   }
 
@@ -132,9 +139,10 @@ extension Session: LiveSource {
     let old = try keyBytes(rowid, of: table)
     row.begin(plan.shape)
     try put(values, table)
+    if plan.rowidColumn < 0 { number = newRowid }
     if newRowid != rowid {
-      guard plan.rowidColumn >= 0 else { throw noRowid(table) }
-      row.set(column: plan.rowidColumn, .integer(newRowid))
+      try checkRowid(of: table)
+      setRowid(plan, newRowid)
     }
     if plan.rowidColumn >= 0, row.cell(column: plan.rowidColumn).storageClass != .integer {
       throw StoreError(.invalid, "datatype mismatch", sqliteCode: 20)
@@ -180,10 +188,9 @@ extension Session: LiveSource {
       }
       try writes.delete(key: oldKey, slot: oldSlot ?? 0, line: currentLine, over: oldState)
       try writes.put(key: key.bytes, row: value, slot: newSlot, line: currentLine, over: state)
-      if plan.rowidColumn >= 0 {
-        try noteRemoval(from: table.table)
-        rowid = row.cell(column: plan.rowidColumn).integer
-        plan.table.highestKey.raise(to: rowid)
+      if plan.hasNumberKey {
+        try noteNewKey(of: plan)
+        rowid = self.rowid(plan)
       }
     }
     returned?.add(value, rowid: rowid)
@@ -204,13 +211,9 @@ extension Session: LiveSource {
   /// The key of the row that SQLite knows by `rowid`.
   private func keyBytes(_ rowid: Int64, of table: LiveTable) throws(StoreError) -> KeyBytes {
     var key = KeyBytes()
-    if table.table.isStream || table.table.definition.isRowidAlias {
+    if table.table.hasRowid {
       key.bytes.append(bigEndian: table.table.id)
-      if table.table.isStream {
-        key.bytes.append(bigEndian: rowid)
-      } else {
-        KeyFormat.append(integer: rowid, to: &key.bytes)
-      }
+      table.table.append(rowid: rowid, to: &key.bytes)
       return key
     }
     guard let known = table.scope.handles.key(rowid) else {

@@ -87,7 +87,7 @@ extension Session {
 
   /// The highest keys given out, to be given again when what took them is undone.
   func takeCounters() -> [(counter: KeyCounter, key: Int64)] {
-    catalog.tables.values.filter(\.definition.isRowidAlias).map { ($0.highestKey, $0.highestKey.current) }
+    catalog.tables.values.filter(\.hasNumberKey).map { ($0.highestKey, $0.highestKey.current) }
   }
 
   func restore(_ counters: [(counter: KeyCounter, key: Int64)]) {
@@ -234,11 +234,11 @@ extension Session {
       if command.kind == .insert { throw StoreError(.conflict, table.duplicateMessage, sqliteCode: 19) }
     }
     try writes.put(key: command.key, row: command.value, slot: command.slot, line: command.line, over: state)
-    if table.definition.isRowidAlias, let number = storedRowid(ofKey: command.key) { setLastRowid(number) }
+    if table.hasNumberKey, let number = storedRowid(ofKey: command.key) { setLastRowid(number) }
     return true
   }
 
-  /// The session's last row is one of a table without primary key.
+  /// The session's last row has a position to come for its number.
   func noteProvisional(_ position: UInt64) {
     lastRowid.isOpen = true
     lastRowid.provisional = position

@@ -1,5 +1,5 @@
-// Numbers of INTEGER PRIMARY KEY columns once rows are gone: as in SQLite the next number is the one behind the highest
-// that is left, unless the column is AUTOINCREMENT; and sqlite_sequence, which tells the numbers of those.
+// Numbers of rows once some are gone: as in SQLite the next number is the one behind the highest that is left, unless
+// the column is AUTOINCREMENT; and sqlite_sequence, which tells the numbers of those.
 // Unsafe by nature: named in the tidy test.
 import SluiceLSM
 import SluiceSQL
@@ -9,7 +9,7 @@ import SluiceSystem
 extension Session {
   /// Takes note of a row that is taken away from under its number.
   func noteRemoval(from table: SQLTable) throws(StoreError) {
-    guard table.definition.isRowidAlias, !lowered.contains(where: { $0 === table }) else { return }
+    guard table.hasNumberKey, !lowered.contains(where: { $0 === table }) else { return }
     // With the row goes what its number can be found by.
     if table.definition.autoIncrement { try loadNumber(of: table) }
     lowered.append(table)
@@ -17,9 +17,9 @@ extension Session {
 
   /// Takes note of the row being built, which was put in place of one under another key.
   func noteNewKey(of plan: InsertPlan) throws(StoreError) {
-    guard plan.rowidColumn >= 0 else { return }
+    guard plan.hasNumberKey else { return }
     try noteRemoval(from: plan.table)
-    plan.table.highestKey.raise(to: row.cell(column: plan.rowidColumn).integer)
+    plan.table.highestKey.raise(to: rowid(plan))
   }
 
   /// Called before a statement that has removed rows is sent: numbers of AUTOINCREMENT columns are never given again,
@@ -65,11 +65,16 @@ extension Session {
   }
 
   func highestKey(of table: SQLTable, in view: LiveView) throws(StoreError) -> Int64? {
+    try highestKeyBytes(of: table, in: view).flatMap { $0.withUnsafeBytes { storedRowid(ofKey: $0) } }
+  }
+
+  /// The highest engine key of a table; nil when it has no rows.
+  func highestKeyBytes(of table: SQLTable, in view: LiveView) throws(StoreError) -> [UInt8]? {
     let prefix = keyPrefix(ofTable: table.id)
     let rows = MergeIterator(
       view.snapshots, lower: prefix, upper: successor(ofPrefix: prefix), isForward: false, overlay: view.overlay)
     do { guard try rows.next() else { return nil } } catch { throw StoreError(error) }
-    return storedRowid(ofKey: rows.current.key)
+    return [UInt8](rows.current.key)
   }
 
   // MARK: sqlite_sequence
