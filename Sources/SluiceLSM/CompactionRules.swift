@@ -13,6 +13,11 @@ enum CompactionRules {
   static let crowdedRuns = 40
   /// Everything is merged when the runs above the bottom are this many times its size.
   static let upperRatio: UInt64 = 2
+  /// Everything is merged when there is a tombstone for so many rows, while rows are written and when none is. The
+  /// former only from `fewTombstones` on.
+  static let busyRowsPerTombstone: UInt64 = 2
+  static let idleRowsPerTombstone: UInt64 = 4
+  static let fewTombstones: UInt64 = 4096
 }
 
 /// Sizes that tests make small.

@@ -74,7 +74,7 @@ public final class MergeIterator {
     merger.begin(usesCache: true, isForward: isForward)
     // Ids stand for the same SQL tables in all shards; a shard that has forgotten a deletion has nothing under it.
     deleted = PrefixDeletions()
-    if let run = overlay?.run { merger.add(run) }
+    for run in overlay?.runs.reversed() ?? [] { merger.add(run) }
     for snapshot in snapshots {
       for deletion in snapshot.state.deleted.all { deleted.insert(deletion) }
       snapshot.state.forEachMemoryRun { merger.add($0) }

@@ -68,6 +68,9 @@ public struct EngineStatistics: Sendable, Equatable {
 }
 
 extension Engine {
+  /// Tombstones in the memtable that is being filled. Any thread; a look at each entry.
+  public var memtableTombstones: Int { current.runs.reduce(0) { $0 + $1.tombstoneCount } }
+
   /// Figures of this moment. Any thread; walks the list of tables.
   public func statistics() -> EngineStatistics {
     let state = current

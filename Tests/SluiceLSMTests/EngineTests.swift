@@ -280,6 +280,23 @@ import Testing
   #expect(try openEngine(disk).snapshot(at: 16).rows().count == 16)
 }
 
+/// What is left of a table that was nearly emptied is all that a walk goes over, however much there was.
+@Test(arguments: [UInt64(5_000), 50_000])
+func deletedRowsLeaveNothing(_ count: UInt64) throws {
+  let engine = try openEngine(SimulatedFileSystem())
+  engine.apply((1...count).map { put($0, makeKey(1, $0), [1]) })
+  engine.freeze(at: count)
+  try engine.flushAll()
+  engine.apply((1...(count - 10)).map { delete(count + $0, makeKey(1, $0)) })
+  #expect(engine.memtableTombstones == count - 10)
+  engine.freeze(at: 2 * count)
+  try engine.flushAll()
+  try engine.compactAll()
+  #expect(engine.statistics().tableEntries == 10)
+  #expect(engine.statistics().tombstones == 0)
+  #expect(try engine.snapshot(at: 2 * count).rows().count == 10)
+}
+
 @Test func tombstonesAreNotMovedToTheBottom() throws {
   let engine = try openEngine(SimulatedFileSystem())
   engine.sizes.small = 0

@@ -90,6 +90,29 @@ private func run(_ number: UInt64, size: UInt64) -> RunInfo {
       == Compaction(inputs: Array(6...10) + [4, 5, 1], outputLevel: 2, dropsTombstones: true))
 }
 
+/// Rows are merged with their tombstones, whatever the sizes of the runs, once the tombstones may go.
+@Test func tombstonesAreMergedWithTheirRows() {
+  func version(_ tombstones: UInt64) -> Version {
+    var upper = table(2, 1, 9, size: 10)
+    upper.entries = tombstones
+    upper.tombstones = tombstones
+    upper.highestPosition = 7
+    var bottom = table(1, 1, 9, size: 1_000_000)
+    bottom.entries = 10_000
+    var version = Version()
+    version.levels = [[RunInfo(number: 2, tables: [upper])], [RunInfo(number: 1, tables: [bottom])]]
+    return version
+  }
+  let all = Compaction(inputs: [2, 1], outputLevel: 1, dropsTombstones: true)
+  #expect(pickCompaction(version(4_999)) == nil)
+  #expect(pickCompaction(version(5_000)) == all)
+  #expect(pickCompaction(version(2_499), isIdle: true) == nil)
+  #expect(pickCompaction(version(2_500), isIdle: true) == all)
+  // A reader still needs them: merging would not take them away.
+  #expect(pickCompaction(version(9_000), isIdle: true, horizon: 6) == nil)
+  #expect(pickCompaction(version(9_000), horizon: 7) == all)
+}
+
 @Test func anIdleEngineWantsOneRun() {
   var version = Version()
   version.levels = [[run(1, size: 10)]]

@@ -158,6 +158,13 @@ final class KeyCounter: Sendable {
   /// What `current` is while the table is known to be empty; before anything is known it is `Int64.min`.
   private static let empty = Int64.min + 1
 
+  /// Rows are gone, the one with the highest key among them: the stored keys are to be looked at again. Nothing when
+  /// others have moved on from `reached`.
+  func forget(from reached: Int64) {
+    let (exchanged, _) = highest.compareExchange(expected: reached, desired: Int64.min, ordering: .relaxed)
+    if exchanged { loaded.store(false, ordering: .releasing) }
+  }
+
   /// The highest stored key is `key`, or there is none (nil): rows above are gone. Nothing when others have moved on
   /// from `reached`.
   func lower(to key: Int64?, from reached: Int64) {

@@ -451,6 +451,9 @@ extension HostedStore: LiveSource {
     return LiveView(snapshots: shown.snapshots)
   }
 
+  /// SQLite's own interrupt is seen by the host's statement.
+  func checkInterrupt() throws(StoreError) {}
+
   func apply(
     _ change: RowChange, to table: LiveTable, _ action: ConflictAction
   ) throws(StoreError) -> Int64 {

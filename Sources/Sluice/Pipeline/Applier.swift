@@ -3,6 +3,7 @@
 import SluiceLSM
 import SluiceLog
 import SluiceSystem
+import Synchronization
 
 /// What the appender hands over once it is durable.
 enum DurableItem: Sendable {
@@ -177,6 +178,7 @@ final class Applier: Role, @unchecked Sendable {
       }
       return progress.waiterCount > 0
     }
+    if pipeline.compactorRests.load(ordering: .relaxed) { pipeline.wakeCompactor() }
     guard effect.isProjected else { return }
     pipeline.wakeProjector(isUrgent: isAwaited || item.isLarge)
   }

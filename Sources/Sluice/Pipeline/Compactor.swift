@@ -6,6 +6,7 @@
 import SluiceLSM
 import SluiceSQL
 import SluiceSystem
+import Synchronization
 
 /// Keeps the engines' tables in shape. One per store.
 ///
@@ -17,6 +18,9 @@ final class Compactor: Role, @unchecked Sendable {
   private static let idleMicroseconds: Int64 = 100_000
   /// The same while the projector is behind: merging takes nothing from it but when it stands still.
   private static let idleBehindMicroseconds: Int64 = 1_000_000
+  /// Tombstones in memory that are put into tables when nothing is written, so that they are merged away: until then
+  /// each walk goes over them.
+  private static let manyTombstones = 4096
   /// Time between two looks at files that go when no reader has them any more.
   private static let obsoleteMicroseconds: Int64 = 1_000_000
 
@@ -25,8 +29,12 @@ final class Compactor: Role, @unchecked Sendable {
   private var lastVisible: UInt64 = 0
   private var lastProjected: UInt64 = 0
   private var lastWork: UInt64 = 0
+  /// The position at which tombstones in memory were counted.
+  private var countedAt: UInt64 = 0
   /// Whether everything is done that a store without writes wants.
-  private var isAtRest = false
+  private var isAtRest = false {
+    didSet { pipeline.compactorRests.store(isAtRest, ordering: .relaxed) }
+  }
   /// Whether the last step found the process without descriptors.
   private var lacksDescriptors = false
   /// Free bytes without which merging is not tried again: it found the disk full.
@@ -63,8 +71,19 @@ final class Compactor: Role, @unchecked Sendable {
     if neededToMerge > 0, pipeline.room.look() < neededToMerge { return false }
     neededToMerge = 0
     if try compactTolerantly(isIdle: isIdle) { return true }
+    if isIdle { try freezeTombstones() }
     isAtRest = isIdle
+    // What became visible just now found nobody to wake.
+    if isAtRest, pipeline.progress.withLock({ $0.visible }) != lastVisible { isAtRest = false }
     return false
+  }
+
+  /// Ends the generation when it has many tombstones. Once for what is visible: more is looked at when there is more.
+  private func freezeTombstones() throws(StoreError) {
+    if countedAt == lastVisible { return }
+    countedAt = lastVisible
+    guard pipeline.engines.reduce(0, { $0 + $1.memtableTombstones }) >= Self.manyTombstones else { return }
+    try pipeline.requestFreeze()
   }
 
   /// Whether nothing was written for a while, and what was written is worked off.

@@ -7,6 +7,7 @@ import SluiceLSM
 import SluiceLog
 import SluiceSQL
 import SluiceSystem
+import Synchronization
 
 /// What all roles of an open store share.
 final class Pipeline: Sendable {
@@ -139,6 +140,9 @@ final class Pipeline: Sendable {
   private func endWaiting() { progress.withLock { $0.waiterCount -= 1 } }
 
   func wakeCompactor() { roles.withLock { $0.compactor }?.bell.ring() }
+
+  /// Whether the compactor has done all that a store without writes wants, and waits for the next write.
+  let compactorRests = Atomic<Bool>(false)
 
   /// Notes what people should know of projections.db, for whoever asks next.
   func tell(_ notice: String) {

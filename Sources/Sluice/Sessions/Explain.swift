@@ -63,6 +63,7 @@ extension Session {
     if !range.isEmpty {
       let prefix = isInsert && !change.with.isEmpty ? String(decoding: text[change.with], as: UTF8.self) + " " : ""
       let sql = "EXPLAIN QUERY PLAN " + prefix + String(decoding: text[range], as: UTF8.self)
+      do { try live.declare(namedBy: sql) } catch { throw StoreError(error) }
       result = try lines(of: sql, on: live.connection, isMirror: false)
     }
     let placing = table.placingColumns.map { table.definition.columns[$0].name }.joined(separator: ", ")

@@ -48,6 +48,8 @@ public final class Session {
   var writes: OpenWrites?
   /// One that a statement has left, to be used again.
   var spareWrites: OpenWrites?
+  /// The INSERT with ON CONFLICT that ran last.
+  var lastUpsert: Upsert?
   /// Where the rows of a statement with RETURNING are collected.
   var returned: ReturnedRows?
   /// Tables with INTEGER PRIMARY KEY from which the statement has removed rows.

@@ -7,15 +7,17 @@ import SluiceSQL
 import SluiceSQLite
 import SluiceSystem
 
-/// One INSERT with ON CONFLICT, prepared. Its temporary table goes with it.
+/// An INSERT with ON CONFLICT, prepared. Its temporary table goes with the connection, or the next one for its table.
 final class Upsert {
-  /// Parameters of the new row's values count from here, above what the clauses use.
-  private static let firstParameter = 20_000
-
   private let table: SQLTable
   /// The rowid's name where no column is the key: its value stands before those of the columns.
   private let rowidName: String?
-  private let live: LiveConnection
+  private let clause: String
+  private let alias: String
+  /// The first parameter of the new row's values, above what the clauses use.
+  private let firstParameter: Int
+  private let connection: Connection
+  private let scope: LiveScope
   private let name: String
   private let load: SluiceSQLite.Statement
   private let insert: SluiceSQLite.Statement
@@ -23,16 +25,20 @@ final class Upsert {
   private let clear: SluiceSQLite.Statement
 
   /// `clause` is all from ON CONFLICT on, without RETURNING; `alias` the name by which it speaks of the table.
-  init(
-    _ table: SQLTable, clause: String, alias: String, live: LiveConnection, session: Session
+  fileprivate init(
+    _ table: SQLTable, clause: String, alias: String, live: LiveConnection, firstParameter: Int
   ) throws(StoreError) {
     self.table = table
-    self.live = live
+    self.clause = clause
+    self.alias = alias
+    self.firstParameter = firstParameter
+    connection = live.connection
+    scope = live.scope
     rowidName = table.isNumbered ? table.rowidName : nil
     let name = "sluice_upsert_\(table.id)"
     self.name = name
     do {
-      let connection = live.connection
+      try live.declare(namedBy: clause)
       // The one of an earlier statement may belong to an older definition.
       try connection.execute("DROP TABLE IF EXISTS temp.\(name)")
       try connection.execute(SluiceSQL.print(table.definition, shardKey: false, temporaryName: name))
@@ -44,21 +50,14 @@ final class Upsert {
       load = try connection.prepare("INSERT INTO temp.\(name)(\(names)) VALUES(\(parameters(from: 1)))")
       insert = try connection.prepare(
         "INSERT INTO temp.\(name) AS \(quoted(alias))(\(names)) "
-          + "VALUES(\(parameters(from: Self.firstParameter))) \(clause)")
+          + "VALUES(\(parameters(from: firstParameter))) \(clause)")
       select = try connection.prepare("SELECT \(names) FROM temp.\(name)")
       clear = try connection.prepare("DELETE FROM temp.\(name)")
-      try session.bindParameters(of: insert)
     } catch {
       var failure = Self.aboutTable(error, table, name)
       failure.isParse = true
       throw failure
     }
-  }
-
-  deinit {
-    for statement in [load, insert, select, clear] { statement.reset() }
-    // One that stays is dropped by the next of its kind.
-    do { try live.connection.execute("DROP TABLE IF EXISTS temp.\(name)") } catch {}
   }
 
   /// An error about the temporary table is one about the table that it stands for.
@@ -68,6 +67,19 @@ final class Upsert {
     failure.message = parts.joined(separator: table.name)
     failure.offset = nil
     return failure
+  }
+
+  /// Whether a statement with that clause is this one.
+  fileprivate func serves(_ table: SQLTable, clause: String, alias: String) -> Bool {
+    table === self.table && clause == self.clause && alias == self.alias
+  }
+
+  /// Gives the parameters of the clauses the values of the running statement.
+  fileprivate func bindParameters(_ session: Session) throws(StoreError) {
+    do {
+      for index in 1..<firstParameter { try insert.bindNull(index) }
+      try session.bindParameters(of: insert)
+    } catch { throw Self.aboutTable(error, table, name) }
   }
 
   /// Inserts the row that the session is building, or does to the row in its way what the clauses say.
@@ -116,17 +128,35 @@ final class Upsert {
         try load.bind(stored)
         try load.run()
       }
-      let before = live.connection.totalChanges
-      for (index, value) in new.enumerated() { try insert.bind(Self.firstParameter + index, value) }
+      let before = connection.totalChanges
+      for (index, value) in new.enumerated() { try insert.bind(firstParameter + index, value) }
       // Its clauses may ask for rows that the statement has changed already.
-      try live.scope.apart { () throws(SQLiteError) in try insert.run() }
-      guard live.connection.totalChanges > before else { return nil }
+      try scope.apart { () throws(SQLiteError) in try insert.run() }
+      guard connection.totalChanges > before else { return nil }
       return try select.rows().first
     } catch { throw Self.aboutTable(error, table, name) }
   }
 }
 
 extension Session {
+  /// The statement with `clause`, as the one before it or prepared, with its parameters bound.
+  func preparedUpsert(
+    _ table: SQLTable, clause: String, alias: String, live: LiveConnection
+  ) throws(StoreError) -> Upsert {
+    let upsert: Upsert
+    if let last = lastUpsert, last.serves(table, clause: clause, alias: alias) {
+      upsert = last
+    } else {
+      // The other one's temporary table may have the same name.
+      lastUpsert = nil
+      upsert = try Upsert(
+        table, clause: clause, alias: alias, live: live, firstParameter: parameterList.names.count + 1)
+      lastUpsert = upsert
+    }
+    try upsert.bindParameters(self)
+    return upsert
+  }
+
   /// Adds a completed row that nothing is in the way of.
   func addCompleted(_ plan: InsertPlan, _ value: UnsafeRawBufferPointer) throws(StoreError) {
     guard let writes else { throw StoreError(.internal, "a row outside a transaction") }
@@ -149,7 +179,7 @@ extension Session {
       state = try writes.state(of: key.bytes, shard: router.shard(slot: slot))
       if state.isAlive { throw StoreError(.conflict, plan.table.duplicateMessage, sqliteCode: 19) }
       if oldState.isAlive { try writes.delete(key: oldKey, slot: oldSlot, line: currentLine, over: oldState) }
-      try noteNewKey(of: plan)
+      try noteNewKey(of: plan, old: storedRowid(ofKey: oldKey))
     }
     try writes.put(key: key.bytes, row: value, slot: slot, line: currentLine, over: state)
     if plan.hasNumberKey, !oldState.isAlive { setLastRowid(rowid(plan)) }

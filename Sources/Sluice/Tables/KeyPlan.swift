@@ -26,6 +26,9 @@ struct KeyPlan: Hashable {
   var upperIsLiteral = false
   /// For each shard-key column the argument that fixes it; empty: any shard.
   var shardArguments: [Int] = []
+  /// Columns that are no key and are fixed, where nothing of the key is: the next argument each. A scan reads the whole
+  /// table or goes by a lookup, in key order within the rows asked for either way.
+  var lookupColumns: [Int] = []
   /// Whether every key column is fixed: one row at most.
   var isPoint = false
   var isDescending = false
@@ -35,6 +38,7 @@ struct KeyPlan: Hashable {
   var listArgument: Int { equalCount }
   var lowerArgument: Int { equalCount }
   var upperArgument: Int { equalCount + (lower == .none ? 0 : 1) }
+  var lookupArgument: Int { upperArgument + (upper == .none ? 0 : 1) }
 }
 
 /// Finds the plan for a query: one use.
@@ -50,6 +54,8 @@ struct KeyPlanner {
   private var lists: [Int: Int] = [:]
   private var lower: [Int: (index: Int, bound: KeyPlan.Bound)] = [:]
   private var upper: [Int: (index: Int, bound: KeyPlan.Bound)] = [:]
+  /// Usable equality constraints on other columns, with values that a join or an outer query gives.
+  private var other: [Int: Int] = [:]
   /// Whether a constraint on some other column could have used an index.
   private(set) var isIndexable = false
 
@@ -96,6 +102,10 @@ struct KeyPlanner {
         plan.upperIsLiteral = access.value(of: index) != nil
         take(index, &access)
       }
+      if plan.equalCount == 0 {
+        plan.lookupColumns = other.keys.sorted()
+        for column in plan.lookupColumns { if let index = other[column] { take(index, &access) } }
+      }
     }
     if !placingColumns.isEmpty, placingColumns.allSatisfy({ equal[$0] != nil }) {
       for column in placingColumns {
@@ -119,6 +129,7 @@ struct KeyPlanner {
     let isPlace = keyColumns.contains(column) || placingColumns.contains(column)
     // For a join SQLite makes an index of its own, but not on a virtual table.
     if !isPlace { isIndexable = isIndexable || hasIndexes || access.value(of: index) == nil }
+    if !isPlace, relation == .equal { noteOther(index, column, access) }
     guard constraint.isUsable, isPlace,
       column < 0 || access.collation(of: index).uppercased() == "BINARY"
     else { return }
@@ -131,6 +142,13 @@ struct KeyPlanner {
     case .less: if upper[column] == nil { upper[column] = (index, .exclusive) }
     case .lessOrEqual: if upper[column] == nil { upper[column] = (index, .inclusive) }
     }
+  }
+
+  private mutating func noteOther(_ index: Int, _ column: Int, _ access: AccessPlan) {
+    guard column >= 0, access.constraint(index).isUsable, other[column] == nil, access.value(of: index) == nil,
+      !access.isList(index), access.collation(of: index).uppercased() == "BINARY"
+    else { return }
+    other[column] = index
   }
 
   /// Whether what a column is compared with becomes a number where it can.
@@ -161,6 +179,9 @@ struct KeyPlanner {
   /// Rows of a table that nobody counted, as SQLite assumes for its own.
   private static let assumedRows = 1_048_576.0
 
+  /// Rows of one value of a column, as SQLite assumes for an index of its own that it knows nothing of.
+  private static let assumedMatches = 10.0
+
   /// Values in an IN, as SQLite assumes for a subquery.
   private static let assumedValues = 25.0
 
@@ -174,6 +195,8 @@ struct KeyPlanner {
       // Of a unique scan SQLite may look at the first row alone: it must be the one. Beside other columns a value can
       // be one that only a walk finds.
       access.isUnique = keyColumns.allSatisfy(isNumeric)
+    } else if !plan.lookupColumns.isEmpty {
+      rows = Self.assumedMatches
     } else {
       for _ in 0..<plan.equalCount { rows /= 100 }
       if plan.lower != .none { rows /= 4 }

@@ -18,11 +18,15 @@ struct PreparedQuery {
 final class LiveConnection {
   let connection: Connection
   let scope: LiveScope
-  /// What stands in the main database, by folded name.
+  /// What stands in the main database, by folded name: what statements have named so far.
   private var tables: [String: SQLTable] = [:]
   private var views: [String: String] = [:]
-  /// Views that are this connection's own, by folded name: they end with it.
-  private(set) var temporaryViews: Set<String> = []
+  /// Views that are this connection's own, by folded name, with their CREATE: they end with it.
+  private(set) var temporaryViews: [String: String] = [:]
+  /// What `follow` was given.
+  private var catalog: Catalog?
+  /// Tables that have indexes, by folded name.
+  private var indexed: Set<String> = []
   private var version: UInt64?
   /// The tables being declared, by id, for the module that makes them.
   private let known = KnownTables()
@@ -35,6 +39,10 @@ final class LiveConnection {
   private var refusal: String?
   /// What the statement being prepared reads in projections.db, by folded name.
   private(set) var reads: Set<String> = []
+  /// The plan of the INSERT that SQLite evaluated last, and the columns that it named.
+  var insertPlan: (columns: [String]?, plan: InsertPlan)?
+  /// The table that RETURNING reads, as the last statement left it.
+  private var returned: (table: SQLTable, rows: ReturnedRows)?
   /// Rises when a view of this connection's own comes or goes: a name may mean something else then.
   private(set) var viewVersion = 0
 
@@ -84,6 +92,7 @@ final class LiveConnection {
 
   /// Prepares the one statement in `text`.
   func prepare(_ text: String, persistent: Bool = false) throws(SQLiteError) -> PreparedQuery {
+    try declare(namedBy: text)
     reads = []
     scope.isIndexable = false
     refusal = nil
@@ -99,16 +108,28 @@ final class LiveConnection {
     }
   }
 
+  /// Where rows of a table are collected for RETURNING, with none in it: `sluice_returning`.
+  func returnedRows(of table: SQLTable) throws(SQLiteError) -> ReturnedRows {
+    if let returned, returned.table === table {
+      returned.rows.removeAll()
+      return returned.rows
+    }
+    let rows = ReturnedRows(table)
+    try connection.register(table: "sluice_returning", rows)
+    returned = (table, rows)
+    return rows
+  }
+
   /// Makes a view of this connection's own; `sql` is its CREATE TEMP VIEW.
   func createTemporaryView(_ name: String, _ sql: String) throws(SQLiteError) {
     try connection.execute(sql)
-    temporaryViews.insert(folded(name))
+    temporaryViews[folded(name)] = sql
     viewVersion += 1
   }
 
   func dropTemporaryView(_ name: String) throws(SQLiteError) {
     try connection.execute("DROP VIEW temp.\(quoted(name))")
-    temporaryViews.remove(folded(name))
+    temporaryViews[folded(name)] = nil
     viewVersion += 1
   }
 
@@ -138,9 +159,8 @@ final class LiveConnection {
   func follow(_ catalog: Catalog) throws(SQLiteError) {
     if version == catalog.version { return }
     version = nil
-    let wantedViews = Dictionary(
-      uniqueKeysWithValues: catalog.objects.filter { $0.value.kind == .view }.map { ($0.key, $0.value.sql) })
-    for (name, sql) in views where wantedViews[name] != sql {
+    self.catalog = catalog
+    for (name, sql) in views where Self.view(name, of: catalog) != sql {
       try connection.execute("DROP VIEW main.\(quoted(name))")
       views[name] = nil
     }
@@ -149,20 +169,48 @@ final class LiveConnection {
       tables[name] = nil
       if catalog.tablesByID[table.id] !== table { known.live[table.id] = nil }
     }
-    for (name, table) in catalog.tables where tables[name] == nil {
-      known.tables[table.id] = table
-      try connection.execute("CREATE VIRTUAL TABLE main.\(quoted(table.name)) USING sluice_live(\(table.id))")
-      tables[name] = table
-    }
     known.tables = catalog.tablesByID
-    let indexed = Set(catalog.objects.values.filter { $0.kind == .index }.map { folded($0.owner) })
+    indexed = Set(catalog.objects.values.filter { $0.kind == .index }.map { folded($0.owner) })
     for live in known.live.values { live.hasIndexes = indexed.contains(folded(live.table.name)) }
-    for (name, sql) in wantedViews where views[name] == nil {
+    version = catalog.version
+  }
+
+  private static func view(_ name: String, of catalog: Catalog) -> String? {
+    guard let object = catalog.objects[name], object.kind == .view else { return nil }
+    return object.sql
+  }
+
+  /// Has the tables and views of the catalog that a statement names, and that those name in turn, stand in the main
+  /// database. Cost: a look at each token, and for what is not there yet that of a CREATE among what is.
+  func declare(namedBy text: String) throws(SQLiteError) {
+    guard let catalog else { return }
+    var names = ExpressionText(text).possibleNames
+    var waiting = names
+    var newViews: [(name: String, sql: String)] = []
+    while let name = waiting.popFirst() {
+      if let table = catalog.tables[name], tables[name] == nil { try declare(table, as: name) }
+      let view = Self.view(name, of: catalog)
+      if let view, views[name] == nil { newViews.append((name, view)) }
+      for sql in [view, temporaryViews[name]].compactMap(\.self) {
+        let found = ExpressionText(sql).possibleNames.subtracting(names)
+        names.formUnion(found)
+        waiting.formUnion(found)
+      }
+    }
+    for (name, sql) in newViews {
       try connection.execute(sql)
       views[name] = sql
     }
-    version = catalog.version
   }
+
+  private func declare(_ table: SQLTable, as name: String) throws(SQLiteError) {
+    try connection.execute("CREATE VIRTUAL TABLE main.\(quoted(table.name)) USING sluice_live(\(table.id))")
+    tables[name] = table
+    known.live[table.id]?.hasIndexes = indexed.contains(name)
+  }
+
+  /// Tables and views that stand in the main database.
+  var declaredCount: Int { tables.count + views.count }
 }
 
 extension SluiceSQLite.Statement {

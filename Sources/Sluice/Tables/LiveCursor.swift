@@ -23,6 +23,12 @@ final class LiveCursor: VirtualCursor {
   /// Keys, or their beginnings, that a list still asks for: the last is the next. Whether they are whole keys.
   private var listed: [[UInt8]] = []
   private var listedAreWhole = false
+  /// What a list is read from, in pages.
+  private var lookup: Lookup?
+  /// The value that is looked up, and the last key of the page before; whether another page may come.
+  private var lookedUp = ByteBuffer(capacity: 64)
+  private var lastListed: [UInt8]?
+  private var isDescending = false
   /// Encoded bounds of the scan.
   private var lower = ByteBuffer(capacity: 64)
   private var upper = ByteBuffer(capacity: 64)
@@ -46,6 +52,7 @@ final class LiveCursor: VirtualCursor {
     walked = nil
     isPoint = false
     listed = []
+    lookup = nil
     let view = try view()
     lower.removeAll()
     lower.append(bigEndian: table.table.id)
@@ -62,6 +69,7 @@ final class LiveCursor: VirtualCursor {
       return try startListed()
     }
     if plan.isPoint { return try point(view) }
+    if !plan.lookupColumns.isEmpty, let found = try lookUp(plan, view, scan.arguments) { return found }
     return try walk(plan, view, scan.arguments, fixed: fixed)
   }
 
@@ -100,6 +108,7 @@ final class LiveCursor: VirtualCursor {
         return false
       }
     } catch { throw SQLiteError(StoreError(error)) }
+    table.scope.walkedCount &+= 1
     if needed != 0 {
       let row = rows.current
       try decode(row.value, position: row.position)
@@ -109,12 +118,7 @@ final class LiveCursor: VirtualCursor {
 
   @inline(__always)
   private func decode(_ row: UnsafeRawBufferPointer, position: UInt64) throws(SQLiteError) {
-    if !table.decoder.decode(row, into: cells, needed: needed) { throw damaged(position) }
-  }
-
-  private func damaged(_ position: UInt64) -> SQLiteError {
-    SQLiteError(
-      StoreError(.corrupt, "table \(table.table.name), position \(position): the row cannot be read", sqliteCode: 11))
+    if !table.decoder.decode(row, into: cells, needed: needed) { throw table.damaged(position) }
   }
 
   override var rowid: Int64? {
@@ -149,7 +153,7 @@ final class LiveCursor: VirtualCursor {
   /// Begins with the next key of the list that has a row.
   private func startListed() throws(SQLiteError) -> Bool {
     isPoint = listedAreWhole
-    while let key = listed.popLast() {
+    while let key = try nextListed() {
       let view = try view()
       lower.removeAll()
       lower.append(key)
@@ -166,6 +170,39 @@ final class LiveCursor: VirtualCursor {
       }
     }
     return false
+  }
+
+  // MARK: Lookups
+
+  /// Begins with the first row whose columns have the values asked for; nil when a walk has to look for it.
+  private func lookUp(
+    _ plan: KeyPlan, _ view: LiveView, _ arguments: Arguments
+  ) throws(SQLiteError) -> Bool? {
+    lookedUp.removeAll()
+    for (place, column) in plan.lookupColumns.enumerated() {
+      switch append(arguments, plan.lookupArgument + place, column: column, to: &lookedUp) {
+      case .encoded: break
+      case .none: return false
+      case .unknown: return nil
+      }
+    }
+    guard let lookup = try table.scope.lookup(table, by: plan.lookupColumns, in: view) else { return nil }
+    self.lookup = lookup
+    isDescending = plan.isDescending
+    lastListed = nil
+    listedAreWhole = true
+    return try startListed()
+  }
+
+  /// The next key of the list.
+  private func nextListed() throws(SQLiteError) -> [UInt8]? {
+    if listed.isEmpty, let lookup {
+      listed = try lookup.keys(of: lookedUp.bytes, behind: lastListed, isDescending: isDescending)
+      if listed.count < Lookup.pageSize { self.lookup = nil }
+      lastListed = listed.last
+      listed.reverse()
+    }
+    return listed.popLast()
   }
 
   // MARK: Keys
@@ -306,8 +343,9 @@ final class LiveCursor: VirtualCursor {
   private func point(_ view: LiveView) throws(SQLiteError) -> Bool {
     isPoint = true
     let key = lower.bytes
-    if let found = view.overlay?.find(key, { entry in keep(entry) }) {
-      guard found else { return false }
+    if let own = view.own(key) {
+      if own.kind.removes { return false }
+      keep(own.row, position: EntryOverlay.firstPosition + UInt64(own.offset))
     } else if try !findStored(key, view) {
       return false
     }
@@ -315,12 +353,17 @@ final class LiveCursor: VirtualCursor {
     return true
   }
 
-  /// Takes a copy of a row; false for a deleted one.
+  /// Takes a copy of a row.
+  private func keep(_ row: UnsafeRawBufferPointer, position: UInt64) {
+    pointRow.removeAll()
+    pointRow.append(row)
+    pointPosition = position
+  }
+
+  /// The same with a stored one; false when it is deleted.
   private func keep(_ entry: Entry) -> Bool {
     if entry.kind == .tombstone { return false }
-    pointRow.removeAll()
-    pointRow.append(entry.value)
-    pointPosition = entry.position
+    keep(entry.value, position: entry.position)
     return true
   }
 

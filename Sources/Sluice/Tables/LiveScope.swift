@@ -7,6 +7,8 @@ protocol LiveSource: AnyObject {
   var router: Router { get }
   /// The rows as of now. Called when a statement opens its first table.
   func makeView() throws(StoreError) -> LiveView
+  /// Throws when what is running is to end.
+  func checkInterrupt() throws(StoreError)
   /// Puts a change into the open transaction. Returns the row's rowid.
   func apply(_ change: RowChange, to table: LiveTable, _ action: ConflictAction) throws(StoreError) -> Int64
 }
@@ -16,7 +18,10 @@ protocol LiveSource: AnyObject {
 final class LiveScope {
   unowned let source: any LiveSource
   private var view: LiveView?
+  private var viewCount = 0
   private var openCursors = 0
+  /// Indexes that the running statements have made for themselves.
+  private var lookups = Lookups()
   /// Keys of rows that SQLite knows by number: tables whose key is no integer.
   private(set) var handles = RowHandles()
   /// Whether a query that was prepared since could have used an index that live tables do not have.
@@ -29,7 +34,20 @@ final class LiveScope {
     openCursors += 1
   }
 
-  func cursorClosed() { openCursors -= 1 }
+  func cursorClosed() {
+    openCursors -= 1
+    if openCursors == 0 { lookups.removeAll() }
+  }
+
+  /// The lookup of `table` by those columns for a scan of `view`; nil: the scan is to read the table itself.
+  func lookup(_ table: LiveTable, by columns: [Int], in view: LiveView) throws(SQLiteError) -> Lookup? {
+    try lookups.get(table, columns, in: view)
+  }
+
+  /// Lookups that were made so far.
+  var lookupCount: Int { lookups.madeCount }
+  /// Rows that walks of cursors have gone to so far.
+  var walkedCount = 0
 
   /// Whether no table is open: the next one opened is a new statement's.
   var isIdle: Bool { openCursors == 0 }
@@ -53,7 +71,9 @@ final class LiveScope {
   /// The rows of the running statements: of one moment, as long as a table is open.
   func currentView() throws(StoreError) -> LiveView {
     if let view { return view }
-    let made = try source.makeView()
+    var made = try source.makeView()
+    viewCount += 1
+    made.number = viewCount
     view = made
     return made
   }

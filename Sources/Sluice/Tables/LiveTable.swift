@@ -49,6 +49,11 @@ class LiveTable: WritableTable {
     }
   }
 
+  func damaged(_ position: UInt64) -> SQLiteError {
+    SQLiteError(
+      StoreError(.corrupt, "table \(table.name), position \(position): the row cannot be read", sqliteCode: 11))
+  }
+
   /// Takes in what has become of the table; its definition is the same.
   func follow(_ current: SQLTable) {
     guard current !== self.current else { return }

@@ -16,9 +16,12 @@ final class ReturnedRows: VirtualTable {
   }
 
   func removeAll() {
-    bytes.removeAll()
+    if bytes.count > Self.keptBytes { bytes = ByteBuffer(capacity: 1024) } else { bytes.removeAll() }
     places = []
   }
+
+  /// Memory that is used again.
+  private static let keptBytes = 1 << 20
 
   func add(_ row: UnsafeRawBufferPointer, rowid: Int64) {
     places.append((bytes.count, row.count, rowid))

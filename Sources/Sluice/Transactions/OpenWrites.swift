@@ -38,7 +38,7 @@ final class OpenWrites {
   private var indexedSize = 0
   /// No key is above this one. What was rolled back counts.
   private var topKey = ByteBuffer(capacity: 64)
-  private var ordered = OrderedWrites()
+  private(set) var ordered = OrderedWrites()
   private var nextProvisional = OpenWrites.firstProvisional
   /// Whether a row with a provisional key was written twice.
   private var hasRewritten = false
@@ -54,7 +54,7 @@ final class OpenWrites {
 
   /// Rises when rows are taken back that somebody may be walking over.
   private(set) var generation = 0
-  /// Bytes of the batch that the last `overlay` showed.
+  /// Bytes of the batch that somebody may look at.
   private var shownBytes = 0
   /// The batch, which may hold the memory that walks still point into.
   private var sealed: Batch?
@@ -173,11 +173,12 @@ final class OpenWrites {
     return try stored(key, shard) { body($0.value) }
   }
 
-  /// The transaction's own newest command on a key.
-  func own(_ key: UnsafeRawBufferPointer) -> Command? {
-    if builder.isEmpty || isAboveOwn(key) { return nil }
+  /// The transaction's own newest command on a key, among those in the first `size` bytes of the batch.
+  func own(_ key: UnsafeRawBufferPointer, within size: Int = .max) -> Command? {
+    if size == 0 || builder.isEmpty || isAboveOwn(key) { return nil }
     indexAll()
-    let offset = index.find(key, hash: hash(key), in: builder.body)
+    var offset = index.find(key, hash: hash(key), in: builder.body)
+    while offset >= size { offset = previous(of: offset) }
     guard offset >= 0 else { return nil }
     var reader = CommandReader(body: builder.body, offset: offset)
     return reader.next()
@@ -217,11 +218,29 @@ final class OpenWrites {
     return keys
   }
 
-  /// The rows written so far, in key order; nil when there are none. It stays as it is while somebody holds it.
-  var overlay: EntryOverlay? {
-    if builder.isEmpty { return nil }
-    ordered.update(from: builder.body)
+  /// Where the command before the one at `offset` on the same key begins, or -1.
+  private func previous(of offset: Int) -> Int {
+    var (low, high) = (0, undo.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if undo[middle].offset < offset { low = middle + 1 } else { high = middle }
+    }
+    invariant(low < undo.count && undo[low].offset == offset, "a command that is not in the index")
+    return undo[low].previous
+  }
+
+  /// Shows somebody what was written so far: that many bytes of the batch.
+  func show() -> Int {
+    if builder.isEmpty { return 0 }
     shownBytes = max(shownBytes, bodySize)
+    return bodySize
+  }
+
+  /// The rows in the first `size` bytes of the batch, in key order; nil when there are none. It stays as it is while
+  /// somebody holds it.
+  func overlay(of size: Int) -> EntryOverlay? {
+    if size == 0 { return nil }
+    ordered.update(from: UnsafeRawBufferPointer(rebasing: builder.body[..<size]))
     return ordered.entries
   }
 

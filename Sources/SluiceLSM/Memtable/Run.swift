@@ -93,6 +93,17 @@ struct Run: @unchecked Sendable {
   /// Runs of the same size class are merged, so a memtable has about log2(entries) of them.
   var sizeClass: Int { Int.bitWidth - count.leadingZeroBitCount }
 
+  /// A look at each entry, about 2 ns.
+  var tombstoneCount: Int {
+    var count = 0
+    var entry = base
+    while entry < end {
+      if isTombstone(entry.pointee.trailer) { count &+= 1 }
+      entry += 1
+    }
+    return count
+  }
+
   /// The first entry at or behind (key, trailer); `end` when there is none. About 20 comparisons at a million entries.
   func lowerBound(_ key: SearchKey, trailer: UInt64) -> MemoryEntries {
     var low = base

@@ -19,7 +19,10 @@ extension Session {
       let outcome = try changing(change.orAction, makesRoom: makesRoom) { () throws(StoreError) -> Outcome in
         let live = try live()
         let returning = try prepareReturning(change, table, live, text)
-        defer { returned = nil }
+        defer {
+          returned?.removeAll()
+          returned = nil
+        }
         switch change.verb {
         case .insert: try insertRows(change, table, live, text, &count)
         case .update, .delete: try evaluate(change, live, text, &count)
@@ -110,14 +113,10 @@ extension Session {
     _ change: ChangeStatement, _ table: SQLTable, _ live: LiveConnection, _ text: UnsafeRawBufferPointer,
     _ count: inout Int64
   ) throws(StoreError) {
-    let plan: InsertPlan
-    do {
-      plan = try InsertPlan(
-        orAction: change.orAction, columns: change.source.isEmpty ? [] : change.columns, prefix: [], table: table)
-    } catch { throw StoreError(error) }
+    let plan = try insertPlan(change, table, live)
     let upsert = try change.conflict.map { conflict throws(StoreError) in
-      try Upsert(
-        table, clause: string(text, conflict), alias: change.alias ?? change.table, live: live, session: self)
+      try preparedUpsert(
+        table, clause: string(text, conflict), alias: change.alias ?? change.table, live: live)
     }
     insertedCount = 0
     defer { count = insertedCount }
@@ -136,6 +135,21 @@ extension Session {
     defer { source.reset() }
     // The source must not see rows that the statement itself has inserted.
     try live.scope.holding { () throws(StoreError) in try insertRows(of: source, plan, upsert) }
+  }
+
+  /// How the rows of a statement are encoded: as those of the one before it, where it names the same columns.
+  private func insertPlan(
+    _ change: ChangeStatement, _ table: SQLTable, _ live: LiveConnection
+  ) throws(StoreError) -> InsertPlan {
+    let columns = change.source.isEmpty ? [] : change.columns
+    if let (known, plan) = live.insertPlan, known == columns, plan.table === table, plan.orAction == change.orAction {
+      return plan
+    }
+    do {
+      let plan = try InsertPlan(orAction: change.orAction, columns: columns, prefix: [], table: table)
+      live.insertPlan = (columns, plan)
+      return plan
+    } catch { throw StoreError(error) }
   }
 
   private func insertRows(
@@ -186,8 +200,8 @@ extension Session {
       throw rejection
     }
     totalChangeCount += changeCount
-    try noteRemoval(from: table)
-    try lowerCounters()
+    try noteRemoval(of: nil, from: table)
+    lowerCounters()
   }
 
   /// The record, in a batch that must be empty.
@@ -212,10 +226,8 @@ extension Session {
       failure.offset = failure.offset.map { $0 + range.lowerBound }
       throw failure
     }
-    let rows = ReturnedRows(table)
     do {
-      try live.connection.register(table: "sluice_returning", rows)
-      returned = rows
+      returned = try live.returnedRows(of: table)
       let head = "SELECT "
       let returning = try prepare(
         head + list + " FROM sluice_returning AS " + quoted(table.name), on: live,

@@ -367,7 +367,7 @@ extension Session {
   }
 
   /// Whether the session has a view of that name for itself. It stands before all else of the name, as in SQLite.
-  func isTemporaryView(_ name: String) -> Bool { liveConnection?.temporaryViews.contains(folded(name)) == true }
+  func isTemporaryView(_ name: String) -> Bool { liveConnection?.temporaryViews[folded(name)] != nil }
 
   private func setSequence(_ table: String, _ value: Int64, line: Int) throws(StoreError) {
     guard let known = catalog.table(table) else { return }

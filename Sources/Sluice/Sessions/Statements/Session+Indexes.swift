@@ -19,7 +19,7 @@ extension Session {
       if transaction != nil, writes == nil { try tryUnread(trial, of: table) }
       // A table that the transaction has made holds no others.
       guard writes != nil || store.pipeline.catalog.withLock({ $0.tablesByID[table.id] != nil }) else { return }
-      let rows = try live().connection.prepare("SELECT * FROM main.\(quoted(table.name))")
+      let rows = try live().prepare("SELECT * FROM main.\(quoted(table.name))").statement
       defer { rows.reset() }
       while try rows.step() { try trial.add((0..<rows.columnCount).map { rows.value($0) }) }
     } catch { throw StoreError(converting: error) }

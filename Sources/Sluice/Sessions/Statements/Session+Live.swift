@@ -9,9 +9,11 @@ extension Session: LiveSource {
   var router: Router { store.router }
 
   func makeView() throws(StoreError) -> LiveView {
-    if let writes { return LiveView(snapshots: writes.snapshots, overlay: writes.overlay, writes: writes) }
+    if let writes { return LiveView(writes) }
     return LiveView(snapshots: store.pipeline.view())
   }
+
+  func checkInterrupt() throws(StoreError) { try interrupter.check() }
 
   func apply(
     _ change: RowChange, to table: LiveTable, _ action: ConflictAction
@@ -47,7 +49,7 @@ extension Session: LiveSource {
         _ = try writes.row(of: key, shard: slot.map { router.shard(slot: $0) }) { returned.add($0, rowid: rowid) }
       }
       try writes.delete(key: key, slot: slot ?? 0, line: currentLine, over: state)
-      try noteRemoval(from: table.table)
+      try noteRemoval(of: rowid, from: table.table)
     }
   }
 
@@ -189,7 +191,7 @@ extension Session: LiveSource {
       try writes.delete(key: oldKey, slot: oldSlot ?? 0, line: currentLine, over: oldState)
       try writes.put(key: key.bytes, row: value, slot: newSlot, line: currentLine, over: state)
       if plan.hasNumberKey {
-        try noteNewKey(of: plan)
+        try noteNewKey(of: plan, old: rowid)
         rowid = self.rowid(plan)
       }
     }

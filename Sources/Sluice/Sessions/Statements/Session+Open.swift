@@ -49,7 +49,7 @@ extension Session {
         throw error
       }
       guard let rejection = try sendWrites() else {
-        try lowerCounters()
+        lowerCounters()
         return result
       }
       guard rejection.sqliteCode == 5 || rejection.sqliteCode == 19 else { throw rejection }
@@ -68,7 +68,7 @@ extension Session {
     do {
       let result = try body()
       try keepNumbers()
-      try lowerCounters()
+      lowerCounters()
       return result
     } catch {
       lowered = []

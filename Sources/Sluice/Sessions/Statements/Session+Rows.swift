@@ -51,8 +51,8 @@ extension Session {
     // AUTOINCREMENT counts from 1; without it the number behind the highest is next, whatever its sign.
     let least: Int64 = plan.table.definition.autoIncrement ? 1 : .min
     let next = try plan.table.highestKey.next(least: least) { () throws(StoreError) in
-      // What this session wrote is counted already; what others stored is found in the shards.
-      try store.highestStoredKey(plan.table)
+      // What this session has on its way is counted already.
+      try highestKey(of: plan.table)
     }
     let number = if let next { next } else { try numberBelowHighest(plan) }
     counts.given += 1

@@ -7,18 +7,20 @@ import SluiceSQLite
 import SluiceSystem
 
 extension Session {
-  /// Takes note of a row that is taken away from under its number.
-  func noteRemoval(from table: SQLTable) throws(StoreError) {
-    guard table.hasNumberKey, !lowered.contains(where: { $0 === table }) else { return }
+  /// Takes note of a row that is taken away from under its number; nil: of all rows.
+  func noteRemoval(of number: Int64?, from table: SQLTable) throws(StoreError) {
+    guard table.hasNumberKey else { return }
     // With the row goes what its number can be found by.
     if table.definition.autoIncrement { try loadNumber(of: table) }
-    lowered.append(table)
+    // The number that counts is another one's.
+    if let number, number < table.highestKey.current { return }
+    if !lowered.contains(where: { $0 === table }) { lowered.append(table) }
   }
 
   /// Takes note of the row being built, which was put in place of one under another key.
-  func noteNewKey(of plan: InsertPlan) throws(StoreError) {
+  func noteNewKey(of plan: InsertPlan, old: Int64?) throws(StoreError) {
     guard plan.hasNumberKey else { return }
-    try noteRemoval(from: plan.table)
+    try noteRemoval(of: old, from: plan.table)
     plan.table.highestKey.raise(to: rowid(plan))
   }
 
@@ -46,22 +48,24 @@ extension Session {
         name: table.name), line: currentLine)
   }
 
-  /// Called when a statement has removed rows: finds the highest numbers that are left. One point read a table. With
-  /// other sessions about, numbers are not used again: one of them may have been given a higher one.
-  func lowerCounters() throws(StoreError) {
-    guard !lowered.isEmpty else { return }
-    let tables = lowered
-    lowered = []
-    guard store.pipeline.progress.withLock({ $0.sessions.count }) == 1 else { return }
-    let view = try makeView()
-    for table in tables where !table.definition.autoIncrement {
-      let reached = table.highestKey.current
-      table.highestKey.lower(to: try highestKey(of: table, in: view), from: reached)
+  /// Called when a statement has removed rows: numbers above the highest that is left are given again, which is looked
+  /// for when one is to be given. With other sessions about they are not: one of them may have been given a higher one.
+  func lowerCounters() {
+    defer { lowered = [] }
+    if lowered.isEmpty || store.pipeline.progress.withLock({ $0.sessions.count }) != 1 { return }
+    for table in lowered where !table.definition.autoIncrement {
+      table.highestKey.forget(from: table.highestKey.current)
     }
   }
 
   private func loadNumber(of table: SQLTable) throws(StoreError) {
     try table.highestKey.load { () throws(StoreError) in try store.highestStoredKey(table) }
+  }
+
+  /// The highest number of a row that this session reads, of its own rows those included that are not on their way.
+  func highestKey(of table: SQLTable) throws(StoreError) -> Int64? {
+    if writes != nil { return try highestKey(of: table, in: makeView()) }
+    return try store.highestStoredKey(table)
   }
 
   func highestKey(of table: SQLTable, in view: LiveView) throws(StoreError) -> Int64? {
