@@ -70,7 +70,10 @@ private final class NumberRun {
 
   func step() throws {
     if !session.inTransaction, random.chance(1, of: 12) { return try leave() }
+    let wasInTransaction = session.inTransaction
     try both(statement())
+    // A transaction that has read nothing tells of duplicates at COMMIT.
+    if session.inTransaction, !wasInTransaction { try both("SELECT count(*) FROM t") }
     if random.chance(1, of: 3) { try both("SELECT last_insert_rowid()") }
     if random.chance(1, of: 4) { try compare() }
   }

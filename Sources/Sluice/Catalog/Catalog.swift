@@ -100,9 +100,10 @@ final class SQLTable: Sendable {
 /// Gives out the numbers of rows that bring none.
 final class KeyCounter: Sendable {
   private let highest = Atomic<Int64>(Int64.min)
+  /// Whether `highest` has what is stored too; until then it has only what was raised.
   private let loaded = Atomic<Bool>(false)
-  /// The highest stored key that was found, unless it has gone since.
-  private let found = Atomic<Int64>(Int64.min)
+  /// Whether the stored keys have ever been looked at.
+  private let isUsed = Atomic<Bool>(false)
   /// What the catalog says it was at last.
   private let kept = Atomic<Int64>(Int64.min)
 
@@ -127,16 +128,14 @@ final class KeyCounter: Sendable {
   /// Looks at the stored keys, unless that was done.
   func load<E: Error>(stored: () throws(E) -> Int64?) throws(E) {
     guard !loaded.load(ordering: .acquiring) else { return }
-    if let key = try stored() {
-      found.store(key, ordering: .relaxed)
-      raise(to: key)
-    }
+    isUsed.store(true, ordering: .relaxed)
+    if let key = try stored() { raise(to: key) }
     loaded.store(true, ordering: .releasing)
   }
 
   /// What the catalog says it is where nobody has taken a key yet, as at the opening of a store.
   func begin(at key: Int64) {
-    if !loaded.load(ordering: .acquiring) { highest.store(key, ordering: .relaxed) }
+    if !isUsed.load(ordering: .relaxed) { highest.store(key, ordering: .relaxed) }
   }
 
   /// The catalog says this from now on.
@@ -146,13 +145,11 @@ final class KeyCounter: Sendable {
   var isKept: Bool { kept.load(ordering: .relaxed) >= current }
 
   /// Takes back keys given out or seen since `current` was `key`, by one session for something that was not written;
-  /// nothing when others have moved on from `reached`, which is what `current` was afterwards.
+  /// nothing when others have moved on from `reached`, which is what `current` was afterwards. At that time the stored
+  /// keys were perhaps not looked at yet, so they are looked at again.
   func restore(_ key: Int64, from reached: Int64) {
-    // The stored ones may have been looked at since.
-    let key = max(key, found.load(ordering: .relaxed))
     let (exchanged, _) = highest.compareExchange(expected: reached, desired: key, ordering: .relaxed)
-    // Before the first key the stored ones were not looked at yet.
-    if exchanged, key == Int64.min { loaded.store(false, ordering: .releasing) }
+    if exchanged { loaded.store(false, ordering: .releasing) }
   }
 
   /// What `current` is while the table is known to be empty; before anything is known it is `Int64.min`.
@@ -160,19 +157,14 @@ final class KeyCounter: Sendable {
 
   /// Rows are gone, the one with the highest key among them: the stored keys are to be looked at again. Nothing when
   /// others have moved on from `reached`.
-  func forget(from reached: Int64) {
-    let (exchanged, _) = highest.compareExchange(expected: reached, desired: Int64.min, ordering: .relaxed)
-    if exchanged { loaded.store(false, ordering: .releasing) }
-  }
+  func forget(from reached: Int64) { restore(.min, from: reached) }
 
   /// The highest stored key is `key`, or there is none (nil): rows above are gone. Nothing when others have moved on
   /// from `reached`.
   func lower(to key: Int64?, from reached: Int64) {
     let (exchanged, _) = highest.compareExchange(
       expected: reached, desired: key ?? Self.empty, ordering: .relaxed)
-    guard exchanged else { return }
-    found.store(Int64.min, ordering: .relaxed)
-    loaded.store(true, ordering: .releasing)
+    if exchanged { loaded.store(true, ordering: .releasing) }
   }
 
   /// The next key where the stored ones were looked at and it is in 2 ... `limit`; nil: ask `next`.

@@ -145,7 +145,8 @@ extension Session {
     beginWrites()
     guard let writes else { preconditionFailure("writes that were just begun") }
     do {
-      if transaction?.staged != nil || !builder.isEmpty { setLastRowid(counts.rowid) }
+      // What was known of rows that are taken in now, or turned out not to be inserted, is found out from here.
+      if transaction?.staged != nil || !builder.isEmpty || lastRowid.isOpen { setLastRowid(counts.rowid) }
       if let staged = transaction?.staged {
         try stage()
         try adopt(staged)

@@ -59,7 +59,7 @@ extension Session {
   }
 
   private func loadNumber(of table: SQLTable) throws(StoreError) {
-    try table.highestKey.load { () throws(StoreError) in try store.highestStoredKey(table) }
+    try table.highestKey.load { () throws(StoreError) in try highestKey(of: table) }
   }
 
   /// The highest number of a row that this session reads, of its own rows those included that are not on their way.
