@@ -18,16 +18,16 @@ public struct ProcessResult: Sendable {
   /// Wall time in seconds.
   public let seconds: Double
 
-  /// The errors as text, but for what a shell tells that leaves on a slow machine.
-  public var complaints: String {
-    errorText.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("leaving: ") }
-      .joined(separator: "\n")
-  }
-
   /// The output as text.
   public var text: String { String(decoding: output, as: UTF8.self) }
-  /// The errors as text.
-  public var errorText: String { String(decoding: errors, as: UTF8.self) }
+  /// The errors as text, but for what a shell tells that leaves on a slow machine.
+  public var errorText: String { withoutLeaving(String(decoding: errors, as: UTF8.self)) }
+}
+
+/// A text without the lines in which a shell says what it waits for before it leaves.
+public func withoutLeaving(_ text: String) -> String {
+  text.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("leaving: ") }
+    .joined(separator: "\n")
 }
 
 /// One spawn at a time: between making a pipe and marking it close-on-exec no other child may begin.

@@ -82,7 +82,7 @@ let hasData = FileManager.default.fileExists(atPath: dataFolder + "/flights.csv.
     let store = folder.file("data.sluice"), stock = folder.file("stock.db")
     let load = try shell("\(shape.script(dataFolder, hasShardKey: true)) | '\(builtProduct("sluice"))' '\(store)'")
     #expect(load.status == 0)
-    #expect(load.complaints == "")
+    #expect(load.errorText == "")
     #expect(load.text == "")
     let peer = try shell(
       "(echo 'PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF;'; \(shape.script(dataFolder, hasShardKey: false)))"

@@ -34,7 +34,7 @@ import Testing
   private func check(_ script: String, against stock: String, _ folder: TemporaryFolder) throws {
     let store = folder.file("dump.sluice")
     let load = try runProcess(builtProduct("sluice"), [store], input: Array(script.utf8))
-    #expect(load.complaints == "")
+    #expect(load.errorText == "")
     #expect(load.status == 0)
     for query in Self.queries {
       let expected = try stockSQLite(query, database: stock)
@@ -66,7 +66,7 @@ import Testing
     _ = try stockSQLite(script, database: stock)
     let store = folder.file("large.sluice")
     let load = try runProcess(builtProduct("sluice"), [store], input: Array(script.utf8))
-    #expect(load.complaints == "")
+    #expect(load.errorText == "")
     let query = "SELECT * FROM plain ORDER BY a"
     #expect(
       try stockSQLite(query, database: store + "/projections.db").text == stockSQLite(query, database: stock).text)

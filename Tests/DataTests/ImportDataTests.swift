@@ -49,7 +49,7 @@ import Testing
     let peer = try stockSQLite(script, database: stock, timeoutSeconds: 300)
     #expect(ours.text == peer.text)
     #expect(ours.text.hasSuffix("Added \(target.rows) rows with 0 errors using \(target.rows + 1) lines of input\n"))
-    #expect(ours.complaints == "")
+    #expect(ours.errorText == "")
     #expect(ours.status == 0)
     let dump = "SELECT * FROM data ORDER BY CAST(\(target.id) AS INT)"
     let compared = try shell(

@@ -72,7 +72,7 @@ struct Page: CustomStringConvertible {
         for step in Page.session(block) {
           let result = try runProcess(
             "/bin/bash", ["-c", "cd '\(folder.path)' && PATH='\(programs)':\"$PATH\" && { \(step.command)\n } 2>&1"])
-          #expect(result.text == step.output, "\(page): \(step.command)")
+          #expect(withoutLeaving(result.text) == step.output, "\(page): \(step.command)")
         }
       }
     }

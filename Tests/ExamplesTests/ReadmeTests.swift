@@ -15,7 +15,7 @@ import Testing
     #expect(command.contains("sluice flights.sluice < examples/flights.sql"))
     #expect(command.contains("sqlite3 flights.sluice/projections.db < examples/delays.sql"))
     let load = try runProcess(builtProduct("sluice"), [folder.file("f.sluice")], inputFile: examples + "/flights.sql")
-    #expect(load.complaints == "")
+    #expect(load.errorText == "")
     #expect(load.text == "")
     #expect(load.status == 0)
     let ask = try runProcess(
