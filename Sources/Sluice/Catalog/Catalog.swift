@@ -123,7 +123,7 @@ final class KeyCounter: Sendable {
   var current: Int64 { highest.load(ordering: .relaxed) }
 
   /// The same once the stored keys were looked at; nil when there has been none.
-  var known: Int64? { current <= Self.empty ? nil : current }
+  var known: Int64? { current == Int64.min ? nil : current }
 
   /// Looks at the stored keys, unless that was done.
   func load<E: Error>(stored: () throws(E) -> Int64?) throws(E) {
@@ -152,20 +152,9 @@ final class KeyCounter: Sendable {
     if exchanged { loaded.store(false, ordering: .releasing) }
   }
 
-  /// What `current` is while the table is known to be empty; before anything is known it is `Int64.min`.
-  private static let empty = Int64.min + 1
-
   /// Rows are gone, the one with the highest key among them: the stored keys are to be looked at again. Nothing when
   /// others have moved on from `reached`.
   func forget(from reached: Int64) { restore(.min, from: reached) }
-
-  /// The highest stored key is `key`, or there is none (nil): rows above are gone. Nothing when others have moved on
-  /// from `reached`.
-  func lower(to key: Int64?, from reached: Int64) {
-    let (exchanged, _) = highest.compareExchange(
-      expected: reached, desired: key ?? Self.empty, ordering: .relaxed)
-    if exchanged { loaded.store(true, ordering: .releasing) }
-  }
 
   /// The next key where the stored ones were looked at and it is in 2 ... `limit`; nil: ask `next`.
   @inline(__always)
@@ -183,7 +172,7 @@ final class KeyCounter: Sendable {
     var current = highest.load(ordering: .relaxed)
     while true {
       if current == Int64.max { return nil }
-      let following = current <= Self.empty ? 1 : max(current + 1, least)
+      let following = current == Int64.min ? 1 : max(current + 1, least)
       let (exchanged, original) = highest.compareExchange(
         expected: current, desired: following, ordering: .relaxed)
       if exchanged { return following }

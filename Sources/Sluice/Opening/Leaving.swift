@@ -58,9 +58,6 @@ final class Leaving {
     try wait(unless: { pipeline.room.flushObstacle ?? obstacle() }) {
       $0.projected >= target && $0.flushed >= target ? () : nil
     }
-    let late = { (progress: Progress) in
-      progress.projections.filter { $0.value.isAwaited || $0.value.isRefreshedAndBehind(target) }
-    }
     let wishes = pipeline.progress.withLock { late($0) }.keys.map { pipeline.projectorRequests.want($0, at: target) }
     defer { for wish in wishes { pipeline.projectorRequests.forget(wish) } }
     if !wishes.isEmpty { pipeline.wakeProjector() }
@@ -76,6 +73,11 @@ final class Leaving {
       "projection \(names.joined(separator: ", ")) is behind: its query takes longer than "
         + "\(ProjectorStatus.patienceNanoseconds / 1_000_000_000) seconds and was ended; "
         + "WAIT FOR \(names[0]) waits for it, and the next opening begins it again", sqliteCode: 5)
+  }
+
+  /// Projections whose query is to be run for what is waited for, by folded name.
+  private func late(_ progress: Progress) -> [String: ProjectionProgress] {
+    progress.projections.filter { $0.value.isAwaited || $0.value.isRefreshedAndBehind(target) }
   }
 
   // MARK: Waiting
@@ -134,8 +136,9 @@ final class Leaving {
     if let (name, projection) = filled, let filling = projection.filling {
       return ClosingWait(subject: "projection \(projection.name)", state: state(of: filling, name))
     }
-    let late = progress.projections.values.filter { $0.isAwaited || $0.isRefreshedAndBehind(target) }.map(\.name).min()
-    if let late { return ClosingWait(subject: "projection \(late)", state: "waits for its query") }
+    if let late = late(progress).values.map(\.name).min() {
+      return ClosingWait(subject: "projection \(late)", state: "waits for its query")
+    }
     return ClosingWait(subject: "projections.db", state: "is brought to an end")
   }
 

@@ -78,11 +78,7 @@ final class StoreCore: Sendable {
       let key: [UInt8]?
       do { key = try engine.lastKey(prefix: prefix) } catch { throw StoreError(error) }
       guard let key else { continue }
-      let value = key.withUnsafeBytes { bytes in
-        var decoder = KeyDecoder(bytes, offset: 4)
-        return decoder.next()
-      }
-      if case .integer(let number)? = value { highest = max(highest ?? number, number) }
+      if let number = key.withUnsafeBytes({ storedRowid(ofKey: $0) }) { highest = max(highest ?? number, number) }
     }
     return highest
   }

@@ -31,15 +31,7 @@ struct DeltaOrder: ~Copyable {
 
   /// Appends a column to the key of the row at hand.
   @inline(__always)
-  mutating func append(_ cell: SluiceSQLite.Cell) {
-    switch cell.type {
-    case .null: KeyFormat.append(.null, to: &keys)
-    case .integer: KeyFormat.append(integer: cell.integer, to: &keys)
-    case .real: KeyFormat.append(real: cell.real, to: &keys)
-    case .text: KeyFormat.append(text: cell.bytes, to: &keys)
-    case .blob: KeyFormat.append(blob: cell.bytes, to: &keys)
-    }
-  }
+  mutating func append(_ cell: SluiceSQLite.Cell) { KeyFormat.append(cell, to: &keys) }
 
   /// The key of the row at hand is complete; the next one begins.
   mutating func endRow() { offsets.append(keys.count) }

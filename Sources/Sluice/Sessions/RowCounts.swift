@@ -36,8 +36,8 @@ extension Session {
   }
 
   /// Takes off what had no effect of the items that are applied by now.
-  func foldCounts() throws(StoreError) {
-    if fold(), !counts.raised.isEmpty { try settleNumbers() }
+  func foldCounts() {
+    if fold(), !counts.raised.isEmpty { settleNumbers() }
   }
 
   /// Whether nothing of the session is on its way any more.
@@ -103,17 +103,12 @@ extension Session {
   }
 
   /// Takes counters back to the highest number that is stored or was given before, where statements were rejected.
-  private func settleNumbers() throws(StoreError) {
+  private func settleNumbers() {
     let raised = counts.raised
     let hasLost = counts.hasLost
     counts.raised = []
     counts.hasLost = false
     guard hasLost, store.pipeline.progress.withLock({ $0.sessions.count }) == 1 else { return }
-    let view = try makeView()
-    for (table, before) in raised {
-      let reached = table.highestKey.current
-      let stored = try highestKey(of: table, in: view)
-      table.highestKey.lower(to: max(before, stored ?? .min), from: reached)
-    }
+    for (table, before) in raised { table.highestKey.restore(before, from: table.highestKey.current) }
   }
 }

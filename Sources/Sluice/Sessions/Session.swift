@@ -237,7 +237,7 @@ public final class Session {
   func waitForOutcome() throws(StoreError) {
     if transaction == nil, !builder.isEmpty { try sendBatch() }
     try waitSent()
-    try foldCounts()
+    foldCounts()
     refreshCatalog()
   }
 

@@ -72,23 +72,14 @@ final class Lookup {
         let row = rows.current
         guard table.decoder.decode(row.value, into: cells, needed: needed) else { throw table.damaged(row.position) }
         value.removeAll()
-        if columns.allSatisfy({ append(cells[$0], to: &value) }) { try body(value.bytes, row.key) }
+        if columns.allSatisfy({ cells[$0].type != .null }) {
+          for column in columns { KeyFormat.append(cells[column], to: &value) }
+          try body(value.bytes, row.key)
+        }
         count += 1
         if count & 1023 == 0 { try table.scope.source.checkInterrupt() }
       }
     } catch { throw SQLiteError(StoreError(converting: error)) }
-  }
-
-  /// Appends the key encoding of a stored value; false for NULL.
-  private static func append(_ cell: SluiceSQLite.Cell, to value: inout ByteBuffer) -> Bool {
-    switch cell.type {
-    case .null: return false
-    case .integer: KeyFormat.append(integer: cell.integer, to: &value)
-    case .real: KeyFormat.append(real: cell.real, to: &value)
-    case .text: KeyFormat.append(text: cell.bytes, to: &value)
-    case .blob: KeyFormat.append(blob: cell.bytes, to: &value)
-    }
-    return true
   }
 
   /// Keys of rows with that value: the first ones behind `key`, backwards the last ones before it; nil: of all.

@@ -141,7 +141,7 @@ extension Session {
     try checkTransaction()
     // What the session sent before BEGIN belongs to what the transaction reads.
     try waitSent()
-    try foldCounts()
+    foldCounts()
     beginWrites()
     guard let writes else { preconditionFailure("writes that were just begun") }
     do {

@@ -181,6 +181,6 @@ extension Session {
           operation: .setSequence, object: .table, lenient: true, tableID: table.id, sequence: number ?? .min,
           name: table.name)
       }, line: currentLine)
-    for (table, number) in numbers { table.highestKey.lower(to: number, from: table.highestKey.current) }
+    for (table, number) in numbers { table.highestKey.restore(number ?? .min, from: table.highestKey.current) }
   }
 }
